@@ -1,0 +1,1 @@
+"""Order path: venues, pre-trade risk, the write-ahead journal, and the Backtrader broker over them."""
