@@ -90,6 +90,10 @@ class Venue(Protocol):
 class SimulatedVenue(Venue, Protocol):
     """A venue that is told the market, because it has none of its own."""
 
-    async def step(self, time: datetime, bars: Mapping[str, Bar]) -> None:
-        """Time has moved to `time` with these bars complete; match resting orders against them."""
+    async def step(self, number: int, time: datetime, bars: Mapping[str, Bar]) -> None:
+        """Market step `number` (1, 2, ...): these bars are now complete; match resting orders against them.
+
+        A symbol absent from `bars` keeps its last bar. A number already taken changes nothing, so a session
+        that starts again may repeat the steps it is unsure of.
+        """
         ...
