@@ -1,0 +1,208 @@
+"""The file of a paper venue: SQLite, one transaction for the whole effect of one call.
+
+Floats are written in the shortest form that reads back as the same float, so a venue that starts again goes on with
+exactly the numbers it had. Two venues on one file would overwrite each other: the second writer is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from brokers.matching import Holding
+from brokers.paper_book import PaperBook
+from brokers.paper_orders import PaperOrder
+from core.errors import StoreVersionError, VenueFatal
+from core.types import Bar, OrderEvent
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE book (id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL, content TEXT NOT NULL);
+CREATE TABLE orders (number INTEGER PRIMARY KEY, intent TEXT NOT NULL, content TEXT NOT NULL);
+CREATE TABLE events (sequence INTEGER PRIMARY KEY, content TEXT NOT NULL);
+"""
+
+T = TypeVar("T")
+
+
+class PaperState:
+    """Reads and writes a `PaperBook`; raises VenueFatal where the file cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._revision = 0
+        with self._explained():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=FULL")
+            self._prepare()
+
+    def _prepare(self) -> None:
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            self._connection.close()
+            raise StoreVersionError(
+                f"paper state {self._path} was written by a newer version ({version}, this one reads {SCHEMA_VERSION})",
+                hint="use that version, or another state file",
+            )
+        if version == 0:
+            script = f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
+            self._connection.executescript(script)
+
+    def load(self, book: PaperBook) -> list[OrderEvent]:
+        """Fill a fresh `book` with what is on file; returns every event so far. An empty file changes nothing."""
+        with self._explained():
+            row = self._connection.execute("SELECT revision, content FROM book").fetchone()
+            if row is None:
+                return []
+            self._revision = row[0]
+            rows = self._connection.execute("SELECT number, intent, content FROM orders ORDER BY number")
+            orders = [_read_order(json.loads(intent), json.loads(content)) for _, intent, content in rows]
+            told = self._connection.execute("SELECT content FROM events ORDER BY sequence")
+            events = [decode(OrderEvent, json.loads(content)) for (content,) in told]
+        _read_book(book, json.loads(row[1]), orders)
+        book.sequence = len(events)
+        return events
+
+    def commit(self, book: PaperBook, changed: Iterable[PaperOrder], events: Sequence[OrderEvent]) -> None:
+        """Write the book, the orders that changed and the new events, all or nothing."""
+        with self._explained():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._write_book(json.dumps(_book_content(book)))
+                self._connection.executemany(
+                    "INSERT INTO orders VALUES (?, ?, ?) ON CONFLICT (number) DO UPDATE SET content=excluded.content",
+                    [(order.number, *_order_content(order)) for order in changed],
+                )
+                self._connection.executemany(
+                    "INSERT INTO events VALUES (?, ?)",
+                    [(event.sequence, json.dumps(encode(event))) for event in events],
+                )
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        self._revision += 1
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _write_book(self, content: str) -> None:
+        if self._revision == 0:
+            self._connection.execute("INSERT INTO book VALUES (1, 1, ?)", (content,))
+            return
+        written = self._connection.execute(
+            "UPDATE book SET revision=revision+1, content=? WHERE revision=?", (content, self._revision)
+        )
+        if written.rowcount != 1:
+            raise sqlite3.IntegrityError("another venue has written to it")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise VenueFatal(
+                f"paper state {self._path} cannot be used: {error}",
+                hint="only one venue may use the file; if it is damaged, move it away and start a new one",
+            ) from error
+
+
+def encode(value: object) -> Any:
+    """A frozen value as plain JSON."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if is_dataclass(value):
+        return {f.name: encode(getattr(value, f.name)) for f in fields(value)}
+    return value
+
+
+def decode(cls: type[T], raw: dict[str, Any]) -> T:
+    """The frozen value of type `cls` that `encode` wrote."""
+    return cls(**{name: _decode_field(kind, raw[name]) for name, kind in _field_types(cls).items()})
+
+
+def _decode_field(kind: type, value: Any) -> Any:
+    if value is None:
+        return None
+    if kind is datetime:
+        return datetime.fromisoformat(value)
+    if is_dataclass(kind):
+        return decode(kind, value)
+    return kind(value)
+
+
+_FIELD_TYPES: dict[type, dict[str, type]] = {}  # looking them up costs more than reading a row
+
+
+def _field_types(cls: type) -> dict[str, type]:
+    """Type of each field, without its None."""
+    if cls not in _FIELD_TYPES:
+        hints = get_type_hints(cls).items()
+        _FIELD_TYPES[cls] = {
+            name: next((a for a in get_args(hint) if a is not NoneType), hint) for name, hint in hints
+        }
+    return _FIELD_TYPES[cls]
+
+
+_ORDER_FIELDS = tuple(f.name for f in fields(PaperOrder) if f.name != "intent")
+
+
+def _order_content(order: PaperOrder) -> tuple[str, str]:
+    content = {name: getattr(order, name) for name in _ORDER_FIELDS}
+    return json.dumps(encode(order.intent)), json.dumps(content)
+
+
+def _read_order(intent: dict[str, Any], content: dict[str, Any]) -> PaperOrder:
+    types = _field_types(PaperOrder)
+    known = {name: _decode_field(types[name], content[name]) for name in _ORDER_FIELDS if name not in _LISTS}
+    lists = {name: content[name] for name in _LISTS}
+    return PaperOrder(intent=decode(types["intent"], intent), **known, **lists)
+
+
+_LISTS = ("group", "bracket")
+
+
+def _book_content(book: PaperBook) -> dict[str, object]:
+    return {
+        "cash": book.cash,
+        "step": book.step,
+        "feed": book.feed,
+        "positions": book.positions,
+        "bars": {symbol: encode(bar) for symbol, bar in book.bars.items()},
+        "last_times": {symbol: time.isoformat() for symbol, time in book.last_times.items()},
+        "previous_times": {symbol: time.isoformat() for symbol, time in book.previous_times.items()},
+        "submitted": [order.intent.client_id for order in book.submitted],
+        "resting": [order.intent.client_id for order in book.resting if order is not None],
+        "activating": [order.intent.client_id for order in book.activating],
+    }
+
+
+def _read_book(book: PaperBook, content: dict[str, Any], orders: Sequence[PaperOrder]) -> None:
+    book.orders = {order.intent.client_id: order for order in orders}
+    book.cash = content["cash"]
+    book.step = content["step"]
+    book.feed = content["feed"]
+    book.positions = {symbol: Holding(*held) for symbol, held in content["positions"].items()}
+    book.bars = {symbol: decode(Bar, bar) for symbol, bar in content["bars"].items()}
+    book.last_times = {s: datetime.fromisoformat(time) for s, time in content["last_times"].items()}
+    book.previous_times = {s: datetime.fromisoformat(time) for s, time in content["previous_times"].items()}
+    book.submitted.extend(book.orders[client_id] for client_id in content["submitted"])
+    book.resting.extend(book.orders[client_id] for client_id in content["resting"])
+    book.activating.extend(book.orders[client_id] for client_id in content["activating"])
