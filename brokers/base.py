@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from core.types import Bar, Instrument, OrderEvent, OrderIntent, OrderState, Position, Quote
 
@@ -87,6 +87,7 @@ class Venue(Protocol):
         ...
 
 
+@runtime_checkable
 class SimulatedVenue(Venue, Protocol):
     """A venue that is told the market, because it has none of its own."""
 

@@ -1,0 +1,365 @@
+"""The Backtrader broker over any venue.
+
+It keeps Backtrader's own bookkeeping (positions, cash, values, order objects) by Backtrader's arithmetic, and
+leaves every decision about an order to the venue: `submit` and `cancel` go through risk, journal and venue,
+and what comes back changes the order objects exactly as the stock broker would.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict, deque
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import backtrader as bt
+
+from brokers.gateway import Gateway
+from core.errors import StrategyError
+from core.types import (
+    Bar,
+    EventKind,
+    ExitReason,
+    Fill,
+    OrderEvent,
+    OrderIntent,
+    OrderStatus,
+    OrderType,
+    Side,
+    to_decimal,
+)
+from feeds.bridge import LiveData
+
+ORDER_TYPES = {
+    bt.Order.Market: OrderType.MARKET,
+    bt.Order.Close: OrderType.CLOSE,
+    bt.Order.Limit: OrderType.LIMIT,
+    bt.Order.Stop: OrderType.STOP,
+    bt.Order.StopLimit: OrderType.STOP_LIMIT,
+    bt.Order.StopTrail: OrderType.STOP_TRAIL,
+    bt.Order.StopTrailLimit: OrderType.STOP_TRAIL_LIMIT,
+}
+
+# What the stock broker lets a script change, and a venue decides for itself.
+VENUE_DECIDES = (
+    "set_cash",
+    "setcash",
+    "add_cash",
+    "set_coc",
+    "set_coo",
+    "set_filler",
+    "set_slippage_perc",
+    "set_slippage_fixed",
+    "set_checksubmit",
+    "set_eosbar",
+    "set_shortcash",
+    "set_int2pnl",
+    "add_order_history",
+    "set_fund_history",
+)
+
+
+def client_order_id(bot: str, strategy: str, symbol: str, bar: datetime, leg: int) -> str:
+    """The same id for the same decision, in every life of the process; 24 characters every venue accepts."""
+    text = "\x1f".join((bot, strategy, symbol, bar.isoformat(), str(leg)))
+    return "tw" + hashlib.sha256(text.encode()).hexdigest()[:22]
+
+
+class VenueBroker(bt.brokers.BackBroker):  # type: ignore[misc]
+    """Orders to a venue through `gateway`; `cash` is what the account held when the run began.
+
+    bot and strategy enter the client order ids.
+    """
+
+    params = (("gateway", None), ("bot", "default"), ("strategy", ""))
+
+    def init(self) -> None:
+        """Reset the bookkeeping; Backtrader calls this on creation and before a run."""
+        super().init()
+        self._orders_by_id: dict[str, bt.Order] = {}
+        self._ids: dict[int, str] = {}
+        self._group_of: dict[int, bt.Order] = {}
+        self._legs: defaultdict[tuple[str, datetime], int] = defaultdict(int)
+        self._lengths: dict[bt.feed.DataBase, int] = {}
+        self._number = 0
+        self._time = datetime.min.replace(tzinfo=UTC)
+        self.pending: deque[bt.Order] = deque()
+
+    def start(self) -> None:
+        """Connect and recover before the first bar."""
+        super().start()
+        self.gateway.start()
+
+    def stop(self) -> None:
+        """At the end of the data, check that journal and venue agree; then close the session."""
+        super().stop()
+        if not self.gateway.stop_requested:
+            self.gateway.finish()
+        self.gateway.stop()
+
+    @property
+    def gateway(self) -> Gateway:
+        """The door to the executor."""
+        gateway: Gateway = self.p.gateway
+        return gateway
+
+    # -- Backtrader calls these
+
+    def next(self) -> None:
+        """One market step: hand the new bars over, take in what happened, value the account."""
+        bars = self._new_bars()
+        if not bars and self._idle():
+            return
+        self._number += 1
+        for event in self.gateway.step(self._number, self._time, bars):
+            self._apply(event)
+        self._get_value()
+
+    def submit(self, order: bt.Order, check: bool = True) -> bt.Order:
+        """Send one order; its status is up to date when this returns."""
+        intent = self._intent(order)
+        self._orders_by_id[intent.client_id] = order
+        self._ids[order.ref] = intent.client_id
+        submission = self.gateway.submit(intent)
+        if submission.intent.size != intent.size:
+            _resize(order, submission.intent.signed_size)
+        for event in submission.events:
+            self._apply(event)
+        return order
+
+    def cancel(self, order: bt.Order, bracket: bool = False) -> bool:
+        """Ask for a cancel; False when it was too late."""
+        client_id = self._ids.get(order.ref)
+        if client_id is None or not order.alive():
+            return False
+        events = self.gateway.cancel(client_id, self._time)
+        for event in events:
+            self._apply(event)
+        return bool(events)
+
+    def client_id(self, order: bt.Order) -> str | None:
+        """The client order id of an order (or of a notified copy of it)."""
+        return self._ids.get(order.ref)
+
+    def _ocoize(self, order: bt.Order, oco: bt.Order | None) -> None:
+        if oco is not None:
+            self._group_of[order.ref] = oco
+
+    # -- the market
+
+    def _new_bars(self) -> dict[str, Bar]:
+        bars: dict[str, Bar] = {}
+        for data in self._traded_datas():
+            if len(data) > self._lengths.get(data, 0):
+                self._lengths[data] = len(data)
+                bars[data._name] = _bar(data)
+        if bars:
+            self._time = max(bar.time for bar in bars.values())
+        return bars
+
+    def _traded_datas(self) -> list[bt.feed.DataBase]:
+        return [data for data in self.cerebro.datas if not _derived(data)]
+
+    def _idle(self) -> bool:
+        """Whether this round of Backtrader's loop had no bar because none is due yet; waits for the next."""
+        live = [data for data in self._traded_datas() if isinstance(data, LiveData) and not data.ended]
+        if live:
+            self.gateway.wait(min(data.seconds_to_next() for data in live))
+        return bool(live)
+
+    # -- orders out
+
+    def _intent(self, order: bt.Order) -> OrderIntent:
+        data = order.data
+        if _derived(data):
+            raise StrategyError(
+                f"an order was made on {data._name or 'a resampled data'}, which is not traded",
+                hint="make it on the data it was resampled from",
+            )
+        bar_time = _bar_time(data)
+        key = (data._name, bar_time)
+        self._legs[key] += 1
+        leg = self._legs[key]
+        reason = order.info.get("exit_reason")
+        group = self._group_of.get(order.ref)
+        return OrderIntent(
+            client_id=client_order_id(self.p.bot, self.p.strategy, data._name, bar_time, leg),
+            symbol=data._name,
+            side=Side.BUY if order.isbuy() else Side.SELL,
+            type=ORDER_TYPES[order.exectype],
+            size=_decimal(abs(order.size)),
+            reference_price=_decimal(order.created.pclose),
+            bar_time=bar_time,
+            leg=leg,
+            bot=self.p.bot,
+            strategy=self.p.strategy,
+            price=_decimal(order.price) if order.price else None,
+            limit=_decimal(order.pricelimit) if order.pricelimit else None,
+            trail_amount=_decimal(order.trailamount) if order.trailamount else None,
+            trail_percent=_decimal(order.trailpercent) if order.trailpercent else None,
+            expires_at=_utc(bt.num2date(order.valid)) if order.valid else None,
+            session_end=_utc(bt.num2date(order.dteos)) if order.exectype == bt.Order.Close else None,
+            oco=self._ids[group.ref] if group is not None else None,
+            parent=self._ids[order.parent.ref] if order.parent is not None else None,
+            transmit=bool(order.transmit),
+            exit_reason=ExitReason(reason) if reason else None,
+        )
+
+    # -- events in
+
+    def _apply(self, event: OrderEvent) -> None:
+        """Change the order object as the stock broker would, and queue the notification."""
+        order = self._orders_by_id[event.client_id]
+        if event.kind is EventKind.TRAIL:
+            _move_stop(order, event)
+            return
+        if event.kind is EventKind.TRIGGERED:
+            order.triggered = True
+            return
+        if event.fill is not None:
+            self._fill(order, event.fill)
+        else:
+            self._set_status(order, event.status)
+        if order.alive() and order.status != bt.Order.Submitted:
+            if order not in self.pending:
+                self.pending.append(order)
+        elif order in self.pending:
+            self.pending.remove(order)
+        self.notify(order)
+
+    def _set_status(self, order: bt.Order, status: OrderStatus) -> None:
+        if status is OrderStatus.SUBMITTED:
+            order.submit()
+            self.orders.append(order)
+        elif status is OrderStatus.ACCEPTED:
+            order.submit()
+            order.accept()
+        elif status is OrderStatus.CANCELLED:
+            order.cancel()
+        elif status is OrderStatus.MARGIN:
+            order.margin()
+        elif status is OrderStatus.REJECTED:
+            order.reject()
+        elif status is OrderStatus.EXPIRED:
+            order.status = bt.Order.Expired
+            order.executed.dt = order.data.datetime[0]
+
+    def _fill(self, order: bt.Order, fill: Fill) -> None:
+        """Book one execution by the stock broker's arithmetic, in its order of operations."""
+        data, comminfo = order.data, self.getcommissioninfo(order.data)
+        position = self.positions[data]
+        size: float = _signed_size(order, fill)
+        price = float(fill.price)
+        price_before = position.price
+        psize, pprice, opened, closed = position.pseudoupdate(size, price)
+        pnl = comminfo.profitandloss(-closed, price_before, price)
+        closed_commission, opened_commission = _split_commission(float(fill.commission), closed, opened)
+        closed_value = opened_value = 0.0
+        if closed:
+            closed_value = comminfo.getvaluesize(-closed, price_before)
+            self.cash += _unlevered(closed_value, comminfo) + pnl * comminfo.stocklike
+            self.cash -= closed_commission
+        if opened:
+            opened_value = comminfo.getvaluesize(opened, price)
+            self.cash -= _unlevered(opened_value, comminfo)
+            self.cash -= opened_commission
+            position.adjbase = price
+        comminfo.confirmexec(size, price)
+        time = fill.time.replace(tzinfo=None)
+        position.update(size, price, time)
+        order.execute(
+            bt.date2num(time),
+            size,
+            price,
+            closed,
+            closed_value,
+            closed_commission,
+            opened,
+            opened_value,
+            opened_commission,
+            comminfo.margin,
+            pnl,
+            psize,
+            pprice,
+        )
+        order.addcomminfo(comminfo)
+
+
+def _venue_decides(name: str) -> Any:
+    def refuse(self: VenueBroker, *args: Any, **kwargs: Any) -> None:
+        raise StrategyError(
+            f"broker.{name} was called, but a venue decides that for itself",
+            hint="set cash and costs where the run is started, and leave the broker to it",
+        )
+
+    refuse.__name__ = name
+    refuse.__doc__ = f"Refused: `{name}` has no meaning at a venue."
+    return refuse
+
+
+for _name in VENUE_DECIDES:
+    setattr(VenueBroker, _name, _venue_decides(_name))
+
+
+def _derived(data: bt.feed.DataBase) -> bool:
+    return bool(data._clone or data.resampling or data.replaying)
+
+
+def _decimal(value: float) -> Decimal:
+    """Exact; whole numbers without a fraction."""
+    number = float(value)
+    return Decimal(int(number)) if number.is_integer() else to_decimal(number)
+
+
+def _utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC)
+
+
+def _bar_time(data: bt.feed.DataBase) -> datetime:
+    return _utc(bt.num2date(data.datetime[0]))
+
+
+def _bar(data: bt.feed.DataBase) -> Bar:
+    return Bar(
+        symbol=data._name,
+        time=_bar_time(data),
+        open=data.open[0],
+        high=data.high[0],
+        low=data.low[0],
+        close=data.close[0],
+        volume=data.volume[0],
+    )
+
+
+def _signed_size(order: bt.Order, fill: Fill) -> float:
+    """The fill's size with its sign; whole where the order's is whole."""
+    size = fill.size * fill.side.sign
+    return int(size) if isinstance(order.size, int) else float(size)
+
+
+def _resize(order: bt.Order, size: Decimal) -> None:
+    """A limit has clipped the order: it is for less than the strategy asked."""
+    clipped = int(size) if isinstance(order.size, int) else float(size)
+    order.size = order.created.size = order.created.remsize = order.executed.remsize = clipped
+
+
+def _move_stop(order: bt.Order, event: OrderEvent) -> None:
+    if event.trigger is not None:
+        order.created.price = float(event.trigger)
+    if event.limit is not None:
+        order.created.pricelimit = float(event.limit)
+
+
+def _split_commission(commission: float, closed: float, opened: float) -> tuple[float, float]:
+    """By size, between the part that closed and the part that opened."""
+    if not opened:
+        return commission, 0.0
+    if not closed:
+        return 0.0, commission
+    share = commission * (abs(closed) / (abs(closed) + abs(opened)))
+    return share, commission - share
+
+
+def _unlevered(value: float, comminfo: bt.CommInfoBase) -> float:
+    return value / comminfo.get_leverage() if value > 0 else value

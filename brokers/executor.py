@@ -1,0 +1,397 @@
+"""From a strategy's decision to the venue and back, with nothing acted on before it is written down.
+
+Every call from the strategy's side (a market step, an order, a cancel) is a *turn*, numbered from 1. A run is
+a deterministic function of its bars and of what the venue said, so a run that starts again repeats its turns:
+
+* turns the journal knows whole are answered from the journal, and the venue is not asked to trade;
+* the last turn the journal knows may be incomplete: its order is asked for by client id, then sent if the
+  venue never had it; what the venue did while nobody wrote it down is delivered there;
+* turns after that are new.
+
+A strategy that does not repeat its decisions is found out (`InconsistentState`) before any new order leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from brokers.base import SimulatedVenue, Venue
+from brokers.reconcile import Ledger, check_reconciled
+from brokers.risk import Account, RiskGate
+from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, VenueTransient
+from core.telemetry import correlation, get_logger
+from core.types import Bar, EventKind, OrderEvent, OrderIntent, OrderStatus, OrderType, to_decimal
+
+STOP_TYPES = frozenset(
+    {OrderType.STOP, OrderType.STOP_LIMIT, OrderType.STOP_TRAIL, OrderType.STOP_TRAIL_LIMIT}
+)
+ASK_ATTEMPTS = 5
+ASK_PAUSE_SECONDS = 0.2
+
+log = get_logger("brokers.executor")
+
+
+class JournalledEvent(Protocol):
+    """An event as the journal returns it."""
+
+    @property
+    def event(self) -> OrderEvent:
+        """What happened."""
+        ...
+
+    @property
+    def step(self) -> int:
+        """The turn at which the strategy was told."""
+        ...
+
+
+class Journal(Protocol):
+    """What the executor needs of `store.Journal`; each call outside a transaction commits by itself."""
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """Group several writes into one durable commit."""
+        ...
+
+    def record_intent(self, intent: OrderIntent, *, step: int) -> bool:
+        """Write down an order before the venue is asked."""
+        ...
+
+    def record_rejection(self, client_id: str, reason: str, *, bar: datetime, step: int) -> OrderEvent:
+        """Write down that the order was refused before the venue was asked."""
+        ...
+
+    def record_cancel(self, client_id: str, *, step: int) -> None:
+        """Write down a cancel before the venue is asked."""
+        ...
+
+    def append_event(self, event: OrderEvent, *, bar: datetime, step: int) -> bool:
+        """Write down what the venue said; False when it was known."""
+        ...
+
+    def save_stop(
+        self,
+        client_id: str,
+        symbol: str,
+        trigger: Decimal,
+        limit: Decimal | None,
+        high_water: Decimal | None,
+        step: int,
+    ) -> None:
+        """Write down where a protective order stands."""
+        ...
+
+    def intents(self) -> Sequence[OrderIntent]:
+        """Every order, in order of recording."""
+        ...
+
+    def events(self) -> Sequence[JournalledEvent]:
+        """Every event, in order of recording."""
+        ...
+
+    def last_sequence(self) -> int:
+        """The venue's number of the last event written down."""
+        ...
+
+    def last_step(self) -> int:
+        """The last turn anything was written down at."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What became of an order at once: as sent (a limit may have clipped it), and the events so far."""
+
+    intent: OrderIntent
+    events: tuple[OrderEvent, ...]
+
+
+class Executor:
+    """Carries orders to one venue for one run. All coroutines; not to be shared between event loops.
+
+    on_step is called with the name of each durable step, before and after; tests end the process there.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        journal: Journal,
+        risk: RiskGate | None = None,
+        *,
+        on_step: Callable[[str], None] = lambda name: None,
+        on_event: Callable[[OrderEvent], None] = lambda event: None,
+        cash: Decimal = Decimal(0),
+    ) -> None:
+        self._venue = venue
+        self._market = venue if isinstance(venue, SimulatedVenue) else None
+        self._journal = journal
+        self._risk = risk or RiskGate()
+        self._on_step = on_step
+        self._on_event = on_event
+        self._turn = 0
+        self._arrived: deque[OrderEvent] = deque()
+        self._seen = 0
+        self._news = asyncio.Event()
+        self._listener: asyncio.Task[None] | None = None
+        self._known: dict[str, OrderIntent] = {}
+        self._repeated: set[str] = set()
+        self._recorded: dict[int, list[OrderEvent]] = defaultdict(list)
+        self._last_turn = 0
+        self._backlog: deque[OrderEvent] = deque()
+        self._opening_cash = cash
+        self._ledger = Ledger(cash)
+        self._bars: dict[str, Bar] = {}
+        self._now: datetime | None = None
+
+    async def start(self) -> None:
+        """Connect, and recover: read the journal, ask the venue what happened since, compare the two."""
+        await self._venue.connect()
+        self._known = {intent.client_id: intent for intent in self._journal.intents()}
+        for recorded in self._journal.events():
+            self._recorded[recorded.step].append(recorded.event)
+        self._last_turn = self._journal.last_step()
+        self._backlog.extend(await self._venue.fills(self._journal.last_sequence()))
+        self._seen = self._venue.sequence
+        await self._agree(self._recovered_ledger())
+        self._listener = asyncio.create_task(self._listen(), name="venue events")
+        log.info(
+            "executor.started", orders=len(self._known), turns=self._last_turn, missed=len(self._backlog)
+        )
+
+    async def stop(self) -> None:
+        """Close the session with the venue; resting orders stay."""
+        await self._venue.close()
+        if self._listener is not None:
+            await self._listener
+
+    @property
+    def recovering(self) -> bool:
+        """Whether turns are still being repeated from the journal."""
+        return self._turn < self._last_turn
+
+    async def step(self, number: int, time: datetime, bars: Mapping[str, Bar]) -> list[OrderEvent]:
+        """The market has moved to `time`; returns what happened to orders, journalled, oldest first."""
+        self._turn += 1
+        self._now = time
+        self._bars.update(bars)
+        if self._market is not None:
+            await self._market.step(number, time, bars)
+        events = await self._settle(time)
+        self._risk.mark(time, self._account())
+        return events
+
+    async def submit(self, intent: OrderIntent) -> Submission:
+        """Check, write down, send. A refusal is journalled and comes back as a REJECTED event."""
+        self._turn += 1
+        with correlation(intent.client_id):
+            known = self._known.get(intent.client_id)
+            if known is not None:
+                return await self._repeat(intent, known)
+            if self._turn <= self._last_turn:
+                raise self._diverged(
+                    f"order {intent.client_id} ({intent.side} {intent.size:f} {intent.symbol}) is new"
+                )
+            try:
+                allowed = self._risk.check(intent, self._account())
+            except OrderRejected as refusal:
+                return self._refuse(intent, refusal)
+            self._on_step("intent.begin")
+            self._journal.record_intent(allowed, step=self._turn)
+            self._on_step("intent.committed")
+            self._known[allowed.client_id] = allowed
+            self._repeated.add(allowed.client_id)
+            log.info(
+                "order.intent", symbol=allowed.symbol, side=allowed.side, size=allowed.size, type=allowed.type
+            )
+            return await self._send(allowed)
+
+    async def cancel(self, client_id: str, now: datetime) -> list[OrderEvent]:
+        """Write down the wish, ask the venue, return what came of it (nothing, when it was too late)."""
+        self._turn += 1
+        with correlation(client_id):
+            if self._turn > self._last_turn:
+                self._on_step("cancel.begin")
+                self._journal.record_cancel(client_id, step=self._turn)
+                self._on_step("cancel.committed")
+            if self._turn >= self._last_turn and self._turn not in self._recorded:
+                await self._venue.cancel(client_id)
+                self._on_step("cancel.asked")
+            return await self._settle(now)
+
+    async def finish(self) -> None:
+        """At the end of a run: every recorded order was repeated, and venue and journal agree."""
+        missing = [client_id for client_id in self._known if client_id not in self._repeated]
+        if missing:
+            raise self._diverged(f"order {missing[0]} was not made again ({len(missing)} such orders)")
+        await self._agree(self._ledger)
+
+    # -- one turn
+
+    async def _repeat(self, asked: OrderIntent, known: OrderIntent) -> Submission:
+        """An order the journal knows: answer from the journal, or complete an interrupted turn."""
+        if not _same_decision(asked, known):
+            raise self._diverged(f"order {asked.client_id} now reads {asked}, the journal has {known}")
+        self._repeated.add(known.client_id)
+        if self._turn < self._last_turn or self._turn in self._recorded:
+            return Submission(known, tuple(await self._settle(self._time_of(known))))
+        if await self._venue.order(known.client_id) is None:
+            return await self._send(known)
+        return Submission(known, tuple(await self._settle(self._time_of(known))))
+
+    async def _send(self, intent: OrderIntent) -> Submission:
+        try:
+            await self._venue.submit(intent)
+        except OrderRejected as refusal:
+            return Submission(intent, (self._reject(intent, refusal.message),))
+        except (OutcomeUnknown, VenueTransient) as doubt:
+            if not await self._ask_until_known(intent):
+                return Submission(
+                    intent, (self._reject(intent, f"never reached the venue: {doubt.message}"),)
+                )
+        self._on_step("submit.returned")
+        return Submission(intent, tuple(await self._settle(self._time_of(intent))))
+
+    async def _ask_until_known(self, intent: OrderIntent) -> bool:
+        """Whether the venue has the order, asked by client id; never resent."""
+        for attempt in range(ASK_ATTEMPTS):
+            try:
+                return await self._venue.order(intent.client_id) is not None
+            except VenueTransient:
+                await asyncio.sleep(ASK_PAUSE_SECONDS * 2**attempt)
+        raise InconsistentState(
+            f"nobody can say whether order {intent.client_id} reached {self._venue.name}",
+            hint="look it up at the venue by that client id, then start again with --resume",
+        )
+
+    def _refuse(self, intent: OrderIntent, refusal: OrderRejected) -> Submission:
+        with self._journal.transaction():
+            self._journal.record_intent(intent, step=self._turn)
+            event = self._reject(intent, refusal.message)
+        self._known[intent.client_id] = intent
+        self._repeated.add(intent.client_id)
+        return Submission(intent, (event,))
+
+    def _reject(self, intent: OrderIntent, reason: str) -> OrderEvent:
+        event = self._journal.record_rejection(intent.client_id, reason, bar=intent.bar_time, step=self._turn)
+        self._ledger.apply(event, intent)
+        self._on_event(event)
+        log.warning("order.rejected", symbol=intent.symbol, reason=reason)
+        return event
+
+    async def _settle(self, now: datetime) -> list[OrderEvent]:
+        """This turn's events: the recorded ones, else what has arrived, written down before it is returned."""
+        recorded = self._recorded.get(self._turn, [])
+        for event in recorded:
+            self._apply(event)
+        if self._turn < self._last_turn:
+            return recorded
+        fresh = await self._fresh_events(now)
+        if fresh:
+            self._on_step("events.begin")
+            with self._journal.transaction():
+                for event in fresh:
+                    self._journal.append_event(event, bar=now, step=self._turn)
+                    self._apply(event)
+                    self._note_stop(event)
+            self._on_step("events.committed")
+            for event in fresh:
+                self._announce(event)
+        return [*recorded, *fresh]
+
+    async def _fresh_events(self, now: datetime) -> list[OrderEvent]:
+        while self._seen < self._venue.sequence:
+            self._news.clear()
+            await self._news.wait()
+        fresh: list[OrderEvent] = []
+        while self._backlog and self._backlog[0].time <= now:
+            fresh.append(self._backlog.popleft())
+        fresh.extend(self._arrived)
+        self._arrived.clear()
+        return fresh
+
+    async def _listen(self) -> None:
+        async for event in self._venue.events():
+            self._arrived.append(event)
+            self._seen = event.sequence
+            self._news.set()
+
+    # -- bookkeeping
+
+    def _apply(self, event: OrderEvent) -> None:
+        self._ledger.apply(event, self._intent_of(event))
+
+    def _announce(self, event: OrderEvent) -> None:
+        self._on_event(event)
+        if event.kind is EventKind.STATUS:
+            with correlation(event.client_id):
+                fill = event.fill
+                price, size = (fill.price, fill.size) if fill else (None, None)
+                log.info("order.event", status=event.status, sequence=event.sequence, price=price, size=size)
+
+    def _note_stop(self, event: OrderEvent) -> None:
+        """Keep the stored level of a protective order where the venue has it."""
+        intent = self._intent_of(event)
+        if intent.type not in STOP_TYPES:
+            return
+        if event.kind is EventKind.TRAIL and event.trigger is not None:
+            bar = self._bars.get(intent.symbol)
+            high_water = to_decimal(bar.close) if bar else None
+            self._journal.save_stop(
+                event.client_id, intent.symbol, event.trigger, event.limit, high_water, self._turn
+            )
+        elif event.status is OrderStatus.ACCEPTED and event.trigger is not None:
+            self._journal.save_stop(
+                event.client_id, intent.symbol, event.trigger, event.limit, None, self._turn
+            )
+
+    def _intent_of(self, event: OrderEvent) -> OrderIntent:
+        intent = self._known.get(event.client_id)
+        if intent is None:
+            raise InconsistentState(
+                f"{self._venue.name} reports order {event.client_id}, which this run never made",
+                hint="another program may trade on this account; stop it, or give this bot its own account",
+            )
+        return intent
+
+    def _time_of(self, intent: OrderIntent) -> datetime:
+        return self._now or intent.bar_time
+
+    def _account(self) -> Account:
+        return Account(
+            cash=self._ledger.cash,
+            positions=self._ledger.positions,
+            entering=self._ledger.entering(),
+            prices={symbol: to_decimal(bar.close) for symbol, bar in self._bars.items()},
+        )
+
+    def _recovered_ledger(self) -> Ledger:
+        """What journal and missed events together say is held and open."""
+        ledger = Ledger(self._opening_cash)
+        for turn in sorted(self._recorded):
+            for event in self._recorded[turn]:
+                ledger.apply(event, self._intent_of(event))
+        for event in self._backlog:
+            ledger.apply(event, self._intent_of(event))
+        return ledger
+
+    async def _agree(self, ledger: Ledger) -> None:
+        check_reconciled(
+            ledger, await self._venue.positions(), await self._venue.open_orders(), self._venue.name
+        )
+
+    def _diverged(self, what: str) -> InconsistentState:
+        return InconsistentState(
+            f"the strategy did not repeat its decisions: {what}",
+            hint="its code, parameters or data changed since the run began; start a new run instead of --resume",
+        )
+
+
+def _same_decision(asked: OrderIntent, known: OrderIntent) -> bool:
+    """Equal but for the size, which a limit may have clipped."""
+    return known.size <= asked.size and replace(asked, size=known.size) == known

@@ -1,0 +1,95 @@
+"""The thread between Backtrader, which is synchronous, and the executor, which is not.
+
+One asyncio loop on one thread serves a session. Calls from the strategy's thread wait for the answer; the
+wait of an idle session ends as soon as the venue has news or somebody asks it to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from brokers.executor import Executor, Submission
+from core.types import Bar, OrderEvent, OrderIntent
+
+T = TypeVar("T")
+
+
+class Gateway:
+    """A synchronous door to one executor. `build` makes the executor on the loop's own thread."""
+
+    def __init__(self, build: Callable[[], Executor]) -> None:
+        self._build = build
+        self._executor: Executor | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="venue", daemon=True)
+        self._stop_requested = threading.Event()
+
+    def start(self) -> None:
+        """Start the thread, connect and recover; calling it again changes nothing."""
+        if self._executor is None:
+            self._thread.start()
+            self._executor = self._call(self._start())
+
+    def stop(self) -> None:
+        """Close the session and end the thread; calling it again changes nothing."""
+        if not self._thread.is_alive():
+            return
+        try:
+            if self._executor is not None:
+                self._call(self._executor.stop())
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    @property
+    def recovering(self) -> bool:
+        """Whether turns are still being repeated from the journal."""
+        return self._running.recovering
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether the session was asked to end after the current bar."""
+        return self._stop_requested.is_set()
+
+    def request_stop(self) -> None:
+        """Ask the session to end after the current bar; safe in a signal handler."""
+        self._stop_requested.set()
+
+    def step(self, number: int, time: datetime, bars: Mapping[str, Bar]) -> list[OrderEvent]:
+        """See `Executor.step`."""
+        return self._call(self._running.step(number, time, bars))
+
+    def submit(self, intent: OrderIntent) -> Submission:
+        """See `Executor.submit`."""
+        return self._call(self._running.submit(intent))
+
+    def cancel(self, client_id: str, now: datetime) -> list[OrderEvent]:
+        """See `Executor.cancel`."""
+        return self._call(self._running.cancel(client_id, now))
+
+    def finish(self) -> None:
+        """See `Executor.finish`."""
+        self._call(self._running.finish())
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until `seconds` have passed or a stop is requested."""
+        self._stop_requested.wait(max(seconds, 0.0))
+
+    @property
+    def _running(self) -> Executor:
+        if self._executor is None:
+            raise RuntimeError("the gateway is not started")
+        return self._executor
+
+    async def _start(self) -> Executor:
+        executor = self._build()
+        await executor.start()
+        return executor
+
+    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

@@ -1,0 +1,115 @@
+"""What the journal says is held and open, against what the venue says: pure comparison, named differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from core.errors import InconsistentState
+from core.types import EventKind, OrderEvent, OrderIntent, OrderState, OrderStatus, Position
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing on which journal and venue disagree."""
+
+    what: str
+    journal: str
+    venue: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: the journal says {self.journal}, the venue {self.venue}"
+
+
+class Ledger:
+    """Cash, positions and open orders as the events tell them; cash starts at `cash`."""
+
+    def __init__(self, cash: Decimal = Decimal(0)) -> None:
+        self.cash = cash
+        self.positions: dict[str, Decimal] = {}
+        self.remaining: dict[str, tuple[OrderIntent, Decimal]] = {}
+        self.triggers: dict[str, Decimal] = {}
+
+    def apply(self, event: OrderEvent, intent: OrderIntent) -> None:
+        """Take one event in."""
+        if event.trigger is not None:
+            self.triggers[event.client_id] = event.trigger
+        if event.kind is not EventKind.STATUS:
+            return
+        _, remaining = self.remaining.get(event.client_id, (intent, intent.size))
+        if event.fill is not None:
+            remaining -= event.fill.size
+            held = self.positions.get(intent.symbol, Decimal(0)) + event.fill.size * event.fill.side.sign
+            self.positions[intent.symbol] = held
+            self.cash -= event.fill.size * event.fill.side.sign * event.fill.price + event.fill.commission
+            if held == 0:
+                del self.positions[intent.symbol]
+        if event.status.terminal:
+            self.remaining.pop(event.client_id, None)
+            self.triggers.pop(event.client_id, None)
+        else:
+            self.remaining[event.client_id] = (intent, remaining)
+
+    def entering(self) -> dict[str, Decimal]:
+        """Units of open orders that would add to what is held, per symbol, signed.
+
+        Children of a bracket and orders against the position protect it and do not count.
+        """
+        total: dict[str, Decimal] = {}
+        for intent, remaining in self.remaining.values():
+            held = self.positions.get(intent.symbol, Decimal(0))
+            if intent.parent is None and held * intent.side.sign >= 0:
+                total[intent.symbol] = total.get(intent.symbol, Decimal(0)) + remaining * intent.side.sign
+        return total
+
+
+def differences(
+    ledger: Ledger, positions: Mapping[str, Position], open_orders: Sequence[OrderState]
+) -> list[Difference]:
+    """Every disagreement on positions, on open orders and on where stops stand."""
+    found: list[Difference] = []
+    for symbol in sorted({*ledger.positions, *positions}):
+        ours = ledger.positions.get(symbol, Decimal(0))
+        theirs = positions[symbol].size if symbol in positions else Decimal(0)
+        if ours != theirs:
+            found.append(Difference(f"position in {symbol}", f"{ours:f}", f"{theirs:f}"))
+    # A venue may hold an order back until its bracket is whole (INTENT): it is not open yet.
+    at_venue = {order.client_id: order for order in open_orders if order.status is not OrderStatus.INTENT}
+    for client_id in sorted({*ledger.remaining, *at_venue}):
+        found.extend(_order_differences(client_id, ledger, at_venue.get(client_id)))
+    return found
+
+
+def _order_differences(client_id: str, ledger: Ledger, state: OrderState | None) -> list[Difference]:
+    known = ledger.remaining.get(client_id)
+    if known is None:
+        return [
+            Difference(f"order {client_id}", "it is not open", f"it is {state.status if state else 'gone'}")
+        ]
+    if state is None or state.status in (OrderStatus.FILLED, OrderStatus.CANCELLED):
+        return [Difference(f"order {client_id}", "it is open", "it is not")]
+    found = []
+    if state.size - state.filled != known[1]:
+        left = f"{state.size - state.filled:f}"
+        found.append(
+            Difference(f"order {client_id}", f"{known[1]:f} units are left", f"{left} units are left")
+        )
+    trigger = ledger.triggers.get(client_id)
+    if trigger is not None and state.trigger is not None and trigger != state.trigger:
+        found.append(Difference(f"stop {client_id}", f"it stands at {trigger:f}", f"at {state.trigger:f}"))
+    return found
+
+
+def check_reconciled(
+    ledger: Ledger, positions: Mapping[str, Position], open_orders: Sequence[OrderState], venue: str
+) -> None:
+    """Raise InconsistentState, listing every difference, unless journal and venue agree."""
+    found = differences(ledger, positions, open_orders)
+    if found:
+        listing = "; ".join(map(str, found))
+        raise InconsistentState(
+            f"the journal and {venue} disagree: {listing}",
+            hint="nothing was sent; correct the account or the run before you resume",
+            differences=[str(difference) for difference in found],
+        )

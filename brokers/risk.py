@@ -1,0 +1,272 @@
+"""Pre-trade risk: pure checks over an account, and the daily-loss state that outlives a restart.
+
+Checks run before the journal is written. An order that only reduces what is held is always let through:
+a limit must never lock you into a position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from core.errors import ConfigError, OrderRejected
+from core.types import OrderIntent, to_decimal
+
+if TYPE_CHECKING:
+    from exchange_calendars import ExchangeCalendar
+
+
+class RiskSettings(Protocol):
+    """What `risk_limits` reads from configuration."""
+
+    max_daily_loss: float | None
+    max_position_size: float | None
+    max_position_value: float | None
+    oversize: Literal["clip", "reject"]
+    trading_calendar: str | None
+    check_cash: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an account may do; None switches a limit off.
+
+    max_daily_loss: fraction of the day's opening equity. max_position_size in units, max_position_value in
+    quote currency, both absolute. oversize: clip an order to what still fits, or reject it whole.
+    trading_calendar: an exchange-calendars code (XNYS). intraday: bars shorter than a day, so that hours count.
+    """
+
+    max_daily_loss: Decimal | None = None
+    max_position_size: Decimal | None = None
+    max_position_value: Decimal | None = None
+    oversize: Literal["clip", "reject"] = "reject"
+    trading_calendar: str | None = None
+    intraday: bool = False
+    check_cash: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the checks need to know, in units and quote currency.
+
+    entering: units of open orders that would add to the position, per symbol, signed.
+    prices: last price per symbol.
+    """
+
+    cash: Decimal
+    positions: Mapping[str, Decimal] = field(default_factory=dict)
+    entering: Mapping[str, Decimal] = field(default_factory=dict)
+    prices: Mapping[str, Decimal] = field(default_factory=dict)
+
+    @property
+    def equity(self) -> Decimal:
+        """Cash plus positions at the last price."""
+        held = (size * self.prices.get(symbol, Decimal(0)) for symbol, size in self.positions.items())
+        return sum(held, self.cash)
+
+
+@dataclass(frozen=True, slots=True)
+class DailyLoss:
+    """The loss limit's memory: which day it is, what the day opened at, and whether it is over for today."""
+
+    day: date | None = None
+    last: datetime | None = None
+    opening: Decimal = Decimal(0)
+    equity: Decimal = Decimal(0)
+    halted: bool = False
+
+    def mark(self, time: datetime, equity: Decimal, limit: Decimal | None) -> DailyLoss:
+        """The state after seeing `equity` at `time`; a time already seen changes nothing.
+
+        A new UTC day opens at the equity last seen, and lifts the halt.
+        """
+        if self.last is not None and time <= self.last:
+            return self
+        if self.day == time.date():
+            current = replace(self, last=time, equity=equity)
+        else:
+            opening = equity if self.day is None else self.equity
+            current = DailyLoss(time.date(), time, opening, equity)
+        breached = limit is not None and equity <= current.opening * (1 - limit)
+        return replace(current, halted=current.halted or breached)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the store; exact."""
+        return {
+            "last": self.last.isoformat() if self.last else None,
+            "day": self.day.isoformat() if self.day else None,
+            "opening": str(self.opening),
+            "equity": str(self.equity),
+            "halted": self.halted,
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> DailyLoss:
+        """What `as_dict` wrote."""
+        return cls(
+            day=date.fromisoformat(stored["day"]) if stored["day"] else None,
+            last=datetime.fromisoformat(stored["last"]) if stored["last"] else None,
+            opening=Decimal(stored["opening"]),
+            equity=Decimal(stored["equity"]),
+            halted=bool(stored["halted"]),
+        )
+
+
+def risk_limits(settings: RiskSettings, *, intraday: bool = False) -> Limits:
+    """Limits as configured; an unknown calendar is a ConfigError."""
+    if settings.trading_calendar is not None:
+        calendar(settings.trading_calendar)
+
+    def decimal(value: float | None) -> Decimal | None:
+        return None if value is None else to_decimal(value)
+
+    return Limits(
+        max_daily_loss=decimal(settings.max_daily_loss),
+        max_position_size=decimal(settings.max_position_size),
+        max_position_value=decimal(settings.max_position_value),
+        oversize=settings.oversize,
+        trading_calendar=settings.trading_calendar,
+        intraday=intraday,
+        check_cash=settings.check_cash,
+    )
+
+
+def check_order(
+    intent: OrderIntent, account: Account, limits: Limits, *, halted: bool = False
+) -> OrderIntent:
+    """The order as it may be sent: unchanged, or clipped to the limits; raises OrderRejected otherwise."""
+    if intent.size <= 0:
+        raise OrderRejected("an order needs a size above zero", rule="size", value=intent.size)
+    if _reduces(intent, account):
+        return intent
+    if halted:
+        raise OrderRejected(
+            "the daily loss limit is reached: no new entries until the next session",
+            rule="max_daily_loss",
+            limit=limits.max_daily_loss,
+        )
+    _check_session(intent, limits)
+    intent = _fit_size(intent, account, limits)
+    _check_cash(intent, account, limits)
+    return intent
+
+
+def _reduces(intent: OrderIntent, account: Account) -> bool:
+    """Whether the order can only make the position smaller, or protects an entry that is still open."""
+    if intent.parent is not None:
+        return True
+    held = account.positions.get(intent.symbol, Decimal(0))
+    return held * intent.side.sign < 0 and intent.size <= abs(held)
+
+
+def _check_session(intent: OrderIntent, limits: Limits) -> None:
+    if limits.trading_calendar is None:
+        return
+    sessions = calendar(limits.trading_calendar)
+    if limits.intraday:
+        is_open = sessions.is_open_on_minute(
+            intent.bar_time.replace(second=0, microsecond=0), ignore_breaks=False
+        )
+    else:
+        is_open = sessions.is_session(intent.bar_time.date().isoformat())
+    if not is_open:
+        raise OrderRejected(
+            f"{limits.trading_calendar} is closed at {intent.bar_time:%Y-%m-%d %H:%M} UTC",
+            rule="trading_hours",
+        )
+
+
+def _fit_size(intent: OrderIntent, account: Account, limits: Limits) -> OrderIntent:
+    held = account.positions.get(intent.symbol, Decimal(0)) + account.entering.get(intent.symbol, Decimal(0))
+    # Room on this order's side: the limit, less what is already there (or plus what the order closes first).
+    already = held * intent.side.sign
+    rules = [("max_position_size", limits.max_position_size, Decimal(1))]
+    price = account.prices.get(intent.symbol) or intent.reference_price
+    rules.append(("max_position_value", limits.max_position_value, price))
+    for rule, limit, unit in rules:
+        if limit is None or unit <= 0:
+            continue
+        room = limit / unit - already
+        if intent.size <= room:
+            continue
+        if limits.oversize == "reject" or room <= 0:
+            value = (already + intent.size) * unit
+            raise OrderRejected(
+                f"{rule}: {value:f} exceeds the limit {limit:f}", rule=rule, limit=limit, value=value
+            )
+        intent = replace(intent, size=_whole_units(room, intent.size))
+    return intent
+
+
+def _whole_units(room: Decimal, size: Decimal) -> Decimal:
+    """Clip to `room`; an order for whole units stays whole."""
+    if size != size.to_integral_value():
+        return room
+    whole = room.to_integral_value(rounding="ROUND_FLOOR")
+    if whole <= 0:
+        raise OrderRejected(
+            f"only {room:f} units still fit the position limit", rule="max_position_size", value=room
+        )
+    return whole
+
+
+def _check_cash(intent: OrderIntent, account: Account, limits: Limits) -> None:
+    if not limits.check_cash or intent.side.sign < 0:
+        return
+    price = intent.limit or intent.price or intent.reference_price
+    cost = intent.size * price
+    if cost > account.cash:
+        raise OrderRejected(
+            f"the order costs {cost:f}, the account holds {account.cash:f}",
+            rule="cash",
+            limit=account.cash,
+            value=cost,
+        )
+
+
+@lru_cache(maxsize=8)
+def calendar(code: str) -> ExchangeCalendar:
+    """The exchange calendar called `code`; ConfigError with the nearest code when there is none."""
+    import exchange_calendars
+    from exchange_calendars.errors import InvalidCalendarName
+
+    from core.errors import nearest
+
+    try:
+        return exchange_calendars.get_calendar(code)
+    except InvalidCalendarName:
+        near = nearest(code.upper(), exchange_calendars.get_calendar_names())
+        hint = f"did you mean {near}?" if near else "XNYS is New York, 24/7 never closes"
+        raise ConfigError(f"unknown trading calendar {code!r}", hint=hint) from None
+
+
+class RiskGate:
+    """Limits plus the daily-loss state; `save` makes a change durable before the next order is checked."""
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        daily_loss: DailyLoss | None = None,
+        save: Callable[[DailyLoss], None] = lambda state: None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.daily_loss = daily_loss or DailyLoss()
+        self._save = save
+
+    def mark(self, time: datetime, account: Account) -> None:
+        """Take note of the account at `time`; stored when a day begins or the limit is hit."""
+        if self.limits.max_daily_loss is None:
+            return
+        before = self.daily_loss
+        self.daily_loss = before.mark(time, account.equity, self.limits.max_daily_loss)
+        if self.daily_loss.day != before.day or self.daily_loss.halted != before.halted:
+            self._save(self.daily_loss)
+
+    def check(self, intent: OrderIntent, account: Account) -> OrderIntent:
+        """The order as it may be sent; raises OrderRejected."""
+        return check_order(intent, account, self.limits, halted=self.daily_loss.halted)
