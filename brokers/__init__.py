@@ -1,1 +1,30 @@
-"""Order path: venues, pre-trade risk, the write-ahead journal, and the Backtrader broker over them."""
+"""Order path: venues, pre-trade risk, the write-ahead journal, and the Backtrader broker over them.
+
+Nothing is loaded until a name is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from brokers.base import Venue
+    from brokers.bridge import VenueBroker
+    from brokers.paper import PaperVenue
+    from brokers.plain import PaperBroker
+
+__all__ = ["PaperBroker", "PaperVenue", "Venue", "VenueBroker"]
+
+_HOMES = {
+    "PaperBroker": "brokers.plain",
+    "PaperVenue": "brokers.paper",
+    "Venue": "brokers.base",
+    "VenueBroker": "brokers.bridge",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'brokers' has no attribute {name!r}")
