@@ -1,0 +1,355 @@
+"""The one source of every figure that judges a run.
+
+Pure functions over float64 arrays. Equity is in account currency, one value a bar, oldest first; returns are
+simple, per bar, as fractions; drawdowns and losses are fractions above zero. What is not defined (no trades,
+no variance, no loss, a lost account) is NaN, never an infinity. Annualised by `periods_per_year`. Risk-free
+rate and required return are zero.
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FloatArray = npt.NDArray[np.float64]
+TailMethod = Literal["historical", "normal", "cornish-fisher"]
+
+# Returns are differences of ratios near one: what is finer than some fifty units in the last place is noise
+# of the arithmetic, and a ratio over it would be a figure of 1e15 that means nothing.
+ROUNDING = 1e-14
+NAN = math.nan
+NORMAL = NormalDist()
+
+STOCK_DAYS, ALL_DAYS, WEEKS, MONTHS = 252.0, 365.0, 52.0, 12.0
+DAY = 86_400.0
+
+
+def summarize(
+    equity: pd.Series,
+    trades: pd.DataFrame,
+    *,
+    fills: pd.DataFrame | None = None,
+    periods: float | None = None,
+) -> dict[str, float]:
+    """Every metric of one run, always with the same keys.
+
+    equity: one value a bar, DatetimeIndex; bars without a finite value are left out. trades: closed trades,
+    columns of `core.results.TRADE_COLUMNS` (only pnl_net, commission, entry_time and exit_time are read).
+    fills: gives exposure and commission including what is still open; without it both come from the trades.
+    periods: bars a year; None takes it from the index. The first value of equity is the start value.
+    """
+    known = equity[np.isfinite(equity.to_numpy(dtype=np.float64))]
+    values = known.to_numpy(dtype=np.float64)
+    a_year = periods_per_year(known.index) if periods is None else float(periods)
+    return {
+        **equity_metrics(values, a_year),
+        **trade_metrics(_column(trades, "pnl_net")),
+        "commission": float(np.nansum(_column(trades if fills is None else fills, "commission"))),
+        "exposure": _exposure(known.index, trades, fills),
+        "start_value": float(values[0]) if values.size else NAN,
+        "end_value": float(values[-1]) if values.size else NAN,
+        "bars": float(values.size),
+        "periods_per_year": a_year,
+    }
+
+
+def equity_metrics(equity: FloatArray, periods: float) -> dict[str, float]:
+    """What follows from the equity curve alone. equity: (n,), finite; periods: bars a year."""
+    returns = simple_returns(equity)
+    drawdown = drawdowns(equity)
+    return {
+        "total_return": total_return(equity),
+        "cagr": cagr(equity, periods),
+        "volatility": volatility(returns, periods),
+        "sharpe": sharpe(returns, periods),
+        "sortino": sortino(returns, periods),
+        "calmar": calmar(equity, periods),
+        "max_drawdown": float(drawdown.max()) if drawdown.size else NAN,
+        "max_drawdown_bars": float(longest_run(drawdown > 0)) if drawdown.size else NAN,
+        "recovery_factor": recovery_factor(equity),
+        "omega": omega(returns),
+        "tail_ratio": tail_ratio(returns),
+        "ulcer_index": ulcer_index(equity),
+        "psr": probabilistic_sharpe(returns),
+        "var_95": value_at_risk(returns),
+        "cvar_95": conditional_value_at_risk(returns),
+    }
+
+
+def trade_metrics(pnl: FloatArray) -> dict[str, float]:
+    """What follows from the closed trades. pnl: (n,) in account currency after commission; NaN left out.
+
+    average_loss is a size, above zero, so that expectancy = win_rate * average_win - loss_rate * average_loss;
+    a trade of exactly zero is neither won nor lost. profit_factor is NaN when nothing was lost.
+    """
+    pnl = pnl[np.isfinite(pnl)]
+    won, lost = pnl[pnl > 0], -pnl[pnl < 0]
+    some = pnl.size > 0
+    return {
+        "sqn": sqn(pnl),
+        "trades": float(pnl.size),
+        "win_rate": won.size / pnl.size if some else NAN,
+        "profit_factor": float(won.sum() / lost.sum()) if lost.size else NAN,
+        "expectancy": float(pnl.mean()) if some else NAN,
+        "average_win": float(won.mean()) if won.size else NAN,
+        "average_loss": float(lost.mean()) if lost.size else NAN,
+        "best_trade": float(pnl.max()) if some else NAN,
+        "worst_trade": float(pnl.min()) if some else NAN,
+    }
+
+
+def simple_returns(equity: FloatArray) -> FloatArray:
+    """Return of each bar after the first, (n - 1,).
+
+    Empty once the equity has touched zero: returns on a lost account mean nothing, and no ratio may use them.
+    """
+    if equity.size < 2 or equity.min() <= 0:
+        return np.empty(0)
+    return equity[1:] / equity[:-1] - 1.0
+
+
+def total_return(equity: FloatArray) -> float:
+    """End over start less one; NaN unless it started above zero."""
+    return float(equity[-1] / equity[0] - 1.0) if equity.size and equity[0] > 0 else NAN
+
+
+def cagr(equity: FloatArray, periods: float) -> float:
+    """Compound annual growth rate, a fraction; years are returns over `periods`. -1 when all was lost."""
+    if equity.size < 2 or equity[0] <= 0 or not periods > 0:
+        return NAN
+    if equity[-1] <= 0:
+        return -1.0
+    exponent = math.log(equity[-1] / equity[0]) * periods / (equity.size - 1)
+    # A few lively bars extrapolate to more than a float holds: that is no growth rate.
+    return math.expm1(exponent) if exponent < 700 else NAN
+
+
+def volatility(returns: FloatArray, periods: float) -> float:
+    """Annualised standard deviation of returns (ddof 1), a fraction; NaN below two returns."""
+    return float(returns.std(ddof=1) * math.sqrt(periods)) if returns.size > 1 else NAN
+
+
+def sharpe(returns: FloatArray, periods: float) -> float:
+    """Annualised mean over standard deviation (ddof 1). Sharpe (1994). NaN without variance."""
+    return _ratio_of_moments(returns) * math.sqrt(periods)
+
+
+def sortino(returns: FloatArray, periods: float) -> float:
+    """Annualised mean over downside deviation: root mean square of min(return, 0) over all bars.
+
+    Sortino and Price (1994). NaN below two returns, or when no bar lost.
+    """
+    if returns.size < 2:
+        return NAN
+    downside = math.sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2)))
+    return float(returns.mean()) / downside * math.sqrt(periods) if downside > ROUNDING else NAN
+
+
+def calmar(equity: FloatArray, periods: float) -> float:
+    """Compound annual growth over the largest drawdown, whole period. Young (1991). NaN without drawdown."""
+    return _over_drawdown(cagr(equity, periods), equity)
+
+
+def recovery_factor(equity: FloatArray) -> float:
+    """Total return over the largest drawdown, both fractions; NaN without drawdown."""
+    return _over_drawdown(total_return(equity), equity)
+
+
+def drawdowns(equity: FloatArray) -> FloatArray:
+    """Fraction below the highest equity so far, (n,), each in [0, 1]; 1 once the equity is zero or less."""
+    if not equity.size:
+        return np.empty(0)
+    peak = np.maximum.accumulate(equity)
+    # Divided only where the peak is above zero: an account that starts without money has lost all of it.
+    below = np.divide(peak - equity, peak, out=np.ones_like(equity), where=peak > 0)
+    return np.asarray(np.clip(below, 0.0, 1.0))
+
+
+def longest_run(flags: npt.NDArray[np.bool_]) -> int:
+    """Length in bars of the longest unbroken run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
+    return int((edges[1::2] - edges[::2]).max()) if edges.size else 0
+
+
+def omega(returns: FloatArray) -> float:
+    """Sum of gains over sum of losses, threshold zero. Keating and Shadwick (2002). NaN without losses."""
+    losses = -float(returns[returns < 0].sum())
+    return float(returns[returns > 0].sum()) / losses if returns.size > 1 and losses > ROUNDING else NAN
+
+
+def tail_ratio(returns: FloatArray) -> float:
+    """Size of the 95th percentile of returns over the size of the 5th; NaN when the 5th is zero."""
+    if not returns.size:
+        return NAN
+    high, low = np.abs(np.percentile(returns, (95, 5)))
+    return float(high / low) if low > ROUNDING else NAN
+
+
+def ulcer_index(equity: FloatArray) -> float:
+    """Root mean square of the drawdown over all bars, a fraction. Martin and McCann (1989)."""
+    drawdown = drawdowns(equity)
+    return math.sqrt(float(np.mean(drawdown**2))) if drawdown.size else NAN
+
+
+def sqn(pnl: FloatArray) -> float:
+    """System quality number: root of the count of trades, times mean over deviation (ddof 1) of their result.
+
+    Tharp (2008), with the result in account currency where he has multiples of the initial risk. NaN below
+    two trades, or when all have the same result.
+    """
+    if pnl.size < 2:
+        return NAN
+    deviation = float(pnl.std(ddof=1))
+    noise = ROUNDING * float(np.abs(pnl).max())
+    return math.sqrt(pnl.size) * float(pnl.mean()) / deviation if deviation > noise else NAN
+
+
+def probabilistic_sharpe(returns: FloatArray, benchmark: float = 0.0) -> float:
+    """Probability that the true Sharpe ratio is above `benchmark`, both per bar, not annualised.
+
+    Corrects for length, skewness and kurtosis. Bailey and Lopez de Prado (2012), eq. 11. NaN below three
+    returns or without variance.
+    """
+    ratio = _ratio_of_moments(returns)
+    if returns.size < 3 or math.isnan(ratio):
+        return NAN
+    skewness, excess = _shape(returns)
+    variance = 1.0 - skewness * ratio + (excess + 2.0) / 4.0 * ratio**2
+    return NORMAL.cdf((ratio - benchmark) * math.sqrt((returns.size - 1) / variance)) if variance > 0 else NAN
+
+
+def value_at_risk(returns: FloatArray, tail: float = 0.05, method: TailMethod = "historical") -> float:
+    """The loss of one bar that is exceeded with probability `tail`; a fraction, above zero for a loss.
+
+    historical: the percentile, interpolated. normal: mean and deviation (ddof 1). cornish-fisher: that,
+    corrected for skewness and kurtosis, Favre and Galeano (2002). NaN below one (two) returns.
+    """
+    if returns.size < (1 if method == "historical" else 2):
+        return NAN
+    if method == "historical":
+        return 0.0 - float(np.percentile(returns, 100 * tail))
+    z = NORMAL.inv_cdf(tail)
+    return _loss_at(returns, z, z**2, z**3, method)
+
+
+def conditional_value_at_risk(
+    returns: FloatArray, tail: float = 0.05, method: TailMethod = "historical"
+) -> float:
+    """The mean loss of one bar within the worst `tail`; a fraction, above zero for a loss.
+
+    historical: mean of the worst floor((n - 1) * tail) + 1 returns. normal and cornish-fisher: the mean of
+    the quantile of `value_at_risk` below `tail`, in closed form (Maillard, 2012).
+    """
+    if returns.size < (1 if method == "historical" else 2):
+        return NAN
+    if method == "historical":
+        last = int((returns.size - 1) * tail)
+        return 0.0 - float(np.mean(np.partition(returns, last)[: last + 1]))
+    z = NORMAL.inv_cdf(tail)
+    hazard = NORMAL.pdf(z) / tail
+    # Moments of a standard normal below z.
+    return _loss_at(returns, -hazard, 1.0 - z * hazard, -(z**2 + 2.0) * hazard, method)
+
+
+def periods_per_year(index: pd.Index) -> float:
+    """Bars a year, read off the times of the bars; NaN below two bars or without times.
+
+    Monthly 12, weekly 52, daily 252, or 365 where weekends trade too (312 with one of their two days).
+    Intraday: bars of an ordinary day times trading days a year. Longer and odd spacings in proportion.
+    """
+    import pandas as pd
+
+    if not isinstance(index, pd.DatetimeIndex) or len(index) < 2:
+        return NAN
+    seconds = np.asarray(index.as_unit("ns").asi8, dtype=np.float64) / 1e9
+    spacing = float(np.median(np.diff(seconds)))
+    if spacing <= 0:
+        return NAN
+    if spacing < 0.8 * DAY:
+        return _intraday_periods(index, spacing)
+    days = spacing / DAY
+    if days < 5.5:
+        return _trading_days(index) / max(1, round(days))
+    if days < 10.5:
+        return WEEKS
+    return MONTHS / max(1, round(days / 30.4)) if days > 25 else ALL_DAYS / round(days)
+
+
+def _intraday_periods(index: pd.DatetimeIndex, spacing: float) -> float:
+    counts = np.unique(index.normalize().asi8, return_counts=True)[1]
+    # On few dates the first and the last are cut off; on many, the ordinary day is the middle one.
+    ordinary = float(counts.max() if counts.size <= 3 else np.median(counts))
+    days = _trading_days(index)
+    saw_weekend = (index[-1].normalize() - index[0].normalize()).days + index[0].dayofweek >= 6
+    if not saw_weekend and ordinary * spacing > 23 / 24 * DAY:
+        days = ALL_DAYS
+    return ordinary * days
+
+
+def _trading_days(index: pd.DatetimeIndex) -> float:
+    """252, 312 or 365 days a year by the weekdays that trade regularly (a rare special session does not)."""
+    share = np.bincount(index.dayofweek, minlength=7) / len(index)
+    regular = int((share > 0.05).sum())
+    return {6: 6 * WEEKS, 7: ALL_DAYS}.get(regular, STOCK_DAYS)
+
+
+def _ratio_of_moments(returns: FloatArray) -> float:
+    if returns.size < 2:
+        return NAN
+    deviation = float(returns.std(ddof=1))
+    return float(returns.mean()) / deviation if deviation > ROUNDING else NAN
+
+
+def _over_drawdown(value: float, equity: FloatArray) -> float:
+    deepest = float(drawdowns(equity).max()) if equity.size else 0.0
+    return value / deepest if deepest > ROUNDING else NAN
+
+
+def _shape(returns: FloatArray) -> tuple[float, float]:
+    """Skewness and excess kurtosis from population moments; zeros without variance."""
+    centred = returns - returns.mean()
+    variance = float(np.mean(centred**2))
+    if variance <= ROUNDING**2:
+        return 0.0, 0.0
+    return float(np.mean(centred**3)) / variance**1.5, float(np.mean(centred**4)) / variance**2 - 3.0
+
+
+def _loss_at(returns: FloatArray, z: float, z2: float, z3: float, method: TailMethod) -> float:
+    """Loss at a normal quantile given as its first three powers (or at the mean of each below it)."""
+    if method == "cornish-fisher":
+        skewness, excess = _shape(returns)
+        z = (
+            z
+            + (z2 - 1.0) * skewness / 6.0
+            + (z3 - 3.0 * z) * excess / 24.0
+            - (2.0 * z3 - 5.0 * z) * skewness**2 / 36.0
+        )
+    return -(float(returns.mean()) + z * float(returns.std(ddof=1)))
+
+
+def _column(frame: pd.DataFrame, name: str) -> FloatArray:
+    return frame[name].to_numpy(dtype=np.float64) if name in frame.columns else np.empty(0)
+
+
+def _exposure(index: pd.Index, trades: pd.DataFrame, fills: pd.DataFrame | None) -> float:
+    """Fraction of bars at whose close something is held; NaN without bars."""
+    if not len(index):
+        return NAN
+    held = np.zeros(len(index), dtype=np.bool_)
+    if fills is not None and len(fills):
+        for _, of_symbol in fills.sort_values("time", kind="stable").groupby("symbol", sort=False):
+            size = of_symbol["size"].to_numpy(dtype=np.float64)
+            position = np.concatenate(([0.0], np.cumsum(size)))
+            position[np.abs(position) < 1e-9 * np.abs(size).max()] = 0.0
+            held |= position[index.__class__(of_symbol["time"]).searchsorted(index, side="right")] != 0
+    elif fills is None and len(trades):
+        for start, end in zip(trades["entry_time"], trades["exit_time"], strict=True):
+            held[index.searchsorted(start) : index.searchsorted(end)] = True
+    return float(held.mean())
