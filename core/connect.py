@@ -1,0 +1,49 @@
+"""Sessions with exchanges, made in one place; the vendor's library is imported only when one is opened."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.errors import ConfigError, UnknownNameError
+
+TIMEOUT_MILLISECONDS = 10_000
+
+
+def is_exchange(name: str) -> bool:
+    """True when the installed ccxt has an exchange of that id. Looks for its file: importing ccxt costs seconds."""
+    return name in exchange_names()
+
+
+def exchange_names() -> list[str]:
+    """Ids of the exchanges the installed ccxt knows; empty without ccxt."""
+    spec = importlib.util.find_spec("ccxt")
+    if spec is None or spec.origin is None:
+        return []
+    return sorted(p.stem for p in (Path(spec.origin).parent / "abstract").glob("[a-z0-9]*.py"))
+
+
+def ccxt_session(name: str, *, read_retries: int = 0, options: Mapping[str, Any] | None = None) -> Any:
+    """A synchronous ccxt exchange that keeps the exchange's rate limit.
+
+    read_retries: how often ccxt repeats a request that failed on the network. It repeats orders too, and each
+    repeat may fill: anything but 0 is for sessions that only read.
+    options: further fields of the ccxt constructor. Public data needs no key, so none is read here.
+    """
+    if not is_exchange(name):
+        raise UnknownNameError("exchange", name, exchange_names())
+    if (options or {}).get("apiKey") and read_retries:
+        raise ConfigError(
+            f"{name}: a session with a key must not repeat requests", hint="leave read_retries at 0"
+        )
+    import ccxt
+
+    settings: dict[str, Any] = {
+        "enableRateLimit": True,
+        "timeout": TIMEOUT_MILLISECONDS,
+        **(options or {}),
+    }
+    settings["options"] = {"maxRetriesOnFailure": read_retries, **settings.get("options", {})}
+    return getattr(ccxt, name)(settings)

@@ -1,0 +1,28 @@
+"""Market data in: files, the sample market, Yahoo and exchanges; cleaned, checked, cached.
+
+`feeds.load(reference)` is the one way in. Importing this package loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from feeds.market import Market, load
+    from feeds.quality import QualityReport
+
+__all__ = ["Market", "QualityReport", "load"]
+
+_HOME = {"Market": "feeds.market", "load": "feeds.market", "QualityReport": "feeds.quality"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'feeds' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,1 @@
+"""Where history comes from: one module per source, each importing its library only when used."""
