@@ -1,0 +1,244 @@
+"""One database: connections, durable transactions, and errors a person can act on."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Executable,
+    RowMapping,
+    Table,
+    create_engine,
+    event,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from core.errors import ConfigError, StoreError, UserError
+
+BUSY_SECONDS = 30
+CONNECT_SECONDS = 5
+RECYCLE_SECONDS = 1800
+ELSEWHERE = "name another database with --set store.url=sqlite:///PATH"
+
+
+class Database:
+    """Connections to one database; writes from all threads take turns, reads run beside them.
+
+    A transaction belongs to the thread that opened it: whatever that thread reads or writes until the end is
+    part of it, so nothing may be awaited inside.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writing = engine.execution_options(immediate=True)
+        self._lock = threading.RLock()
+        self._owner: int | None = None
+        self._connection: Connection | None = None
+        self._doomed = False
+
+    @property
+    def engine(self) -> Engine:
+        """The pool underneath."""
+        return self._engine
+
+    @property
+    def name(self) -> str:
+        """The URL without its password."""
+        return self._engine.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One durable commit; a call inside another joins it. An exception undoes the whole of it."""
+        with self._lock:
+            if self._connection is not None:
+                yield self._connection
+                return
+            self._doomed = False
+            try:
+                with self._writing.begin() as connection:
+                    self._connection, self._owner = connection, threading.get_ident()
+                    yield connection
+                    if self._doomed:
+                        raise StoreError(
+                            "a write failed earlier in this transaction, so none of it was kept",
+                            hint="see the first error",
+                        )
+            except SQLAlchemyError as error:
+                raise unusable(self.name, error) from error
+            finally:
+                self._connection = self._owner = None
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees what is committed, and this thread's own transaction if it is in one."""
+        if self._owner == threading.get_ident() and self._connection is not None:
+            yield self._connection
+            return
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise unusable(self.name, error) from error
+
+    def write(self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> int:
+        """Execute in a transaction (joined or its own); the number of rows touched."""
+        with self.transaction() as connection:
+            try:
+                return int(connection.execute(statement, values).rowcount)
+            except SQLAlchemyError as error:
+                self._doomed = True
+                raise unusable(self.name, error) from error
+
+    def insert(self, table: Table, values: Mapping[str, Any]) -> int:
+        """Insert one row; the number the database gave it."""
+        with self.transaction() as connection:
+            try:
+                key = connection.execute(table.insert(), values).inserted_primary_key
+            except SQLAlchemyError as error:
+                self._doomed = True
+                raise unusable(self.name, error) from error
+            return int(key[0]) if key else 0
+
+    def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[RowMapping]:
+        """All rows of a query."""
+        with self.reading() as connection:
+            try:
+                return connection.execute(statement, values or {}).mappings().all()
+            except SQLAlchemyError as error:
+                self._doomed = True
+                raise unusable(self.name, error) from error
+
+    def row(self, statement: Executable, values: Mapping[str, Any] | None = None) -> RowMapping | None:
+        """The first row of a query, or None."""
+        found = self.rows(statement, values)
+        return found[0] if found else None
+
+    def insert_new(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """An INSERT that leaves rows alone which are already there (by any unique key)."""
+        return self._insert(table).on_conflict_do_nothing().inline()
+
+    def upsert(
+        self, table: Table, taken: Sequence[str], *, also: Mapping[str, ColumnElement[Any]] | None = None
+    ) -> sqlite.Insert | postgresql.Insert:
+        """An INSERT that updates a row which has the same primary key.
+
+        taken: columns that take the new value. also: expressions for further columns.
+        """
+        insert = self._insert(table)
+        new = {name: insert.excluded[name] for name in taken} | dict(also or {})
+        keys = [column.name for column in table.primary_key.columns]
+        return insert.on_conflict_do_update(index_elements=keys, set_=new)
+
+    def _insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        postgres = self._engine.dialect.name == "postgresql"
+        return postgresql.insert(table) if postgres else sqlite.insert(table)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def unusable(name: str, error: SQLAlchemyError) -> StoreError:
+    """A failure in mid-work; without the statement and its values."""
+    return StoreError(
+        f"the database {name} failed: {said(error)}", hint="no new orders until it answers again"
+    )
+
+
+def said(error: SQLAlchemyError) -> str:
+    """The first line of what the driver said."""
+    cause = getattr(error, "orig", None) or error
+    return next((line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
+
+
+def parse_url(text: str) -> URL:
+    """A database URL with the driver we use; ConfigError if it is none of ours. Never repeats a password."""
+    hint = "use sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE"
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError) as error:
+        raise ConfigError("store.url is not a database URL", hint=hint) from error
+    kind, _, driver = url.drivername.partition("+")
+    if kind == "sqlite" and driver in ("", "pysqlite"):
+        if url.database in (None, "", ":memory:"):
+            raise ConfigError(
+                "store.url names no file; a journal in memory would not outlive a crash", hint=hint
+            )
+        return url.set(drivername="sqlite+pysqlite")
+    if kind in ("postgresql", "postgres") and driver in ("", "psycopg"):
+        return url.set(drivername="postgresql+psycopg")
+    raise ConfigError(f"store.url names a database of kind {url.drivername!r}", hint=hint)
+
+
+def build_engine(url: URL, *, pool_size: int) -> Engine:
+    """An engine whose commits are on disk when they return."""
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, pool_size=pool_size, connect_args={"timeout": BUSY_SECONDS})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    try:
+        engine = create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,
+            pool_recycle=RECYCLE_SECONDS,
+            connect_args={"connect_timeout": CONNECT_SECONDS},
+        )
+    except ImportError as error:
+        raise UserError(
+            "PostgreSQL needs the psycopg driver, which is not installed",
+            hint="run: pip install 'tradewright[postgres]'",
+        ) from error
+    event.listen(engine, "connect", _prepare_postgresql)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
+    # The driver would begin transactions at a moment of its own choosing; `_begin_sqlite` says when.
+    connection.isolation_level = None
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later fails at once when another process wrote in between;
+    # asking for the write lock at the start makes it wait its turn instead.
+    immediate = connection.get_execution_options().get("immediate", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _prepare_postgresql(connection: Any, record: ConnectionPoolEntry) -> None:
+    # A server set to answer before the log is on disk would lose orders in a power cut.
+    with connection.cursor() as cursor:
+        if cursor.execute("SHOW synchronous_commit").fetchone()[0] == "off":
+            cursor.execute("SET synchronous_commit TO on")
+    connection.commit()
+
+
+def prepare_file(url: URL, *, create: bool) -> None:
+    """Check the path of an SQLite database and make its folder; UserError says what stands in the way."""
+    path = Path(str(url.database))
+    if path.is_dir():
+        raise UserError(f"the database {path} is a folder", hint=ELSEWHERE)
+    if not path.exists() and not create:
+        raise UserError(f"there is no database at {path}", hint=f"start a run first, or {ELSEWHERE}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        raise UserError(f"the database {path} cannot be written: {error.strerror}", hint=ELSEWHERE) from error

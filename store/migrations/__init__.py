@@ -1,0 +1,1 @@
+"""Alembic scripts, shipped with the package; `store.revisions` runs them."""

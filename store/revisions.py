@@ -1,0 +1,87 @@
+"""Which shape a database has, and how to bring it to another. Alembic is imported only when something moves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.errors import StoreVersionError, UnknownNameError, UserError
+from store.database import ELSEWHERE, unusable
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+REVISIONS = ("0001",)
+HEAD = REVISIONS[-1]
+BASE = "base"
+SCRIPTS = Path(__file__).parent / "migrations"
+
+# Any number will do, as long as everybody who migrates asks for the same one.
+_MIGRATION_LOCK = 7_284_630_417
+
+
+def current(connection: Connection) -> str | None:
+    """The database's revision, None when it has no tables of ours; StoreVersionError when it is unknown."""
+    tables = inspect(connection)
+    if not tables.has_table("alembic_version"):
+        if tables.has_table("order_events") or tables.has_table("runs"):
+            raise UserError(
+                f"{_name(connection)} holds tables of another program", hint=f"leave it alone and {ELSEWHERE}"
+            )
+        return None
+    revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if revision is not None and revision not in REVISIONS:
+        raise StoreVersionError(
+            f"{_name(connection)} was written by a newer version of Tradewright (revision {revision})",
+            hint=f"upgrade, or {ELSEWHERE}",
+            revision=revision,
+        )
+    return None if revision is None else str(revision)
+
+
+def migrate(engine: Engine, target: str = HEAD) -> tuple[str | None, str | None]:
+    """Bring the database to `target` (a revision, "head" or "base") in one transaction; (before, after).
+
+    Processes that arrive together wait for each other; the later ones find the work done.
+    """
+    if target not in (*REVISIONS, "head", BASE):
+        raise UnknownNameError("revision", target, (*REVISIONS, "head", BASE))
+    wanted = {"head": HEAD, BASE: None}.get(target, target)
+    name = engine.url.render_as_string(hide_password=True)
+    try:
+        with engine.execution_options(immediate=True).begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            before = current(connection)
+            if before != wanted:
+                _move(connection, before, wanted)
+            return before, wanted
+    except SQLAlchemyError as error:
+        raise unusable(name, error) from error
+
+
+def _move(connection: Connection, before: str | None, wanted: str | None) -> None:
+    from alembic import command
+
+    settings = config(connection)
+    if before is None or (wanted is not None and REVISIONS.index(wanted) > REVISIONS.index(before)):
+        command.upgrade(settings, wanted or BASE)
+    else:
+        command.downgrade(settings, wanted or BASE)
+
+
+def config(connection: Connection) -> Config:
+    """Alembic's configuration for the packaged scripts, working inside this connection's transaction."""
+    from alembic.config import Config
+
+    settings = Config(attributes={"connection": connection})
+    settings.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    settings.set_main_option("path_separator", "os")
+    return settings
+
+
+def _name(connection: Connection) -> str:
+    return f"the database {connection.engine.url.render_as_string(hide_password=True)}"

@@ -1,0 +1,150 @@
+"""The store: one database, opened in the shape this version knows, and what can be asked of it."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from functools import cached_property
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import URL, Engine
+from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
+
+from core.clock import WallClock
+from core.errors import StoreError, UserError
+from store.database import (
+    BUSY_SECONDS,
+    ELSEWHERE,
+    Database,
+    build_engine,
+    parse_url,
+    prepare_file,
+    said,
+)
+from store.journal import Journal
+from store.revisions import HEAD, current, migrate
+from store.runs import BotRepository, RunRepository
+from store.series import MetricRepository, PositionRepository
+from store.trades import TradeRepository
+
+DEFAULT_BOT = "default"
+WAL_PAUSE_SECONDS = 0.01
+
+
+class Store:
+    """Repositories over one database. Close it, or use it in a `with` statement."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def database(self) -> Database:
+        """Connections and transactions."""
+        return self._database
+
+    @cached_property
+    def bots(self) -> BotRepository:
+        """Bots by name."""
+        return BotRepository(self._database)
+
+    @cached_property
+    def runs(self) -> RunRepository:
+        """Runs by id."""
+        return RunRepository(self._database)
+
+    def journal(self, run_id: str) -> Journal:
+        """The journal of a run; a run nobody has described yet (`runs.create`) gets an entry without details."""
+        if not self.runs.exists(run_id):
+            self.runs.create(run_id, bot=DEFAULT_BOT, strategy="", started=WallClock().now())
+        return Journal(self._database, run_id)
+
+    def trades(self, run_id: str) -> TradeRepository:
+        """Trades of a run."""
+        return TradeRepository(self._database, run_id)
+
+    def positions(self, run_id: str) -> PositionRepository:
+        """What a run holds."""
+        return PositionRepository(self._database, run_id)
+
+    def metrics(self, run_id: str) -> MetricRepository:
+        """Series of a run: equity, cash and whatever else has a value at a time."""
+        return MetricRepository(self._database, run_id)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_store(url: str, *, pool_size: int = 5, create: bool = True) -> Store:
+    """Open a database and bring it to the newest shape.
+
+    url: sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE. create False: UserError when there is no
+    database yet. pool_size: connections kept open. Raises StoreVersionError when a newer version wrote it,
+    UserError for a path that cannot be used, StoreError when a server does not answer.
+    """
+    address = parse_url(url)
+    if address.get_backend_name() == "sqlite":
+        prepare_file(address, create=create)
+    engine = build_engine(address, pool_size=pool_size)
+    try:
+        _prepare(engine, address, create=create)
+    except BaseException:
+        engine.dispose()
+        raise
+    return Store(Database(engine))
+
+
+def _prepare(engine: Engine, url: URL, *, create: bool) -> None:
+    name = url.render_as_string(hide_password=True)
+    try:
+        with engine.connect() as connection:
+            revision = current(connection)
+    except OperationalError as error:
+        if url.get_backend_name() == "sqlite":
+            raise _unusable_file(url, error) from error
+        raise StoreError(
+            f"the database server of {name} does not answer: {said(error)}",
+            hint=f"start it, correct store.url, or {ELSEWHERE}",
+        ) from error
+    except DatabaseError as error:
+        raise _unusable_file(url, error) from error
+    if revision is None and not create:
+        raise UserError(f"the database {name} is empty", hint=f"start a run first, or {ELSEWHERE}")
+    try:
+        if url.get_backend_name() == "sqlite":
+            _switch_to_wal(engine)
+    except sqlite3.Error as error:
+        raise UserError(f"the database {url.database} cannot be used: {error}", hint=ELSEWHERE) from error
+    if revision != HEAD:
+        migrate(engine)
+
+
+def _switch_to_wal(engine: Engine) -> None:
+    # The mode stays with the file. SQLite does not wait here when another process opens the new file as well.
+    give_up = time.monotonic() + BUSY_SECONDS
+    with closing(engine.raw_connection()) as connection:
+        cursor = connection.cursor()
+        while cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            try:
+                cursor.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError:
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(WAL_PAUSE_SECONDS)
+
+
+def _unusable_file(url: URL, error: SQLAlchemyError) -> UserError:
+    return UserError(f"the database {url.database} cannot be used: {said(error)}", hint=ELSEWHERE)
