@@ -10,6 +10,7 @@ from typing import Any
 from core.errors import ConfigError, UnknownNameError
 
 TIMEOUT_MILLISECONDS = 10_000
+RETRY_DELAY_MILLISECONDS = 250
 
 
 def is_exchange(name: str) -> bool:
@@ -45,5 +46,9 @@ def ccxt_session(name: str, *, read_retries: int = 0, options: Mapping[str, Any]
         "timeout": TIMEOUT_MILLISECONDS,
         **(options or {}),
     }
-    settings["options"] = {"maxRetriesOnFailure": read_retries, **settings.get("options", {})}
+    settings["options"] = {
+        "maxRetriesOnFailure": read_retries,
+        "maxRetriesOnFailureDelay": RETRY_DELAY_MILLISECONDS,
+        **settings.get("options", {}),
+    }
     return getattr(ccxt, name)(settings)

@@ -14,10 +14,14 @@ from core.clock import Clock, WallClock
 from core.errors import ConfigError, DataError, DataQualityError
 from core.types import DataInfo
 from feeds import quality, spacing
+from feeds.cache import BarCache, Series
 from feeds.clean import clean
+from feeds.historical.ccxt import CcxtProvider
 from feeds.historical.csv import read_csv
 from feeds.historical.parquet import read_feather, read_parquet
 from feeds.historical.sample import SAMPLES, read_sample
+from feeds.historical.yahoo import YahooProvider
+from feeds.history import Provider, fetch_history
 from feeds.layout import arrange, split_symbols
 from feeds.quality import QualityReport
 from feeds.reference import Reference, file_reference, file_symbol, parse_references
@@ -169,7 +173,9 @@ def _read(
         return _frames(ref)
     raws: list[_Raw] = []
     for reference in _references(ref):
-        if reference.is_file:
+        if reference.is_remote:
+            raws.append(_read_remote(reference, options, wanted, offline=offline, clock=clock))
+        elif reference.is_file:
             raws.extend(_read_file(reference))
         else:
             table = read_sample(reference.target)
@@ -205,6 +211,35 @@ def _read_file(reference: Reference) -> list[_Raw]:
     if parts:
         return [_Raw(symbol, part, source, adjust=reference.adjust) for symbol, part in parts.items()]
     return [_Raw(file_symbol(path), table, source, adjust=reference.adjust)]
+
+
+def _read_remote(
+    reference: Reference,
+    options: DataOptions,
+    wanted: tuple[pd.Timestamp | None, pd.Timestamp | None],
+    *,
+    offline: bool,
+    clock: Clock,
+) -> _Raw:
+    timeframe = reference.timeframe or options.timeframe or "1d"
+    spacing.parse_timeframe(timeframe)
+    symbol = reference.target.upper() if reference.scheme == "yahoo" else reference.target
+    table, notes = fetch_history(
+        provider_for(reference),
+        Series(reference.scheme, symbol, timeframe),
+        BarCache(Path(options.cache_dir)),
+        start=wanted[0],
+        end=wanted[1],
+        now=pd.Timestamp(clock.now()).as_unit("ns"),
+        offline=offline,
+    )
+    source = f"{reference.scheme}:{symbol}:{timeframe}"
+    return _Raw(symbol, table, source, notes, timeframe, reference.adjust)
+
+
+def provider_for(reference: Reference) -> Provider:
+    """Who serves a remote reference. Nothing is imported or connected before the first fetch."""
+    return YahooProvider() if reference.scheme == "yahoo" else CcxtProvider(reference.scheme)
 
 
 def _prepare(
