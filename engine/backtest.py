@@ -1,0 +1,131 @@
+"""One strategy over history, in one call or one command.
+
+from engine import backtest
+result = backtest("momentum", "sample:goog", params={"fast": 10})
+
+python -m engine.backtest momentum --data sample:goog --param fast=10
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from core.cli import CommandParser, print_json, progress, run_command
+
+if TYPE_CHECKING:
+    import backtrader as bt
+
+    from core.results import RunResult
+    from feeds.market import DataOptions, Market, Source
+
+PROGRESS_BARS = 200
+"""Bars between two updates of the progress bar."""
+EXAMPLE = "python -m engine.backtest momentum --data sample:goog --param fast=10 --cash 50000"
+
+
+def backtest(
+    strategy: type[bt.Strategy] | str,
+    data: Source | Market,
+    params: Mapping[str, Any] | None = None,
+    *,
+    cash: float = 100_000.0,
+    commission: float = 0.001,
+    engine: str = "auto",
+    resample: Sequence[str] = (),
+    settings: DataOptions | None = None,
+    on_bar: Callable[[int], None] | None = None,
+) -> RunResult:
+    """Run a strategy over history on stock Backtrader.
+
+    strategy: a `bt.Strategy` subclass, or a reference `strategies.registry.load` understands. data: whatever
+    `feeds.load` takes (a frame, frames by name, a path, a reference such as "sample:goog"), or a `Market`
+    it returned. commission: a fraction of the traded value. resample: higher timeframes of the first data,
+    such as "1W". settings: how data is loaded and checked. on_bar: called once a bar with the bars so far.
+
+    Raises UserError, before anything runs, for whatever of this cannot be used, and for bars fewer than the
+    warm-up; StrategyError when the strategy itself fails.
+    """
+    from engine import preflight
+    from engine.cerebro import assemble, history_feed, run, stock_broker
+    from engine.result import run_result
+    from feeds.market import Market, load
+    from strategies import registry
+
+    reason = preflight.check_engine(engine)
+    preflight.check_money(cash, commission)
+    cls = registry.load(strategy)
+    resolved = registry.resolve_params(cls, params or {})
+    market = data if isinstance(data, Market) else load(data, settings=settings)
+    preflight.check_frames(market.frames)
+    preflight.check_names(market.frames, resample)
+    feeds = {name: history_feed(name, frame) for name, frame in market.frames.items()}
+    cerebro = assemble(cls, resolved, feeds, stock_broker(cash, commission), resample=resample, on_bar=on_bar)
+    return run_result(
+        "backtest",
+        _name_of(cls),
+        resolved,
+        market,
+        run(cerebro),
+        engine="cerebro",
+        reason=reason,
+        costs={"cash": float(cash), "commission": float(commission)},
+        resample=tuple(resample),
+    )
+
+
+def _name_of(cls: type[bt.Strategy]) -> str:
+    """The reference that loads the class again; a class made inside a function has only its name."""
+    from strategies import registry
+
+    return cls.__qualname__ if "<locals>" in cls.__qualname__ else registry.reference(cls)
+
+
+def _parser() -> CommandParser:
+    from engine.command import add_run_arguments
+
+    parser = CommandParser(
+        prog="python -m engine.backtest",
+        description="Run a strategy over history and write a report.",
+        example=EXAMPLE,
+    )
+    add_run_arguments(parser)
+    parser.add_argument(
+        "--engine", default="auto", help="which engine runs it: auto or cerebro (default: auto)"
+    )
+    return parser
+
+
+def main(args: argparse.Namespace) -> int:
+    """Check everything, run, write the run's folder, print the result; the tearsheet's path comes last."""
+    from engine import command, preflight
+    from reports import write_run
+
+    preflight.check_engine(args.engine)
+    plan = command.prepare(args)
+    broker, reports_settings = plan.settings.broker, plan.settings.reports
+    folder = command.new_run_folder(reports_settings.directory, plan.reference, repr(plan.recorded()))
+    if not args.json:
+        print(command.headline("BACKTEST", plan), flush=True)
+    with progress("bars", command.bars_of(plan.market.frames), enabled=not args.json) as done:
+        result = backtest(
+            plan.strategy,
+            plan.market,
+            plan.params,
+            cash=broker.cash,
+            commission=broker.commission,
+            engine=args.engine,
+            resample=plan.resample,
+            on_bar=command.every(done, PROGRESS_BARS),
+        )
+    tearsheet = write_run(result, folder, settings=reports_settings)
+    if args.json:
+        print_json(command.summary(result, folder, tearsheet))
+    else:
+        command.print_result(result, tearsheet)
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(_parser(), main)
