@@ -101,20 +101,21 @@ class PaperBook:
     def amend(self, client_id: str, size: float | None, price: float | None, limit: float | None) -> bool:
         """Give a resting order another whole size, price or limit; False when it does not rest.
 
-        A size that is already filled cancels the rest.
+        A size that is already filled cancels the rest. What it already has is not announced again.
         """
         order = self.orders[client_id]
         if order not in self.resting:
             return False
         if size is not None and size <= abs(order.filled):
             return self.cancel(client_id)
+        before = (order.size, order.price, order.limit)
         if size is not None:
             order.size = size if order.buy else -size
             order.remaining = order.size - order.filled
-        if price is not None:
-            order.price = price
-        if limit is not None:
-            order.limit = limit
+        order.price = order.price if price is None else price
+        order.limit = order.limit if limit is None else limit
+        if (order.size, order.price, order.limit) == before:
+            return True
         order.limit_offset = order.price - order.limit if order.type in matching.TRAILS else 0.0
         state = order.state()
         self._event(order, EventKind.STATUS, reason="amended", trigger=state.trigger, limit=state.limit)
