@@ -56,7 +56,7 @@ class Database:
     @property
     def name(self) -> str:
         """The URL without its password."""
-        return self._engine.url.render_as_string(hide_password=True)
+        return shown(self._engine.url)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -157,7 +157,12 @@ def unusable(name: str, error: SQLAlchemyError) -> StoreError:
     )
 
 
-def said(error: SQLAlchemyError) -> str:
+def shown(url: URL) -> str:
+    """The URL for people: no driver, no password, no options (they may hold one)."""
+    return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
+
+
+def said(error: Exception) -> str:
     """The first line of what the driver said."""
     cause = getattr(error, "orig", None) or error
     return next((line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
@@ -242,3 +247,10 @@ def prepare_file(url: URL, *, create: bool) -> None:
             pass
     except OSError as error:
         raise UserError(f"the database {path} cannot be written: {error.strerror}", hint=ELSEWHERE) from error
+
+
+def backup_hint(url: URL) -> str:
+    """The shell command that copies the database."""
+    if url.get_backend_name() == "sqlite":
+        return f"sqlite3 '{url.database}' \".backup '{url.database}.backup'\""
+    return f"pg_dump {url.database} > {url.database}.sql"

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import StoreVersionError, UnknownNameError, UserError
-from store.database import ELSEWHERE, unusable
+from store.database import ELSEWHERE, shown, unusable
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -47,10 +47,8 @@ def migrate(engine: Engine, target: str = HEAD) -> tuple[str | None, str | None]
 
     Processes that arrive together wait for each other; the later ones find the work done.
     """
-    if target not in (*REVISIONS, "head", BASE):
-        raise UnknownNameError("revision", target, (*REVISIONS, "head", BASE))
-    wanted = {"head": HEAD, BASE: None}.get(target, target)
-    name = engine.url.render_as_string(hide_password=True)
+    wanted = resolve(target)
+    name = shown(engine.url)
     try:
         with engine.execution_options(immediate=True).begin() as connection:
             if engine.dialect.name == "postgresql":
@@ -63,11 +61,23 @@ def migrate(engine: Engine, target: str = HEAD) -> tuple[str | None, str | None]
         raise unusable(name, error) from error
 
 
+def resolve(target: str) -> str | None:
+    """The revision meant by a revision, "head" or "base" (None); UnknownNameError for anything else."""
+    if target not in (*REVISIONS, "head", BASE):
+        raise UnknownNameError("revision", target, (*REVISIONS, "head", BASE))
+    return {"head": HEAD, BASE: None}.get(target, target)
+
+
+def order(revision: str | None) -> int:
+    """How many steps a revision is from an empty database."""
+    return 0 if revision is None else REVISIONS.index(revision) + 1
+
+
 def _move(connection: Connection, before: str | None, wanted: str | None) -> None:
     from alembic import command
 
     settings = config(connection)
-    if before is None or (wanted is not None and REVISIONS.index(wanted) > REVISIONS.index(before)):
+    if order(wanted) > order(before):
         command.upgrade(settings, wanted or BASE)
     else:
         command.downgrade(settings, wanted or BASE)
@@ -84,4 +94,4 @@ def config(connection: Connection) -> Config:
 
 
 def _name(connection: Connection) -> str:
-    return f"the database {connection.engine.url.render_as_string(hide_password=True)}"
+    return f"the database {shown(connection.engine.url)}"

@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Self
 
 from sqlalchemy import URL, Engine
-from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from core.clock import WallClock
-from core.errors import StoreError, UserError
+from core.errors import StoreError, TradewrightError, UserError
 from store.database import (
     BUSY_SECONDS,
     ELSEWHERE,
@@ -22,6 +22,7 @@ from store.database import (
     parse_url,
     prepare_file,
     said,
+    shown,
 )
 from store.journal import Journal
 from store.revisions import HEAD, current, migrate
@@ -95,41 +96,47 @@ def open_store(url: str, *, pool_size: int = 5, create: bool = True) -> Store:
     database yet. pool_size: connections kept open. Raises StoreVersionError when a newer version wrote it,
     UserError for a path that cannot be used, StoreError when a server does not answer.
     """
-    address = parse_url(url)
-    if address.get_backend_name() == "sqlite":
-        prepare_file(address, create=create)
-    engine = build_engine(address, pool_size=pool_size)
+    engine, revision = open_engine(url, pool_size=pool_size, create=create)
     try:
-        _prepare(engine, address, create=create)
+        if revision is None and not create:
+            name = shown(engine.url)
+            raise UserError(f"the database {name} is empty", hint=f"start a run first, or {ELSEWHERE}")
+        if revision != HEAD:
+            migrate(engine)
     except BaseException:
         engine.dispose()
         raise
     return Store(Database(engine))
 
 
-def _prepare(engine: Engine, url: URL, *, create: bool) -> None:
-    name = url.render_as_string(hide_password=True)
+def open_engine(url: str, *, pool_size: int = 5, create: bool = True) -> tuple[Engine, str | None]:
+    """Connect without changing the shape; also returns the revision found. Errors as `open_store`."""
+    address = parse_url(url)
+    is_file = address.get_backend_name() == "sqlite"
+    if is_file:
+        prepare_file(address, create=create)
+    engine = build_engine(address, pool_size=pool_size)
     try:
         with engine.connect() as connection:
             revision = current(connection)
-    except OperationalError as error:
-        if url.get_backend_name() == "sqlite":
-            raise _unusable_file(url, error) from error
-        raise StoreError(
-            f"the database server of {name} does not answer: {said(error)}",
-            hint=f"start it, correct store.url, or {ELSEWHERE}",
-        ) from error
-    except DatabaseError as error:
-        raise _unusable_file(url, error) from error
-    if revision is None and not create:
-        raise UserError(f"the database {name} is empty", hint=f"start a run first, or {ELSEWHERE}")
-    try:
-        if url.get_backend_name() == "sqlite":
+        if is_file:
             _switch_to_wal(engine)
-    except sqlite3.Error as error:
-        raise UserError(f"the database {url.database} cannot be used: {error}", hint=ELSEWHERE) from error
-    if revision != HEAD:
-        migrate(engine)
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        engine.dispose()
+        raise _cannot_open(address, error) from error
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine, revision
+
+
+def _cannot_open(url: URL, error: SQLAlchemyError | sqlite3.Error) -> TradewrightError:
+    if url.get_backend_name() == "sqlite":
+        return UserError(f"the database {url.database} cannot be used: {said(error)}", hint=ELSEWHERE)
+    return StoreError(
+        f"the database {shown(url)} cannot be reached: {said(error)}",
+        hint=f"start the server, correct store.url, or {ELSEWHERE}",
+    )
 
 
 def _switch_to_wal(engine: Engine) -> None:
@@ -144,7 +151,3 @@ def _switch_to_wal(engine: Engine) -> None:
                 if time.monotonic() > give_up:
                     raise
                 time.sleep(WAL_PAUSE_SECONDS)
-
-
-def _unusable_file(url: URL, error: SQLAlchemyError) -> UserError:
-    return UserError(f"the database {url.database} cannot be used: {said(error)}", hint=ELSEWHERE)
