@@ -100,7 +100,6 @@ def _parser() -> CommandParser:
 def main(args: argparse.Namespace) -> int:
     """Check everything, run, write the run's folder, print the result; the tearsheet's path comes last."""
     from engine import command, preflight
-    from reports import write_run
 
     preflight.check_engine(args.engine)
     plan = command.prepare(args)
@@ -119,6 +118,8 @@ def main(args: argparse.Namespace) -> int:
             resample=plan.resample,
             on_bar=command.every(done, PROGRESS_BARS),
         )
+    from reports import write_run  # here: a mistake should not wait for the charting library
+
     tearsheet = write_run(result, folder, settings=reports_settings)
     if args.json:
         print_json(command.summary(result, folder, tearsheet))

@@ -41,13 +41,13 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
             "REF",
             "what to trade: sample:goog, csv:PATH, yahoo:AAPL, binance:BTC/USDT:1h; may be repeated",
         ),
-        ("--param", "K=V", "set a parameter of the strategy; may be repeated"),
+        ("--param", "NAME=VALUE", "set a parameter of the strategy; may be repeated"),
         (
             "--resample",
             "TIMEFRAME",
             "add bars of a higher timeframe of the first data, such as 1W; may be repeated",
         ),
-        ("--set", "K=V", "set any configuration key, such as data.max_gap_bars=3; may be repeated"),
+        ("--set", "KEY=VALUE", "set any configuration key, such as data.max_gap_bars=3; may be repeated"),
     )
     for name, value, text in options:
         parser.add_argument(name, action="append", default=[], metavar=value, help=text)
@@ -58,19 +58,24 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", metavar="DATE", help="first bar wanted, such as 2006-01-31")
     parser.add_argument("--end", metavar="DATE", help="last bar wanted, that day included")
     parser.add_argument("--out", metavar="DIR", help="folder that receives the run's folder (default: runs)")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="a configuration file (YAML or TOML)")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="a configuration file, TOML or YAML (default: tradewright.toml, if there is one)",
+    )
 
 
 def settings_from(args: argparse.Namespace, also: Mapping[str, Any] | None = None) -> Settings:
     """The configuration a command runs with: its arguments, then environment, .env, file, defaults.
 
     also: further settings by dotted key, which go before the arguments. Raises ConfigError for an argument
-    that is not KEY=VALUE, and whatever `core.config.load_settings` raises.
+    that is not NAME=VALUE, and whatever `core.config.load_settings` raises.
     """
-    from core.config import load_settings
+    from core.config import load_settings, parse_assignments
 
-    given: dict[str, Any] = {"strategy.name": args.strategy, **pairs(args.set, "--set")}
-    given |= {f"strategy.params.{name}": value for name, value in pairs(args.param, "--param").items()}
+    given: dict[str, Any] = {"strategy.name": args.strategy, **parse_assignments(args.set)}
+    given |= {f"strategy.params.{name}": value for name, value in parameters(args.param).items()}
     if args.data:
         given["data.source"] = ",".join(args.data)
     keys = {
@@ -81,8 +86,7 @@ def settings_from(args: argparse.Namespace, also: Mapping[str, Any] | None = Non
         "out": "reports.directory",
     }
     given |= {key: getattr(args, name) for name, key in keys.items() if getattr(args, name) is not None}
-    settings: Settings = load_settings(file=args.config, cli={**given, **(also or {})})
-    return settings
+    return load_settings(file=args.config, cli={**given, **(also or {})})
 
 
 def prepare(args: argparse.Namespace) -> Plan:
@@ -92,14 +96,14 @@ def prepare(args: argparse.Namespace) -> Plan:
     return make_plan(settings_from(args), args.strategy, args.resample)
 
 
-def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
-    """`["fast=10"]` as `{"fast": "10"}`; ConfigError names the option whose text is not KEY=VALUE."""
+def parameters(texts: Iterable[str]) -> dict[str, str]:
+    """`["fast=10"]` as `{"fast": "10"}`; ConfigError for text that is not NAME=VALUE."""
     found = {}
     for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(f"{option} {text!r} is not KEY=VALUE", hint=f"write {option} fast=10")
-        found[key.strip()] = value.strip()
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"--param {text} is not NAME=VALUE", hint="write it as --param fast=10")
+        found[name.strip()] = value.strip()
     return found
 
 
