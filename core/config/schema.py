@@ -1,0 +1,224 @@
+"""Every setting there is: type, range, default and meaning. Fractions are fractions, never percent."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from core.redact import redact, redact_text
+
+Environment = Literal["dev", "paper", "production"]
+Level = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+    BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+]
+Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser())]
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys refused, values fixed once made, secrets hidden in `repr`."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        values = [(name, getattr(self, name)) for name in type(self).model_fields]
+        return [
+            (name, item if isinstance(item, Section) else redact({name: item})[name]) for name, item in values
+        ]
+
+    def public(self) -> dict[str, Any]:
+        """All values, secrets hidden, ready for JSON: for artefacts, logs and the screen."""
+        shown: dict[str, Any] = redact(self.model_dump(mode="json"))
+        return shown
+
+
+class StrategySettings(Section):
+    """What trades."""
+
+    name: str = Field(
+        default="momentum", min_length=1, description="name, package.module:Class, or path/to/file.py:Class"
+    )
+    params: dict[str, Any] = Field(
+        default_factory=dict,
+        description="parameters that differ from the strategy's own defaults; APP_STRATEGY__FAST=7 sets fast",
+    )
+
+
+class DataSettings(Section):
+    """Which market, and how it is cleaned."""
+
+    source: str = Field(
+        default="sample:goog",
+        min_length=1,
+        description="feed reference: sample:goog, csv:PATH, parquet:PATH, yahoo:AAPL, binance:BTC/USDT:1h, or a path",
+    )
+    start: date | None = Field(default=None, description="first day used, UTC; none: from the beginning")
+    end: date | None = Field(default=None, description="last day used, UTC; none: to the end")
+    timeframe: str | None = Field(
+        default=None,
+        min_length=1,
+        description="bar length asked of sources that offer several, such as 1h or 1d",
+    )
+    max_gap_bars: int = Field(
+        default=5,
+        ge=0,
+        le=10_000,
+        description="longest gap, in bars, that is filled from the bar before; a longer one is refused",
+    )
+    cache_dir: Folder = Field(default=Path(".tradewright/cache"), description="folder of downloaded bars")
+    offline: bool = Field(
+        default=False, description="never ask the network; use the cache and the sample markets"
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> DataSettings:
+        if self.start is not None and self.end is not None and self.start > self.end:
+            raise ValueError(f"data.start {self.start} is after data.end {self.end}")
+        return self
+
+
+class BrokerSettings(Section):
+    """Where orders go, and what they cost."""
+
+    name: Literal["paper"] = Field(
+        default="paper", description="the venue; paper keeps every order on this machine"
+    )
+    cash: float = Field(default=100_000.0, gt=0, description="cash at the start, in currency")
+    commission: float = Field(
+        default=0.001, ge=0, le=0.1, description="fraction of the traded value, per fill"
+    )
+    currency: str = Field(
+        default="USD",
+        pattern=r"^[A-Z][A-Z0-9]{1,9}$",
+        examples=["USD", "USDT"],
+        description="currency of cash and results",
+    )
+
+
+class RiskSettings(Section):
+    """Checks before an order is written down; none switches one off."""
+
+    max_daily_loss: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="fraction of the day's opening equity; once lost, no new entries that day",
+    )
+    max_position_size: float | None = Field(
+        default=None, gt=0, description="units held at most, long or short"
+    )
+    max_position_value: float | None = Field(
+        default=None, gt=0, description="value held at most in one symbol, in quote currency"
+    )
+    oversize: Literal["clip", "reject"] = Field(
+        default="reject",
+        description="an order over a position limit is clipped to what fits, or rejected whole",
+    )
+    trading_calendar: str | None = Field(
+        default=None,
+        min_length=1,
+        description="exchange calendar code such as XNYS; none: every hour is a trading hour",
+    )
+    check_cash: bool = Field(
+        default=False,
+        description="refuse an order the cash cannot pay before it is sent; paper answers margin by itself",
+    )
+
+
+class StoreSettings(Section):
+    """The database of runs, orders and fills."""
+
+    url: str = Field(
+        default="sqlite:///runs/tradewright.db",
+        pattern=r"^(sqlite|postgresql)(\+\w+)?://",
+        examples=["sqlite:///runs/tradewright.db", "postgresql://HOST/NAME"],
+        description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; the password is never shown",
+    )
+    pool_size: int = Field(default=5, ge=1, le=100, description="connections kept open; PostgreSQL only")
+
+
+class ReportSettings(Section):
+    """Where results are written, and how they look."""
+
+    directory: Folder = Field(default=Path("runs"), description="folder that gets one folder a run")
+    title: str | None = Field(
+        default=None, min_length=1, description="title of the tearsheet; none: strategy and market"
+    )
+    trades_shown: int = Field(
+        default=200, ge=0, le=100_000, description="rows of the trades table, newest first"
+    )
+
+
+class LogSettings(Section):
+    """What is written down while a run goes on."""
+
+    level: Level = Field(default="INFO", description="lowest level that is recorded at all")
+    json_file: bool = Field(
+        default=True, description="write log.jsonl into the run's folder, one JSON object a line"
+    )
+    max_bytes: int = Field(
+        default=10_000_000, ge=0, description="size at which log.jsonl is rotated, in bytes; 0: never"
+    )
+    backups: int = Field(
+        default=5, ge=1, le=1000, description="rotated files kept: log.jsonl.1 is the newest"
+    )
+    console: Literal["auto", "plain", "json", "off"] = Field(
+        default="auto",
+        description="form on standard error; auto: colours on a terminal, plain text elsewhere",
+    )
+    console_level: Level = Field(default="WARNING", description="lowest level shown on standard error")
+
+
+class LiveSettings(Section):
+    """How a session runs."""
+
+    bot: str = Field(
+        default="default",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        examples=["default", "goog-1"],
+        description="name of this trader; orders, limits and state are kept apart by it",
+    )
+    speed: float | None = Field(
+        default=None,
+        gt=0,
+        description="market seconds per second in a replay (60: a minute a second); none: flat out",
+    )
+
+
+class Settings(Section):
+    """Everything, by section. `load_settings` fills it; `Settings()` is the defaults alone."""
+
+    environment: Environment = Field(
+        default="paper",
+        description="chooses the overlay file tradewright.ENVIRONMENT.toml; production refuses debugging",
+    )
+    debug: bool = Field(default=False, description="more checks and more words; refused in production")
+    strategy: StrategySettings = Field(default_factory=StrategySettings)
+    data: DataSettings = Field(default_factory=DataSettings)
+    broker: BrokerSettings = Field(default_factory=BrokerSettings)
+    risk: RiskSettings = Field(default_factory=RiskSettings)
+    store: StoreSettings = Field(default_factory=StoreSettings)
+    reports: ReportSettings = Field(default_factory=ReportSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+    live: LiveSettings = Field(default_factory=LiveSettings)
+
+    @model_validator(mode="after")
+    def _production_is_quiet(self) -> Settings:
+        if self.environment == "production":
+            if self.debug:
+                raise ValueError("debug is on, and environment production refuses it")
+            if self.log.level == "DEBUG":
+                raise ValueError("log.level is DEBUG, and environment production refuses it")
+        return self
+
+
+def safe_text(value: object) -> str:
+    """A value as it may be shown in a message: on one line, without secrets, cut at 80 characters."""
+    text = redact_text(str(value))
+    text = text if text.isprintable() else repr(text)
+    return text if len(text) <= 80 else f"{text[:77]}..."
