@@ -1,0 +1,53 @@
+"""One way to turn values into JSON, for what is printed, logged or written beside a run."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import date, datetime, time
+from enum import Enum
+from typing import Any
+
+_ALREADY_PLAIN = frozenset({str, int, bool})
+
+
+def jsonable(value: Any) -> Any:
+    """Plain JSON values: numbers that are not finite become None, dates ISO text, decimals and paths text.
+
+    numpy scalars become numbers; sets are sorted by their text; keys become text.
+    """
+    if value is None or type(value) in _ALREADY_PLAIN:
+        return value
+    if isinstance(value, Enum):
+        return jsonable(value.value)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, Mapping):
+        return {_key(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return [jsonable(item) for item in sorted(value, key=str)]
+    if isinstance(value, (datetime, date, time)):
+        # NaT is a datetime to isinstance, and its text is not a time.
+        return value.isoformat() if value == value else None
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return jsonable(value.item())
+    return str(value)
+
+
+def to_json(value: Any, *, indent: int | None = None) -> str:
+    """`value` as one JSON document; see `jsonable` for what becomes of other types."""
+    return json.dumps(jsonable(value), allow_nan=False, ensure_ascii=False, indent=indent)
+
+
+def _key(key: Any) -> str:
+    if type(key) is str:
+        return key
+    plain = jsonable(key)
+    return plain if isinstance(plain, str) else str(key)
