@@ -6,14 +6,17 @@ Exit codes: 0 success, 1 a failure of ours, 2 a mistake the user can mend, 130 i
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any, NoReturn
 
 from core.errors import TradewrightError
+from core.jsontext import to_json
+from core.redact import redact_text
 
 INTERRUPTED = 130
 
@@ -28,18 +31,39 @@ class CommandParser(argparse.ArgumentParser):
             epilog=f"example:\n  {example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        self.add_argument("--json", action="store_true", help="print the result as JSON, nothing else")
+        # No default here: a subcommand's would overwrite the --json given before its name.
+        self.add_argument(
+            "--json",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="print the result as JSON, nothing else",
+        )
+
+    def parse_args(  # type: ignore[override]  # argparse's overloads for namespaces of other types
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """As argparse, with `json` always there."""
+        parsed = super().parse_args(args, namespace)
+        parsed.json = getattr(parsed, "json", False)
+        return parsed
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and how to see the usage, on one line; exit code 2."""
-        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        hint = f"see {self.prog} --help"
+        if "--json" in sys.argv[1:]:
+            print(to_json({"error": {"code": "usage", "message": message, "hint": hint}}))
+        print(f"{self.prog}: {_one_line(message)}; {hint}", file=sys.stderr)
         raise SystemExit(2)
 
 
 def run_command(
     parser: argparse.ArgumentParser, main: Callable[[argparse.Namespace], int], argv: list[str] | None = None
 ) -> NoReturn:
-    """Parse, run `main`, and leave with the exit code its outcome calls for."""
+    """Parse, run `main`, and leave with the exit code its outcome calls for.
+
+    What is no TradewrightError is a defect of ours: Python prints its traceback, with secrets hidden; code 1.
+    """
+    sys.excepthook = _print_traceback
     args = parser.parse_args(argv)
     try:
         code = main(args)
@@ -51,21 +75,40 @@ def run_command(
         print(f"{parser.prog}: interrupted", file=sys.stderr)
         code = INTERRUPTED
     except BrokenPipeError:
+        if not _reader_has_left():
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     raise SystemExit(code)
 
 
 def _report(prog: str, error: TradewrightError, *, as_json: bool) -> None:
-    line = " ".join(str(error).split())
     if as_json:
-        print(json.dumps({"error": {"code": error.code, "message": error.message, "hint": error.hint}}))
-    print(f"{prog}: {line}", file=sys.stderr)
+        facts = {"code": error.code, "message": redact_text(error.message), "hint": redact_text(error.hint)}
+        print(to_json({"error": facts}))
+    print(f"{prog}: {_one_line(str(error))}", file=sys.stderr)
+
+
+def _one_line(text: str) -> str:
+    return redact_text(" ".join(text.split()))
+
+
+def _reader_has_left() -> bool:
+    """Whether it is standard output that broke (`| head`), and not some connection of ours."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return True
+    return False
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    print(redact_text("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output; dates and decimals as text."""
-    print(json.dumps(value, default=str, allow_nan=False))
+    """One JSON document on standard output; dates and decimals as text, NaN and infinity as null."""
+    print(to_json(value))
 
 
 @contextmanager

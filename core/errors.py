@@ -27,6 +27,10 @@ class TradewrightError(Exception):
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Subclasses take other arguments; errors must come whole out of a worker process all the same.
+        return _rebuild, (type(self), self.message, self.__dict__)
+
 
 class UserError(TradewrightError):
     """What was asked for cannot be done as asked. Handler: the command line, exit code 2, nothing written."""
@@ -151,6 +155,13 @@ class InconsistentState(TradingError):
     """Journal, venue and strategy disagree. Handler: halt; a person decides."""
 
     code = "inconsistent-state"
+
+
+def _rebuild(cls: type[TradewrightError], message: str, state: dict[str, Any]) -> TradewrightError:
+    error = cls.__new__(cls, message)
+    error.args = (message,)
+    error.__dict__.update(state)
+    return error
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

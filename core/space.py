@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -25,13 +26,11 @@ class Int:
             )
 
     def contains(self, value: Any) -> bool:
-        """Whether `value` is a whole number on the grid."""
-        return (
-            isinstance(value, int)
-            and not isinstance(value, bool)
-            and self.low <= value <= self.high
-            and (value - self.low) % self.step == 0
-        )
+        """Whether `value` is a whole number on the grid; numpy's whole numbers count."""
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            return False
+        number = int(value)
+        return self.low <= number <= self.high and (number - self.low) % self.step == 0
 
     def describe(self) -> str:
         """For messages: the range in words."""
@@ -55,10 +54,10 @@ class Float:
             raise ValueError(f"Float({self.low}, {self.high}, log=True): low must be above zero")
 
     def contains(self, value: Any) -> bool:
-        """Whether `value` is a number within the range."""
-        return (
-            isinstance(value, (int, float)) and not isinstance(value, bool) and self.low <= value <= self.high
-        )
+        """Whether `value` is a number within the range; NaN never is."""
+        if isinstance(value, bool) or not isinstance(value, Real):
+            return False
+        return self.low <= float(value) <= self.high
 
     def describe(self) -> str:
         """For messages: the range in words."""

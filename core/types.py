@@ -12,13 +12,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from numbers import Integral
 
 
 def to_decimal(value: float | int | str | Decimal) -> Decimal:
     """The shortest decimal that reads back as the same float: `float(to_decimal(x)) == x`."""
     if isinstance(value, Decimal):
         return value
-    return Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
+    if isinstance(value, str):
+        return Decimal(value)
+    # numpy's whole numbers are Integral but not int, and Decimal takes neither them nor its float32.
+    return Decimal(int(value)) if isinstance(value, Integral) else Decimal(repr(float(value)))
 
 
 class Side(StrEnum):
