@@ -101,12 +101,12 @@ class PaperState:
 
     def _write_book(self, content: str) -> None:
         if self._revision == 0:
-            self._connection.execute("INSERT INTO book VALUES (1, 1, ?)", (content,))
-            return
-        written = self._connection.execute(
-            "UPDATE book SET revision=revision+1, content=? WHERE revision=?", (content, self._revision)
-        )
-        if written.rowcount != 1:
+            values: tuple[object, ...] = (content,)
+            command = "INSERT OR IGNORE INTO book VALUES (1, 1, ?)"
+        else:
+            command = "UPDATE book SET revision=revision+1, content=? WHERE revision=?"
+            values = (content, self._revision)
+        if self._connection.execute(command, values).rowcount != 1:
             raise sqlite3.IntegrityError("another venue has written to it")
 
     @contextmanager
