@@ -48,15 +48,15 @@ def split_symbols(frame: pd.DataFrame) -> dict[str, pd.DataFrame] | None:
     if not isinstance(frame.columns, pd.MultiIndex):
         return None
     levels = frame.columns.nlevels
-    fields = [sum(_key(v) in ALIASES["close"] for v in frame.columns.unique(i)) for i in range(levels)]
+    fields = [sum(_key(v) in PRICES for v in frame.columns.unique(i)) for i in range(levels)]
     if levels != 2 or not any(fields):
         raise DataQualityError(
             "missing-column",
             f"cannot tell prices from symbols in {levels} levels of columns",
             hint="use one level: open, high, low, close, volume",
         )
-    symbols = frame.columns.unique(1 - fields.index(max(fields)))
     level = 1 - fields.index(max(fields))
+    symbols = frame.columns.unique(level)
     return {str(s): pd.DataFrame(frame.xs(s, axis=1, level=level)).dropna(how="all") for s in symbols}
 
 

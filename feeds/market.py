@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -26,40 +26,11 @@ from feeds.layout import arrange, split_symbols
 from feeds.quality import QualityReport
 from feeds.reference import Reference, file_reference, file_symbol, parse_references
 
+if TYPE_CHECKING:
+    from core.config import DataSettings
+
 Moment = str | date | datetime
 Source = str | Path | pd.DataFrame | Mapping[str, pd.DataFrame] | Sequence[str | Path]
-
-
-class DataOptions(Protocol):
-    """The settings that loading reads; `core.config.DataSettings` has them.
-
-    max_gap_bars: longest run of missing bars that is filled. timeframe: distance between bars, None infers it.
-    """
-
-    @property
-    def start(self) -> Moment | None: ...  # noqa: D102
-    @property
-    def end(self) -> Moment | None: ...  # noqa: D102
-    @property
-    def max_gap_bars(self) -> int: ...  # noqa: D102
-    @property
-    def cache_dir(self) -> Path: ...  # noqa: D102
-    @property
-    def offline(self) -> bool: ...  # noqa: D102
-    @property
-    def timeframe(self) -> str | None: ...  # noqa: D102
-
-
-@dataclass(frozen=True, slots=True)
-class DefaultOptions:
-    """The defaults of `DataOptions`."""
-
-    start: Moment | None = None
-    end: Moment | None = None
-    max_gap_bars: int = 5
-    cache_dir: Path = Path(".tradewright/cache")
-    offline: bool = False
-    timeframe: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +60,7 @@ class _Raw:
 def load(
     ref: Source,
     *,
-    settings: DataOptions | None = None,
+    settings: DataSettings | None = None,
     offline: bool = False,
     name: str | None = None,
     start: Moment | None = None,
@@ -101,12 +72,14 @@ def load(
 
     ref: a DataFrame, `{name: DataFrame}`, a path, a reference (`sample:goog`, `csv:PATH`, `parquet:PATH`,
     `yahoo:AAPL[:1d]`, `binance:BTC/USDT:1h`), several references joined by commas, or a list of them.
+    settings: period, limits and cache; the defaults when None. `settings.timeframe` is what exchanges and Yahoo
+    are asked for when the reference names none (else 1d); of files it is what their bars must be.
     name: what to call the symbol, when there is one. start, end: first and last moment wanted, both included;
     a date as `end` includes that whole day; times without a zone are UTC. They go before the settings'.
     adjust: scale prices by the adjusted close, where there is one. offline: use no network, only the cache.
     Raises DataError and its kin for what you can mend, ProviderError when a provider fails and nothing is cached.
     """
-    options = settings or DefaultOptions()
+    options = settings or _default_settings()
     first, last = window(start or options.start, end or options.end)
     raws = _read(ref, options, (first, last), offline=offline or options.offline, clock=clock or WallClock())
     if name is not None:
@@ -127,6 +100,12 @@ def load(
         reports.append(report)
     report = quality.merge(reports)
     return Market(frames, _info(raws, frames, report), report)
+
+
+def _default_settings() -> DataSettings:
+    from core.config import DataSettings
+
+    return DataSettings.model_validate({})
 
 
 def window(start: Moment | None, end: Moment | None) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
@@ -160,7 +139,7 @@ def _names_a_time(value: Moment | None) -> bool:
 
 def _read(
     ref: Source,
-    options: DataOptions,
+    options: DataSettings,
     wanted: tuple[pd.Timestamp | None, pd.Timestamp | None],
     *,
     offline: bool,
@@ -215,7 +194,7 @@ def _read_file(reference: Reference) -> list[_Raw]:
 
 def _read_remote(
     reference: Reference,
-    options: DataOptions,
+    options: DataSettings,
     wanted: tuple[pd.Timestamp | None, pd.Timestamp | None],
     *,
     offline: bool,
@@ -243,7 +222,7 @@ def provider_for(reference: Reference) -> Provider:
 
 
 def _prepare(
-    raw: _Raw, options: DataOptions, first: pd.Timestamp | None, last: pd.Timestamp | None, *, adjust: bool
+    raw: _Raw, options: DataSettings, first: pd.Timestamp | None, last: pd.Timestamp | None, *, adjust: bool
 ) -> tuple[pd.DataFrame, QualityReport]:
     try:
         arranged = arrange(raw.table, adjust=adjust)

@@ -43,7 +43,6 @@ def read_csv(path: Path) -> pd.DataFrame:
             header=0 if header else None,
             skipinitialspace=True,
             index_col=False,
-            float_precision="round_trip",
             low_memory=False,
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error) as error:
@@ -73,7 +72,7 @@ def _text(path: Path) -> str:
 def _is_data(line: str, separator: str) -> bool:
     """True when the first line holds a bar rather than names: a digit starts its first three fields."""
     fields = [field.strip(" \"'") for field in line.split(separator)]
-    return len(fields) >= 5 and all(re.match(r"[-+]?\d", field) for field in fields[:3])
+    return len(fields) >= 4 and all(re.match(r"[-+]?\d", field) for field in fields[:3])
 
 
 def _name_columns(table: pd.DataFrame, path: Path) -> pd.DataFrame:
