@@ -37,7 +37,7 @@ __all__ = [
 
 RECORDER = "tradewright_recorder"
 SECONDS_A_DAY = 86_400.0
-COLUMNS = ("open", "high", "low", "close", "volume")
+COLUMNS = ("open", "high", "low", "close", "volume", "openinterest")
 SPEC = re.compile(r"(?P<count>[1-9]\d*)?(?P<unit>[smhdDwWM])")
 UNITS: Mapping[str, tuple[int, int]] = {
     "s": (bt.TimeFrame.Seconds, 1),

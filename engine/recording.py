@@ -133,7 +133,10 @@ class Recorder(bt.Analyzer):
 
     def start(self) -> None:
         """Refuse history that is shorter than the warm-up; Backtrader answers it with an IndexError."""
-        self._check_warm_up(lambda data: getattr(data, "known_bars", None))
+        cerebro = self.strategy.cerebro
+        # Bar by bar (resampling, live) a strategy may well act in `prenext`; all at once, indicators cannot.
+        if (cerebro._dopreload and cerebro._dorunonce) or not self._acts_in_warm_up():
+            self._check_warm_up(lambda data: getattr(data, "known_bars", None))
         self._times: list[float] = []
         self._equity: list[float] = []
         self._cash: list[float] = []
@@ -210,7 +213,7 @@ class Recorder(bt.Analyzer):
     def recording(self) -> Recording:
         """Everything seen so far. Raises DataError when history ended before the first decision."""
         live = any(data.islive() for data in self.strategy.datas)
-        if not live and not self.decided and type(self.strategy).prenext is bt.Strategy.prenext:
+        if not live and not self.decided and not self._acts_in_warm_up():
             self._check_warm_up(len)
         index = pd.DatetimeIndex(times_of(self._times), name="time")
         return Recording(
@@ -251,6 +254,9 @@ class Recorder(bt.Analyzer):
         data = order.data if order.data._compensate is None else order.data._compensate
         if self._books[id(data), order.tradeid].execute(bit.closed, bit.opened, bit.price, reason):
             row["exit_reason"] = reason
+
+    def _acts_in_warm_up(self) -> bool:
+        return type(self.strategy).prenext is not bt.Strategy.prenext
 
     def _check_warm_up(self, bars_of: Any) -> None:
         strategy = self.strategy

@@ -19,24 +19,30 @@ def go(
     return run(assemble(strategy, params, feeds, stock_broker(CASH, COMMISSION), resample=resample))
 
 
-def lines_of(data: Any, *, preload: bool) -> dict[str, bytes]:
-    cerebro = bt.Cerebro(stdstats=False, preload=preload, runonce=preload)
+def lines_of(data: Any, *, preload: bool, runonce: bool = False) -> dict[str, bytes]:
+    cerebro = bt.Cerebro(stdstats=False, preload=preload, runonce=runonce)
     cerebro.adddata(data)
     cerebro.addstrategy(bt.Strategy)
     cerebro.run()
     return {name: getattr(data.lines, name).array.tobytes() for name in data.getlinealiases()}
 
 
-@pytest.mark.parametrize("preload", [True, False])
+@pytest.mark.parametrize(("preload", "runonce"), [(True, True), (True, False), (False, False)])
 @pytest.mark.parametrize("spacing", ["1D", "1h", "7min", "13s"])
-def test_lines_are_bit_equal_to_pandasdata(make_bars: Any, spacing: str, preload: bool) -> None:
+def test_lines_are_bit_equal_to_pandasdata(
+    make_bars: Any, spacing: str, preload: bool, runonce: bool
+) -> None:
+    """Some indicators of Backtrader turn runonce off by themselves, so preloaded bars are walked one by one."""
     frame = make_bars(200, spacing=spacing, start="2021-03-01 09:31:07.123456")
     plain = bt.feeds.PandasData(dataname=frame.tz_localize(None))
-    assert lines_of(history_feed("A", frame), preload=preload) == lines_of(plain, preload=preload)
+    ours, stock = (
+        lines_of(data, preload=preload, runonce=runonce) for data in (history_feed("A", frame), plain)
+    )
+    assert ours == stock
 
 
 def test_a_frame_without_a_column_leaves_the_line_as_pandasdata_does(make_bars: Any) -> None:
-    frame = make_bars(20).drop(columns="volume")
+    frame = make_bars(20).drop(columns="volume").assign(openinterest=3.0)
     plain = bt.feeds.PandasData(dataname=frame.tz_localize(None))
     assert lines_of(history_feed("A", frame), preload=True) == lines_of(plain, preload=True)
 
@@ -152,6 +158,26 @@ class WarmWeekly(bt.Strategy):
 def test_fewer_resampled_bars_than_the_warm_up(make_bars: Any) -> None:
     with pytest.raises(DataError, match=r"WarmWeekly needs 30 bars .*, A 1W has \d+"):
         go(WarmWeekly, make_bars(100), ("1W",))
+
+
+class ActsInWarmUp(WarmWeekly):
+    def prenext(self) -> None:
+        if len(self) == 1:
+            self.buy()
+
+
+def test_a_strategy_may_act_during_its_warm_up(make_bars: Any) -> None:
+    """As stock has it: bar by bar it runs; all at once its indicators cannot be computed."""
+    assert len(go(ActsInWarmUp, make_bars(100), ("1W",)).fills) == 1
+
+
+class ActsInDailyWarmUp(Warm):
+    prenext = ActsInWarmUp.prenext
+
+
+def test_indicators_without_enough_bars_are_refused_even_then(make_bars: Any) -> None:
+    with pytest.raises(DataError, match="ActsInDailyWarmUp needs 51 bars"):
+        go(ActsInDailyWarmUp, make_bars(30))
 
 
 class FailsInInit(bt.Strategy):
