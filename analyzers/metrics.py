@@ -258,6 +258,28 @@ def conditional_value_at_risk(
     return _loss_at(returns, -hazard, 1.0 - z * hazard, -(z**2 + 2.0) * hazard, method)
 
 
+def monthly_returns(equity: pd.Series) -> pd.DataFrame:
+    """Return of each calendar month (UTC), a fraction: one row a year, columns 1 to 12, NaN outside the run.
+
+    equity: one value a bar, DatetimeIndex. A month counts from the last value of the month before (the first
+    from the run's first value), so that the months of a run compound to its total return. A month without
+    bars is zero. NaN where the account was lost.
+    """
+    import pandas as pd
+
+    known = equity[np.isfinite(equity.to_numpy(dtype=np.float64))].astype("float64")
+    if known.empty:
+        return pd.DataFrame(columns=range(1, 13), dtype="float64")
+    index = pd.DatetimeIndex(known.index)
+    months = (index.year * 12 + index.month - 1).to_numpy()
+    last = known.groupby(months).last().reindex(range(months[0], months[-1] + 1)).ffill()
+    before = last.shift(1, fill_value=known.iloc[0])
+    returns = (last / before - 1.0).where((last > 0) & (before > 0))
+    returns.index = pd.MultiIndex.from_arrays([returns.index // 12, returns.index % 12 + 1])
+    table: pd.DataFrame = returns.unstack().reindex(columns=range(1, 13))
+    return table
+
+
 def periods_per_year(index: pd.Index) -> float:
     """Bars a year, read off the times of the bars; NaN below two bars or without times.
 

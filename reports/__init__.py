@@ -1,0 +1,19 @@
+"""What a run leaves behind: figures and tables for machines, one page for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reports.artefacts import write_run
+
+__all__ = ["write_run"]
+
+
+def __getattr__(name: str) -> object:
+    # pandas, Jinja2 and matplotlib are loaded by whoever writes a report, not by `import reports`.
+    if name == "write_run":
+        from reports.artefacts import write_run
+
+        return write_run
+    raise AttributeError(f"module 'reports' has no attribute {name!r}")

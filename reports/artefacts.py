@@ -1,0 +1,147 @@
+"""The files of one run, each written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from analyzers.metrics import drawdowns
+from core.errors import UserError
+from core.jsontext import to_json
+from core.redact import redact
+from reports.html import tearsheet
+
+if TYPE_CHECKING:
+    from core.config import ReportSettings
+    from core.results import RunResult
+
+SCHEMA = 1
+PACKAGES = ("tradewright", "backtrader", "numpy", "pandas", "quantstats")
+
+
+class Log(Protocol):
+    """The part of a structured logger that is used here."""
+
+    def info(self, event: str, **fields: Any) -> Any:
+        """Note one event with its fields."""
+        ...
+
+
+def write_run(
+    result: RunResult, out: Path, *, settings: ReportSettings | None = None, log: Log | None = None
+) -> Path:
+    """Write the run's files into the folder `out`, made if missing; returns the path of the tearsheet.
+
+    result.json, trades.csv, orders.csv, fills.csv, equity.parquet (equity, cash, drawdown), config.json
+    (`result.meta["config"]`) and tearsheet.html. Times are UTC, undefined figures null, secrets hidden. Each
+    file replaces the one of its name in one step. Raises UserError when `out` cannot be written.
+    """
+    started = time.perf_counter()
+    with _explained(out):
+        out.mkdir(parents=True, exist_ok=True)
+        _write_text(out / "result.json", to_json(redact(describe(result)), indent=2) + "\n")
+        _write_text(out / "config.json", to_json(redact(result.meta.get("config") or {}), indent=2) + "\n")
+        for name in ("trades", "orders", "fills"):
+            _write_text(out / f"{name}.csv", _csv(getattr(result, name)))
+        _write(out / "equity.parquet", _equity_frame(result).to_parquet)
+        page = out / "tearsheet.html"
+        _write_text(page, tearsheet(result, settings=settings))
+    if log is not None:
+        log.info("report.written", path=str(page), seconds=round(time.perf_counter() - started, 3))
+    return page
+
+
+def describe(result: RunResult) -> dict[str, Any]:
+    """What result.json says: everything of the run but its tables, which lie beside it."""
+    data = result.data
+    return {
+        "schema": SCHEMA,
+        "kind": result.kind,
+        "strategy": result.strategy,
+        "params": dict(result.params),
+        "data": {
+            "source": data.source,
+            "symbols": list(data.symbols),
+            "start": data.start,
+            "end": data.end,
+            "bars": data.bars,
+            "timeframe": data.timeframe,
+            "quality": dict(data.quality),
+            "notes": list(data.notes),
+        },
+        "metrics": dict(result.metrics),
+        "engine": result.engine,
+        "engine_reason": result.engine_reason,
+        "costs": dict(result.costs),
+        "notes": list(result.notes),
+        "counts": {
+            "bars": len(result.equity),
+            "orders": len(result.orders),
+            "fills": len(result.fills),
+            "trades": len(result.trades),
+        },
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Version of Python and of the packages a result depends on; what is not installed is left out."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _equity_frame(result: RunResult) -> pd.DataFrame:
+    equity = result.equity.to_numpy(dtype=np.float64)
+    return pd.DataFrame(
+        {"equity": equity, "cash": result.cash.to_numpy(dtype=np.float64), "drawdown": drawdowns(equity)},
+        index=result.equity.index.rename("time"),
+    )
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    """Comma-separated text; times as ISO 8601, numbers as the shortest text that reads back the same."""
+    text = frame.copy()
+    for name in text.columns:
+        if isinstance(text[name].dtype, pd.DatetimeTZDtype) or text[name].dtype.kind == "M":
+            text[name] = [None if pd.isna(moment) else moment.isoformat() for moment in text[name]]
+    return text.to_csv(index=False, lineterminator="\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    _write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    """Write beside `path`, then rename: a reader sees the old file or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explained(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {out}: {error.strerror or error}",
+            hint="name another folder with --out, or change its permissions",
+            path=str(out),
+        ) from error
