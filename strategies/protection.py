@@ -1,0 +1,158 @@
+"""The exits resting at the broker for one open position: a stop and perhaps a target per slice.
+
+A slice is the part of the position that one target closes. Its stop and its target cancel each other (OCO),
+so at most one of them ever fills: whatever a bar does, exits never sum to more than the position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import backtrader as bt
+
+from strategies.stops import StopPlan, Target
+
+REFUSED = (bt.Order.Margin, bt.Order.Rejected)
+
+
+@dataclass(frozen=True, slots=True)
+class ExitPlan:
+    """What will protect a position, decided with its entry: levels follow from the entry's actual price."""
+
+    side: int
+    stop: StopPlan | None = None
+    targets: tuple[Target, ...] = ()
+    lot: float = 1.0
+    scale: float = 1.0
+
+
+@dataclass(slots=True)
+class Slice:
+    """One part of the position and the orders that may close it; `target_price` None for a runner."""
+
+    size: float
+    target_price: float | None = None
+    stop: bt.Order | None = None
+    target: bt.Order | None = None
+
+    @property
+    def orders(self) -> list[bt.Order]:
+        """The orders that were made for this slice, dead ones included."""
+        return [order for order in (self.stop, self.target) if order is not None]
+
+    @property
+    def filled(self) -> float:
+        """Units its orders have closed."""
+        return float(sum(abs(order.executed.size) for order in self.orders))
+
+    @property
+    def closed(self) -> bool:
+        """Whether one of its orders has done its work."""
+        return any(order.status == bt.Order.Completed for order in self.orders)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the broker would not take one of its orders."""
+        return any(order.status in REFUSED for order in self.orders)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every order it should have is alive and none has filled in part."""
+        return all(order.alive() for order in self.orders) and not self.filled
+
+    @property
+    def stopping(self) -> bool:
+        """Whether its stop has begun to fill and goes on."""
+        return self.stop is not None and self.stop.alive() and bool(self.stop.executed.size)
+
+
+@dataclass(slots=True)
+class OpenTrade:
+    """The position as the strategy sees it, from its first fill to its last."""
+
+    plan: ExitPlan
+    entry_price: float
+    entry_bar: int
+    size: float
+    stop_level: float | None
+    risk: float | None
+    high_water: float
+    targets: list[tuple[float, float]] = field(default_factory=list)
+    slices: list[Slice] = field(default_factory=list)
+    exits: list[bt.Order] = field(default_factory=list)
+    exit_reason: str | None = None
+    refusals: int = 0
+
+    @property
+    def exiting(self) -> bool:
+        """Whether an order that closes the position at the market is under way."""
+        return any(order.alive() for order in self.exits)
+
+    @property
+    def covered(self) -> float:
+        """Units the slices still protect."""
+        return float(sum(part.size - part.filled for part in self.slices))
+
+    def broken(self, held: float) -> bool:
+        """Whether the resting orders no longer are what `held` units need."""
+        if any(not part.whole and not part.stopping for part in self.slices):
+            return True
+        return bool(self.slices) and self.covered != held
+
+
+def open_trade(plan: ExitPlan, price: float, size: float, bar: int) -> OpenTrade:
+    """A trade of `size` units (> 0) entered at `price`: its stop level, and a price and share per target."""
+    level = plan.stop.level(price, plan.side) if plan.stop else None
+    risk = abs(price - level) if level is not None else None
+    levels = [(target.level(price, plan.side, risk, plan.scale), target.share) for target in plan.targets]
+    targets = [(at, share) for at, share in levels if at is not None]
+    return OpenTrade(plan, price, bar, size, level, risk, price, targets)
+
+
+def wanted_slices(trade: OpenTrade, sizes: Sequence[float]) -> list[Slice]:
+    """Slices for the targets not reached yet, the rest as a runner; nothing when there is nothing to rest.
+
+    sizes: one per target, then the rest.
+    """
+    slices = [
+        Slice(size, price)
+        for size, (price, _) in zip(sizes, [*trade.targets, (None, 0.0)], strict=True)
+        if size
+    ]
+    return [part for part in slices if part.target_price is not None or trade.stop_level is not None]
+
+
+def trade_state(trade: OpenTrade) -> dict[str, Any]:
+    """The trade as plain JSON values; orders are not part of it."""
+    return {
+        "side": trade.plan.side,
+        "size": trade.size,
+        "entry_price": trade.entry_price,
+        "stop_level": trade.stop_level,
+        "risk": trade.risk,
+        "high_water": trade.high_water,
+        "targets": [list(target) for target in trade.targets],
+        "exit_reason_pending": trade.exit_reason if trade.exiting else None,
+        "refusals": trade.refusals,
+        "lot": trade.plan.lot,
+        "scale": trade.plan.scale,
+        "stop": None if trade.plan.stop is None else asdict(trade.plan.stop),
+    }
+
+
+def trade_from_state(state: Mapping[str, Any], entry_bar: int) -> OpenTrade:
+    """The trade that `trade_state` wrote down, without orders."""
+    stop = None if state["stop"] is None else StopPlan(**state["stop"])
+    return OpenTrade(
+        plan=ExitPlan(state["side"], stop, (), state["lot"], state["scale"]),
+        entry_price=state["entry_price"],
+        entry_bar=entry_bar,
+        size=state["size"],
+        stop_level=state["stop_level"],
+        risk=state["risk"],
+        high_water=state["high_water"],
+        targets=[(price, share) for price, share in state["targets"]],
+        refusals=state["refusals"],
+    )
