@@ -66,7 +66,7 @@ def client_order_id(bot: str, strategy: str, symbol: str, bar: datetime, leg: in
     return "tw" + hashlib.sha256(text.encode()).hexdigest()[:22]
 
 
-class VenueBroker(bt.brokers.BackBroker):  # type: ignore[misc]
+class VenueBroker(bt.brokers.BackBroker):
     """Orders to a venue through `gateway`; `cash` is what the account held when the run began.
 
     bot and strategy enter the client order ids.

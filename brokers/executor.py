@@ -24,7 +24,7 @@ from typing import Protocol
 
 from brokers.base import SimulatedVenue, Venue
 from brokers.reconcile import Ledger, check_reconciled
-from brokers.risk import Account, RiskGate
+from brokers.risk import Account, RiskGate, check_order
 from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, VenueTransient
 from core.telemetry import correlation, get_logger
 from core.types import Bar, EventKind, OrderEvent, OrderIntent, OrderStatus, OrderType, to_decimal
@@ -198,7 +198,7 @@ class Executor:
                     f"order {intent.client_id} ({intent.side} {intent.size:f} {intent.symbol}) is new"
                 )
             try:
-                allowed = self._risk.check(intent, self._account())
+                allowed = self._risk.check(self._no_larger_than_parent(intent), self._account())
             except OrderRejected as refusal:
                 return self._refuse(intent, refusal)
             self._on_step("intent.begin")
@@ -235,7 +235,7 @@ class Executor:
 
     async def _repeat(self, asked: OrderIntent, known: OrderIntent) -> Submission:
         """An order the journal knows: answer from the journal, or complete an interrupted turn."""
-        if not _same_decision(asked, known):
+        if known not in (asked, self._within_limits(asked)):
             raise self._diverged(f"order {asked.client_id} now reads {asked}, the journal has {known}")
         self._repeated.add(known.client_id)
         if self._turn < self._last_turn or self._turn in self._recorded:
@@ -243,6 +243,19 @@ class Executor:
         if await self._venue.order(known.client_id) is None:
             return await self._send(known)
         return Submission(known, tuple(await self._settle(self._time_of(known))))
+
+    def _within_limits(self, asked: OrderIntent) -> OrderIntent:
+        """What a limit makes of the order, the daily loss apart: sizes may have been clipped."""
+        asked = self._no_larger_than_parent(asked)
+        try:
+            return check_order(asked, self._account(), self._risk.limits)
+        except OrderRejected:
+            return asked
+
+    def _no_larger_than_parent(self, intent: OrderIntent) -> OrderIntent:
+        """What protects an entry that was clipped must not sell more than the entry bought."""
+        parent = self._known.get(intent.parent) if intent.parent else None
+        return replace(intent, size=parent.size) if parent and parent.size < intent.size else intent
 
     async def _send(self, intent: OrderIntent) -> Submission:
         try:
@@ -388,10 +401,5 @@ class Executor:
     def _diverged(self, what: str) -> InconsistentState:
         return InconsistentState(
             f"the strategy did not repeat its decisions: {what}",
-            hint="its code, parameters or data changed since the run began; start a new run instead of --resume",
+            hint="its code, parameters, data or limits changed since the run began; start a new run instead",
         )
-
-
-def _same_decision(asked: OrderIntent, known: OrderIntent) -> bool:
-    """Equal but for the size, which a limit may have clipped."""
-    return known.size <= asked.size and replace(asked, size=known.size) == known

@@ -1,14 +1,15 @@
 """Brokers for a plain Cerebro script, by Backtrader's own conventions.
 
-    broker = brokers.PaperBroker(cash=10_000)
-    broker.setcommission(commission=0.001)
-    cerebro.setbroker(broker)
+broker = brokers.PaperBroker(cash=10_000)
+broker.setcommission(commission=0.001)
+cerebro.setbroker(broker)
 """
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any, ClassVar
 
 import store
 from brokers.bridge import VenueBroker
@@ -29,7 +30,7 @@ class PaperBroker(VenueBroker):
     a file nothing outlives the script.
     """
 
-    params = (("file", None),)
+    params: ClassVar[Any] = (("file", None),)
 
     def setcash(self, cash: float) -> None:
         """Set the starting cash, before the run."""
@@ -40,11 +41,11 @@ class PaperBroker(VenueBroker):
 
     def start(self) -> None:
         """Open the journal and connect, before the first bar."""
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         if self.p.file is None:
             self._folder = tempfile.TemporaryDirectory(prefix="tradewright-paper-")
             file = Path(self._folder.name) / "journal.db"
         else:
-            self._folder = None
             file = Path(self.p.file)
         self._store = store.open_store(f"sqlite:///{file}")
         self.p.gateway = Gateway(lambda: self._executor(file))

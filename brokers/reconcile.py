@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from core.errors import InconsistentState
-from core.types import EventKind, OrderEvent, OrderIntent, OrderState, OrderStatus, Position
+from core.types import EventKind, OrderEvent, OrderIntent, OrderState, OrderStatus, Position, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +51,17 @@ class Ledger:
         else:
             self.remaining[event.client_id] = (intent, remaining)
 
-    def entering(self) -> dict[str, Decimal]:
-        """Units of open orders that would add to what is held, per symbol, signed.
+    def entering(self) -> dict[tuple[str, Side], Decimal]:
+        """Units of open orders that would add to what is held, per symbol and side.
 
         Children of a bracket and orders against the position protect it and do not count.
         """
-        total: dict[str, Decimal] = {}
+        total: dict[tuple[str, Side], Decimal] = {}
         for intent, remaining in self.remaining.values():
             held = self.positions.get(intent.symbol, Decimal(0))
             if intent.parent is None and held * intent.side.sign >= 0:
-                total[intent.symbol] = total.get(intent.symbol, Decimal(0)) + remaining * intent.side.sign
+                key = (intent.symbol, intent.side)
+                total[key] = total.get(key, Decimal(0)) + remaining
         return total
 
 

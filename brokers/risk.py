@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from core.errors import ConfigError, OrderRejected
-from core.types import OrderIntent, to_decimal
+from core.types import OrderIntent, Side, to_decimal
 
 if TYPE_CHECKING:
     from exchange_calendars import ExchangeCalendar
@@ -53,13 +53,13 @@ class Limits:
 class Account:
     """What the checks need to know, in units and quote currency.
 
-    entering: units of open orders that would add to the position, per symbol, signed.
+    entering: units (> 0) of open orders that would add to the position, per symbol and side.
     prices: last price per symbol.
     """
 
     cash: Decimal
     positions: Mapping[str, Decimal] = field(default_factory=dict)
-    entering: Mapping[str, Decimal] = field(default_factory=dict)
+    entering: Mapping[tuple[str, Side], Decimal] = field(default_factory=dict)
     prices: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property
@@ -181,9 +181,10 @@ def _check_session(intent: OrderIntent, limits: Limits) -> None:
 
 
 def _fit_size(intent: OrderIntent, account: Account, limits: Limits) -> OrderIntent:
-    held = account.positions.get(intent.symbol, Decimal(0)) + account.entering.get(intent.symbol, Decimal(0))
-    # Room on this order's side: the limit, less what is already there (or plus what the order closes first).
-    already = held * intent.side.sign
+    held = account.positions.get(intent.symbol, Decimal(0))
+    # Room on this order's side: the limit, less what is there or may still come on that side, plus what the
+    # order closes first. Open orders of the other side make no room: they may never fill.
+    already = held * intent.side.sign + account.entering.get((intent.symbol, intent.side), Decimal(0))
     rules = [("max_position_size", limits.max_position_size, Decimal(1))]
     price = account.prices.get(intent.symbol) or intent.reference_price
     rules.append(("max_position_value", limits.max_position_value, price))

@@ -32,7 +32,7 @@ class BarSource(Protocol):
         ...
 
 
-class LiveData(bt.feed.DataBase):  # type: ignore[misc]
+class LiveData(bt.feed.DataBase):
     """Bars from `source`, as they come; turns Backtrader's preload and runonce off."""
 
     params = (("source", None), ("qcheck", 0.0))

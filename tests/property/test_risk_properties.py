@@ -20,7 +20,8 @@ limits = st.decimals("1", "400", places=2)
 
 @given(
     held=amounts,
-    entering=amounts,
+    entering=st.decimals("0", "500", places=3),
+    resting_side=st.sampled_from(Side),
     size=sizes,
     price=prices,
     max_size=st.none() | limits,
@@ -31,6 +32,7 @@ limits = st.decimals("1", "400", places=2)
 def test_over_limit_orders_never_pass(
     held: Decimal,
     entering: Decimal,
+    resting_side: Side,
     size: Decimal,
     price: Decimal,
     max_size: Decimal | None,
@@ -39,7 +41,7 @@ def test_over_limit_orders_never_pass(
     side: Side,
 ) -> None:
     """L16"""
-    account = Account(Decimal(0), {"X": held}, {"X": entering}, {"X": price})
+    account = Account(Decimal(0), {"X": held}, {("X", resting_side): entering}, {"X": price})
     intent = OrderIntent(
         client_id="tw1",
         symbol="X",
@@ -61,7 +63,8 @@ def test_over_limit_orders_never_pass(
     after = held + sent.size * side.sign
     if abs(after) <= abs(held) and held * side.sign < 0:
         return  # it only made the position smaller
-    exposure = (held + entering + sent.size * side.sign) * side.sign
+    waiting = entering if resting_side is side else Decimal(0)
+    exposure = held * side.sign + waiting + sent.size
     if max_size is not None:
         assert exposure <= max_size
     if max_value is not None:

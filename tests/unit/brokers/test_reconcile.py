@@ -135,4 +135,4 @@ def test_protection_does_not_count_as_an_entry() -> None:
     ledger = protected()
     entry = replace(BUY, client_id="more")
     ledger.apply(event(6, entry, OrderStatus.ACCEPTED), entry)
-    assert ledger.entering() == {"GOOG": Decimal(10)}
+    assert ledger.entering() == {("GOOG", Side.BUY): Decimal(10)}

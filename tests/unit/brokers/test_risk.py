@@ -37,7 +37,7 @@ def account(held: str = "0", cash: str = "10000", price: str = "100", entering: 
     return Account(
         cash=Decimal(cash),
         positions={"GOOG": Decimal(held)},
-        entering={"GOOG": Decimal(entering)},
+        entering={("GOOG", Side.BUY): Decimal(entering)},
         prices={"GOOG": Decimal(price)},
     )
 
@@ -84,6 +84,10 @@ class TestPositionSize:
 
     def test_resting_entries_count(self) -> None:
         assert refused(order(size="60"), account(entering="50"), self.limits).rule == "max_position_size"
+
+    def test_resting_orders_of_the_other_side_make_no_room(self) -> None:
+        resting = replace(account(), entering={("GOOG", Side.SELL): Decimal(50)})
+        assert refused(order(size="101"), resting, self.limits).rule == "max_position_size"
 
     def test_shorts_are_limited_too(self) -> None:
         assert refused(order(Side.SELL, size="101"), account(), self.limits).rule == "max_position_size"

@@ -1,0 +1,45 @@
+"""From a recording to a `RunResult`, the same way for every kind of run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from analyzers.metrics import summarize
+from core.results import RunResult
+from engine.recording import Recording
+from feeds.market import Market
+
+
+def run_result(
+    kind: str,
+    reference: str,
+    params: Mapping[str, Any],
+    market: Market,
+    recording: Recording,
+    *,
+    engine: str,
+    reason: str,
+    costs: Mapping[str, float],
+    resample: tuple[str, ...] = (),
+    meta: Mapping[str, Any] | None = None,
+) -> RunResult:
+    """Metrics added to what was recorded. kind: "backtest" or "paper"; reference: what loads the strategy."""
+    return RunResult(
+        kind=kind,
+        strategy=reference,
+        params=dict(params),
+        data=market.info,
+        equity=recording.equity,
+        cash=recording.cash,
+        trades=recording.trades,
+        orders=recording.orders,
+        fills=recording.fills,
+        metrics=summarize(recording.equity, recording.trades, fills=recording.fills),
+        engine=engine,
+        engine_reason=reason,
+        prices=dict(market.frames),
+        costs=dict(costs),
+        notes=market.info.notes,
+        meta={"open_trades": recording.open_trades, "resample": list(resample)} | dict(meta or {}),
+    )

@@ -1,0 +1,1 @@
+"""Real time, recovery and safety around the live path: `python -m live.run STRATEGY`."""
