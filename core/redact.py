@@ -22,11 +22,11 @@ _NAMES = (
 )
 _SECRET_NAME = re.compile(_NAMES.replace("_?", "[_-]?"), re.IGNORECASE)
 
-# The name is taken from its first character (so that a long word is tried once), with any prefix and suffix.
-_ASSIGNMENT = re.compile(
-    r"(?<![\w-])(?P<name>[\w-]*?(?:" + _NAMES.replace("_?", "[_-]?") + r")[\w-]*[\"']?\s*[=:]\s*)"
-    r"(?:(?:Bearer|Basic|Token|Digest)\s+)?(?:\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|[^\s&\"']+)",
-    re.IGNORECASE,
+# All patterns take time linear in the text: runs are possessive, or anchored at their start, or bounded.
+_NAME = re.compile(r"(?<![\w-])([\w-]++)[\"']?\s*+[=:]\s*+")
+_VALUE = re.compile(
+    r"(?:(?:Bearer|Basic|Token|Digest)\s+)?(?:\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|[^\s&\"']++)",
+    re.IGNORECASE | re.DOTALL,
 )
 # A pattern is tried only where its mark stands in the lower-case text: most text bears none.
 _PATTERNS: tuple[tuple[str, re.Pattern[str], str], ...] = (
@@ -38,7 +38,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str], str], ...] = (
         HIDDEN,
     ),
     # scheme://user:password@host; a port followed by a path is not a password.
-    ("://", re.compile(r"(://[^\s:/@]*):(?!\d{1,5}[/?#])\S*@"), rf"\1:{HIDDEN}@"),
+    ("://", re.compile(r"(://[^\s:/@]*):(?!\d{1,5}[/?#])\S{0,512}@"), rf"\1:{HIDDEN}@"),
     ("://", re.compile(r"(://)[A-Za-z0-9_\-]{20,}@"), rf"\1{HIDDEN}@"),
     ("bearer", re.compile(r"\b(bearer)\s+[^\s\"',;]{8,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
     (
@@ -46,7 +46,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str], str], ...] = (
         re.compile(r"\b(Basic)\s+(?=\S*\d|\S*=|\S*[a-z][A-Z])[A-Za-z0-9+/]{8,}={0,2}"),
         rf"\1 {HIDDEN}",
     ),
-    ("eyj", re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), HIDDEN),
+    ("eyj", re.compile(r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), HIDDEN),
     # Telegram's bot tokens: number, colon, 35 characters.
     (":", re.compile(r"(?<!\d)\d{6,12}:[\w-]{30,}"), HIDDEN),
 )
@@ -72,8 +72,20 @@ def redact_text(text: str) -> str:
         if mark in lower:
             text = pattern.sub(replacement, text)
     if ("=" in lower or ":" in lower) and _SECRET_NAME.search(lower):
-        text = _ASSIGNMENT.sub(rf"\g<name>{HIDDEN}", text)
+        return _redact_assignments(text)
     return text
+
+
+def _redact_assignments(text: str) -> str:
+    """Hide the values in `password=...`, `"apiKey": "..."`, `Authorization: Bearer ...`."""
+    parts, start, position = [], 0, 0
+    while name := _NAME.search(text, position):
+        position = name.end()
+        value = _VALUE.match(text, position) if _SECRET_NAME.search(name[1]) else None
+        if value is not None:
+            parts += [text[start:position], HIDDEN]
+            start = position = value.end()
+    return "".join([*parts, text[start:]])
 
 
 def redact(value: Any) -> Any:

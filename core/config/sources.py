@@ -220,9 +220,11 @@ def _unknown(given: Given) -> NoReturn:
     from_variable = given.spelled.upper().startswith(ENV_PREFIX)
     if from_variable:
         near = nearest(given.spelled.upper(), map(env_name, entries()))
+    elif given.spelled.startswith("strategy."):
+        name = given.spelled.removeprefix("strategy.")
+        near = "strategy.name" if nearest(name, ["name"]) else f"{PARAMS}.{name}"
     else:
-        near = nearest(given.spelled, [*entries(), *sections()])
-        near = near or _same_name(given.spelled) or _parameter(given.spelled)
+        near = nearest(given.spelled, [*entries(), *sections()]) or _same_name(given.spelled)
     raise ConfigError(
         f"unknown setting {safe_text(given.spelled)} {_place(given)}",
         hint=f"did you mean {near}?" if near else LIST_HINT,
@@ -243,10 +245,6 @@ def _same_name(spelled: str) -> str | None:
     last = spelled.rpartition(".")[2]
     found = [key for key in entries() if key.rpartition(".")[2] == last]
     return found[0] if len(found) == 1 else None
-
-
-def _parameter(spelled: str) -> str | None:
-    return f"{PARAMS}.{spelled.removeprefix('strategy.')}" if spelled.startswith("strategy.") else None
 
 
 def _merge(layers: Iterable[Layer]) -> Layer:
