@@ -126,8 +126,9 @@ class Database:
         return found[0] if found else None
 
     def insert_new(self, table: Table) -> sqlite.Insert | postgresql.Insert:
-        """An INSERT that leaves rows alone which are already there (by any unique key)."""
-        return self._insert(table).on_conflict_do_nothing().inline()
+        """An INSERT that leaves rows alone which are there already; `write` then says how many were not."""
+        insert = self._insert(table).on_conflict_do_nothing().inline()
+        return insert.execution_options(preserve_rowcount=True)
 
     def upsert(
         self, table: Table, taken: Sequence[str], *, also: Mapping[str, ColumnElement[Any]] | None = None
