@@ -6,12 +6,13 @@ Prices lie on a coarse grid, so that opens, limits, triggers and extremes are of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 
 import backtrader as bt
+import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
@@ -92,6 +93,20 @@ class Outcome:
 # Random flows
 
 
+@dataclass(frozen=True)
+class Coming:
+    """What a command is drawn from; `prices` occur in the next bars, so that orders are touched exactly."""
+
+    tick: float
+    symbols: int
+    prices: list[float]
+
+
+def ahead(made: Sequence[dict[int, tuple[float, ...]]], step: int) -> list[float]:
+    rows = [market[n] for market in made for n in range(step, step + 4) if n in market]
+    return sorted({price for row in rows for price in row[:4]}) or [10.0]
+
+
 @st.composite
 def markets(draw: st.DrawFn, tick: float, steps: int, gaps: bool) -> dict[int, tuple[float, ...]]:
     small = st.integers(0, 2)
@@ -116,8 +131,9 @@ def markets(draw: st.DrawFn, tick: float, steps: int, gaps: bool) -> dict[int, t
 
 
 @st.composite
-def places(draw: st.DrawFn, tick: float, symbols: int, **fixed: object) -> Place:
-    near = st.integers(14, 26).map(lambda n: n * tick)
+def places(draw: st.DrawFn, coming: Coming, **fixed: object) -> Place:
+    tick, symbols = coming.tick, coming.symbols
+    near = st.one_of(st.sampled_from(coming.prices), st.integers(14, 26).map(lambda n: n * tick))
     maybe = st.one_of(st.none(), near)
     drawn = {
         "symbol": draw(st.integers(0, symbols - 1)),
@@ -139,31 +155,41 @@ def places(draw: st.DrawFn, tick: float, symbols: int, **fixed: object) -> Place
 
 
 @st.composite
-def reversals(draw: st.DrawFn, tick: float, symbols: int) -> list[Place | Withdraw]:
+def reversals(draw: st.DrawFn, coming: Coming) -> list[Place | Withdraw]:
     """A short, and a larger buy that looks cheaper than it is: cash may suffice to close but not to reverse."""
-    alone = {"oco": None, "parent": None, "transmit": True, "symbol": draw(st.integers(0, symbols - 1))}
-    short = draw(places(tick, symbols, **alone, side=Side.SELL, type=OrderType.MARKET, price=None))
-    price = draw(st.integers(8, 18)) * tick
+    alone = {
+        "oco": None,
+        "parent": None,
+        "transmit": True,
+        "symbol": draw(st.integers(0, coming.symbols - 1)),
+    }
+    short = draw(places(coming, **alone, side=Side.SELL, type=OrderType.MARKET, price=None))
+    price = draw(st.integers(8, 18)) * coming.tick
     size = draw(st.sampled_from([30.0, 40.0, 60.0]))
     kind = draw(st.sampled_from([OrderType.MARKET, OrderType.MARKET, OrderType.STOP, OrderType.STOP_TRAIL]))
-    return [short, draw(places(tick, symbols, **alone, side=Side.BUY, type=kind, price=price, size=size))]
+    return [short, draw(places(coming, **alone, side=Side.BUY, type=kind, price=price, size=size))]
 
 
 @st.composite
-def commands(draw: st.DrawFn, tick: float, symbols: int) -> list[Place | Withdraw]:
+def commands(draw: st.DrawFn, coming: Coming) -> list[Place | Withdraw]:
     kind = draw(st.sampled_from(["order", "order", "order", "cancel", "bracket", "reversal"]))
     if kind == "cancel":
         return [Withdraw(draw(st.integers(1, 5)))]
     if kind == "order":
-        return [draw(places(tick, symbols))]
+        return [draw(places(coming))]
     if kind == "reversal":
-        return draw(reversals(tick, symbols))
-    alone = {"oco": None, "parent": None, "transmit": False, "symbol": draw(st.integers(0, symbols - 1))}
-    entry = draw(places(tick, symbols, **alone))
+        return draw(reversals(coming))
+    alone = {
+        "oco": None,
+        "parent": None,
+        "transmit": False,
+        "symbol": draw(st.integers(0, coming.symbols - 1)),
+    }
+    entry = draw(places(coming, **alone))
     side = Side.SELL if entry.side is Side.BUY else Side.BUY
     leg = {**alone, "side": side, "size": entry.size}
-    first = draw(places(tick, symbols, **{**leg, "parent": 1}))
-    last = draw(places(tick, symbols, **{**leg, "parent": 2, "transmit": True}))
+    first = draw(places(coming, **{**leg, "parent": 1}))
+    last = draw(places(coming, **{**leg, "parent": 2, "transmit": True}))
     return [entry, first, last]
 
 
@@ -175,9 +201,9 @@ def flows(draw: st.DrawFn) -> Flow:
     made = tuple(draw(markets(tick, steps, gaps=symbols == 2)) for _ in range(symbols))
     script: dict[int, list[Place | Withdraw]] = {}
     for step in draw(st.lists(st.integers(0, steps - 1), min_size=1, max_size=12)):
-        script.setdefault(step, []).extend(draw(commands(tick, symbols)))
+        script.setdefault(step, []).extend(draw(commands(Coming(tick, symbols, ahead(made, step)))))
     return Flow(
-        cash=draw(st.sampled_from([60.0, 200.0, 200.0, 10_000.0])),
+        cash=draw(st.sampled_from([60.0, 200.0, 10_000.0, *(20 * price for price in ahead(made, 0))])),
         commission=draw(st.sampled_from([0.0, 0.001, 0.0123])),
         session_end=draw(st.sampled_from([time(23, 59, 59, 999990), time(18), time(12)])),
         markets=made,
@@ -396,6 +422,33 @@ def test_paper_equals_the_stock_broker_bit_for_bit(flow: Flow) -> None:
     assert got.cash == expected.cash
     assert got.positions == expected.positions
     assert got.triggers == expected.triggers
+
+
+def order(
+    side: Side, kind: OrderType, size: float, price: float | None = None, limit: float | None = None
+) -> Place:
+    return Place(0, side, kind, size, price, limit, None, None, None, None, None, True)
+
+
+DOJI = (10.0, 12.0, 8.0, 10.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("placed", "ends"),
+    [
+        # Cash of exactly 0 is enough; a little less is not.
+        (order(Side.BUY, OrderType.MARKET, 20.0), OrderStatus.FILLED),
+        (order(Side.BUY, OrderType.MARKET, 20.5), OrderStatus.MARGIN),
+        # Within a bar that ends where it began, a buy is not thought to have come back, a sell is.
+        (order(Side.BUY, OrderType.STOP_LIMIT, 1.0, 11.0, 10.5), OrderStatus.ACCEPTED),
+        (order(Side.SELL, OrderType.STOP_LIMIT, 1.0, 9.0, 9.5), OrderStatus.FILLED),
+    ],
+)
+def test_corners_that_chance_seldom_meets(placed: Place, ends: OrderStatus) -> None:
+    flow = Flow(200.0, 0.0, time(18), (dict.fromkeys(range(2), DOJI),), {0: [placed]})
+    expected = stock(flow)
+    assert asyncio.run(paper(flow)) == expected
+    assert expected.notes[-1][1] is ends
 
 
 def test_the_harness_sees_a_difference() -> None:

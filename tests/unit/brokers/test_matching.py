@@ -14,6 +14,7 @@ T0 = datetime(2024, 1, 1, tzinfo=UTC)
 T1 = T0 + timedelta(hours=1)
 BAR = Bar("A", T1, open=10.0, high=12.0, low=8.0, close=11.0)
 FALLING = Bar("A", T1, open=11.0, high=12.0, low=8.0, close=9.0)
+DOJI = Bar("A", T1, open=10.0, high=12.0, low=8.0, close=10.0)
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ def test_stop(buy: bool, trigger: float, price: float | None) -> None:
         (BAR, False, 9.0, 8.5, (True, 9.0)),
         (BAR, False, 9.0, 10.5, (True, 10.5)),  # rising bar: it closed above the limit
         (FALLING, False, 9.5, 10.5, (True, None)),
+        (DOJI, True, 11.0, 10.5, (True, None)),
+        (DOJI, False, 9.0, 9.5, (True, 9.5)),
     ],
 )
 def test_stop_limit(
