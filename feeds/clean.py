@@ -287,7 +287,13 @@ def _find_missing_bars(
         found.notes.append("bars follow no regular step: gaps were not checked")
     closures = 0
     times: list[int] = []
-    for gap in spacing.find_breaks(index, step, limit):
+    breaks = spacing.find_breaks(index, step, limit)
+    quiet = sum(gap.quiet for gap in breaks)
+    if quiet:
+        found.notes.append(
+            f"{quiet:,} runs of more than {limit} missing bars left open: this source sends no bar without trades"
+        )
+    for gap in breaks:
         if gap.closure:
             closures += 1
         elif gap.bars > limit:

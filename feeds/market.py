@@ -238,7 +238,9 @@ def _prepare(
         timeframe=raw.timeframe or options.timeframe,
     )
     notes = (*raw.notes, *arranged.notes, *report.notes)
-    return bars, replace(report, notes=notes)
+    skipped = 0 if frame is arranged.frame else int((arranged.frame.index < frame.index[0]).sum())
+    cells = tuple(replace(cell, row=cell.row + skipped) for cell in report.cells)
+    return bars, replace(report, notes=notes, cells=cells)
 
 
 def _cut(

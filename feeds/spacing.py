@@ -51,12 +51,16 @@ BUCKETS = tuple(int(h * HOUR) for h in (0.5, 1, 2, 3, 4, 6, 8, 12, 24))
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """A stretch without bars. `after` and `before` are positions of its neighbours; `bars` are missing."""
+    """A stretch without bars. `after` and `before` are positions of its neighbours; `bars` are missing.
+
+    quiet: a closure only because the source sends no bar when nothing was traded.
+    """
 
     after: int
     before: int
     bars: int
     closure: bool
+    quiet: bool = False
 
 
 def parse_timeframe(text: str) -> int:
@@ -123,7 +127,8 @@ def _monthly(index: pd.DatetimeIndex, months: int, limit: int) -> list[Break]:
 
 
 def _daily(times: Int64, limit: int) -> list[Break]:
-    days = times // DAY
+    # The first bar's time of day becomes noon, so that no clock change moves a bar to the next date.
+    days = (times - times[0] % DAY + DAY // 2) // DAY
     is_open = ~_closed_weekdays(np.unique(days), int(days[0]), int(days[-1]))
     dates = days.astype("datetime64[D]")
     missing = np.busday_count(dates[:-1] + 1, dates[1:], weekmask=is_open.tolist())
@@ -163,10 +168,11 @@ def _intraday(times: Int64, step: int, limit: int) -> list[Break]:
                 closures.add(i)
     gaps = len(breaks) - len(closures)
     tolerated = max(limit, chance_limit(gaps, len(times) - 1))
-    return [
-        Break(i, i + 1, missing, closure=i in closures or limit < missing <= tolerated)
-        for i, missing in breaks
-    ]
+    found = []
+    for i, missing in breaks:
+        quiet = i not in closures and limit < missing <= tolerated
+        found.append(Break(i, i + 1, missing, closure=quiet or i in closures, quiet=quiet))
+    return found
 
 
 def _closed_slots(times: Int64, step: int, width: int, closed_day: Flags) -> Flags:

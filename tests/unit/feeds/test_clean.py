@@ -78,6 +78,18 @@ def test_gap_longer_than_limit_is_refused(make_bars: MakeBars) -> None:
     assert "max_gap_bars=6" in refused.value.hint
 
 
+def test_runs_without_trades_are_left_open_and_noted(make_bars: MakeBars) -> None:
+    """D2: in a thin market, three of ten minutes without a bar, a run of seven is chance and not lost data."""
+    bars = make_bars(1000)
+    traded = np.random.default_rng(3).random(1000) > 0.3
+    traded[490:510] = [True] * 5 + [False] * 7 + [True] * 8
+    cleaned, report = clean(bars[traded])
+    assert report.closures >= 1
+    assert "left open: this source sends no bar without trades" in report.notes[0]
+    assert bars.index[497] not in cleaned.index
+    assert report.inserted_bars > 100
+
+
 def test_volume_is_never_carried_forward(make_bars: MakeBars) -> None:
     """D2"""
     bars = make_bars(100)

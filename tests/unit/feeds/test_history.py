@@ -95,6 +95,20 @@ def test_the_open_bar_is_dropped_and_never_cached(provider: FakeProvider, cache:
     assert get(provider, cache, "06 13:00")[0].index[-1] == at("06 12:00")
 
 
+@pytest.mark.parametrize(("timeframe", "freq"), [("1w", "W-MON"), ("1M", "MS")])
+def test_a_week_or_month_that_is_not_over_is_dropped(
+    make_bars: MakeBars, cache: BarCache, timeframe: str, freq: str
+) -> None:
+    """D6, D8"""
+    provider = FakeProvider(make_bars(20, freq, start="2024-01-01"))
+    series = Series("fake", "ABC", timeframe)
+    opened = provider.bars.index[10]
+    for days, expected in ((5, 10), (32, 11)):
+        now = opened + pd.Timedelta(days=min(days, 7) if timeframe == "1w" else days)
+        frame, _ = fetch_history(provider, series, cache, start=provider.bars.index[0], end=None, now=now)
+        assert len(frame) == expected
+
+
 def test_an_earlier_start_asks_for_what_lies_before(provider: FakeProvider, cache: BarCache) -> None:
     """D6"""
     get(provider, cache, "06 12:00", start="06")

@@ -76,6 +76,13 @@ def test_a_date_as_end_includes_its_whole_day_and_a_time_does_not(make_bars: Mak
     assert len(feeds.load(bars, end="2024-03-04 00:00").frames["DATA"]) == 1
 
 
+def test_rows_are_counted_from_the_start_of_the_file(make_bars: MakeBars) -> None:
+    """D1"""
+    bars = make_bars(30, "D").astype(object)
+    bars.iloc[20, 0] = "x"
+    assert feeds.load(bars, start="2024-03-10").report.cells[0].row == 21
+
+
 def test_settings_give_the_period_and_the_limit(make_bars: MakeBars) -> None:
     settings = DataSettings.model_validate({"start": "2008-10-10", "end": "2008-10-13", "max_gap_bars": 1})
     assert feeds.load("sample:goog", settings=settings).info.bars == 2

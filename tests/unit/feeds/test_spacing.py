@@ -92,6 +92,13 @@ def test_clock_change_does_not_make_gaps() -> None:
     assert breaks(sessions(days, "09:30", "15:30", "h")) == ([], len(days) - 1)
 
 
+@pytest.mark.parametrize("zone", ["Europe/London", "Europe/Berlin", "America/New_York", "Asia/Tokyo"])
+def test_daily_bars_at_local_midnight_have_no_gap_at_a_clock_change(zone: str) -> None:
+    index = pd.date_range("2023-12-01", "2024-12-31", freq="D", tz=zone).tz_convert("UTC")
+    assert breaks(index) == ([], 0)
+    assert breaks(index.delete([150, 151])) == ([2], 0)
+
+
 def test_lunch_break_is_a_closure() -> None:
     days = pd.bdate_range("2024-06-03", "2024-06-14")
     morning, afternoon = sessions(days, "09:00", "11:29", "min"), sessions(days, "12:30", "14:59", "min")
@@ -120,14 +127,14 @@ def test_a_week_without_data_is_a_gap_in_an_intraday_market() -> None:
 
 
 def test_currency_weekend_and_christmas_are_closures_and_an_hour_is_a_gap() -> None:
-    index = pd.date_range("2023-12-03 22:00", "2023-12-29 21:59", freq="min", tz="UTC")
+    index = pd.date_range("2024-12-01 22:00", "2024-12-30 21:59", freq="min", tz="UTC")
     weekday, hour = index.day_of_week, index.hour
     shut = (weekday == 5) | ((weekday == 4) & (hour >= 22)) | ((weekday == 6) & (hour < 22))
-    christmas = (index >= "2023-12-24 22:00") & (index < "2023-12-25 23:00")
+    christmas = (index >= "2024-12-24 22:00") & (index < "2024-12-25 23:00")
     index = index[~(shut | christmas)]
-    assert breaks(index) == ([], 3)
-    hour_lost = (index >= "2023-12-12 03:00") & (index < "2023-12-12 04:00")
-    assert breaks(index[~hour_lost]) == ([60], 3)
+    assert breaks(index) == ([], 5)
+    hour_lost = (index >= "2024-12-11 03:00") & (index < "2024-12-11 04:00")
+    assert breaks(index[~hour_lost]) == ([60], 5)
 
 
 def test_an_outage_of_a_market_that_never_closes_is_a_gap_however_long() -> None:
