@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from core.cli import CommandParser, print_json, progress, run_command
@@ -17,8 +18,9 @@ from core.cli import CommandParser, print_json, progress, run_command
 if TYPE_CHECKING:
     import backtrader as bt
 
+    from core.config import DataSettings
     from core.results import RunResult
-    from feeds.market import DataOptions, Market, Source
+    from feeds.market import Market, Source
 
 PROGRESS_BARS = 200
 """Bars between two updates of the progress bar."""
@@ -34,7 +36,7 @@ def backtest(
     commission: float = 0.001,
     engine: str = "auto",
     resample: Sequence[str] = (),
-    settings: DataOptions | None = None,
+    settings: DataSettings | None = None,
     on_bar: Callable[[int], None] | None = None,
 ) -> RunResult:
     """Run a strategy over history on stock Backtrader.
@@ -104,7 +106,8 @@ def main(args: argparse.Namespace) -> int:
     preflight.check_engine(args.engine)
     plan = command.prepare(args)
     broker, reports_settings = plan.settings.broker, plan.settings.reports
-    folder = command.new_run_folder(reports_settings.directory, plan.reference, repr(plan.recorded()))
+    seed = repr((plan.reference, plan.params, plan.recorded()))
+    folder = command.new_run_folder(reports_settings.directory, plan.reference, seed)
     if not args.json:
         print(command.headline("BACKTEST", plan), flush=True)
     with progress("bars", command.bars_of(plan.market.frames), enabled=not args.json) as done:
@@ -118,6 +121,7 @@ def main(args: argparse.Namespace) -> int:
             resample=plan.resample,
             on_bar=command.every(done, PROGRESS_BARS),
         )
+    result = replace(result, meta={**result.meta, "config": plan.settings.public()})
     from reports import write_run  # here: a mistake should not wait for the charting library
 
     tearsheet = write_run(result, folder, settings=reports_settings)

@@ -184,7 +184,7 @@ def summary(result: RunResult, folder: Path, tearsheet: Path) -> dict[str, Any]:
             "fills": len(result.fills),
             "trades": len(result.trades),
             "notes": result.notes,
-            "meta": result.meta,
+            "meta": {key: value for key, value in result.meta.items() if key != "config"},
             "folder": folder,
             "tearsheet": tearsheet,
         }

@@ -205,12 +205,14 @@ def test_the_command_writes_a_folder_and_ends_with_the_tearsheet(here: Path, cap
         file.name for file in tearsheet.parent.iterdir()
     }
     assert any("5,000.00 to" in line for line in lines)
+    config = json.loads((tearsheet.parent / "config.json").read_text())
+    assert (config["broker"]["cash"], config["strategy"]["params"]) == (5000.0, {"fast": "7"})
 
 
 def test_json_is_one_document(here: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """S8: a variable of the environment changes the run."""
+    """S8: a variable of the environment changes the run. --out names where its folder goes."""
     monkeypatch.setenv("APP_STRATEGY__FAST", "8")
-    assert command(*RUN, "--json") == 0
+    assert command(*RUN, "--json", "--out", "deep/inside") == 0
     printed = capsys.readouterr()
     document = json.loads(printed.out)
     assert document["params"] == {"fast": 8, "slow": 20}
@@ -218,12 +220,9 @@ def test_json_is_one_document(here: Path, capsys: Any, monkeypatch: pytest.Monke
     assert document["data"]["bars"] == 120
     assert Path(document["tearsheet"]).is_file()
     assert printed.err == ""
-
-
-def test_out_names_the_folder(here: Path, capsys: Any) -> None:
-    assert command(*RUN, "--out", "deep/inside") == 0
     (folder,) = (here / "deep/inside").iterdir()
     assert "-cross-" in folder.name
+    assert Path(document["tearsheet"]).parent.resolve() == folder
     assert not (here / "runs").exists()
 
 

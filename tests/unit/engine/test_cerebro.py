@@ -47,6 +47,22 @@ def test_a_frame_without_a_column_leaves_the_line_as_pandasdata_does(make_bars: 
     assert lines_of(history_feed("A", frame), preload=True) == lines_of(plain, preload=True)
 
 
+def drop_fridays(data: Any) -> bool:
+    if data.datetime.date().isoweekday() != 5:
+        return False
+    data.backwards()
+    return True
+
+
+def test_a_filter_sees_every_bar(make_bars: Any) -> None:
+    frame = make_bars(20)
+    ours, plain = history_feed("A", frame), bt.feeds.PandasData(dataname=frame.tz_localize(None))
+    for data in (ours, plain):
+        data.addfilter(drop_fridays)
+    assert lines_of(ours, preload=True, runonce=True) == lines_of(plain, preload=True, runonce=True)
+    assert len(ours.lines.close.array) == 17
+
+
 def test_other_time_zones_become_naive_utc(make_bars: Any) -> None:
     frame = make_bars(5, spacing="1h")
     abroad = frame.tz_convert("America/New_York")
@@ -160,7 +176,7 @@ def test_fewer_resampled_bars_than_the_warm_up(make_bars: Any) -> None:
         go(WarmWeekly, make_bars(100), ("1W",))
 
 
-class ActsInWarmUp(WarmWeekly):
+class ActsInWarmUp(Warm):
     def prenext(self) -> None:
         if len(self) == 1:
             self.buy()
@@ -168,16 +184,14 @@ class ActsInWarmUp(WarmWeekly):
 
 def test_a_strategy_may_act_during_its_warm_up(make_bars: Any) -> None:
     """As stock has it: bar by bar it runs; all at once its indicators cannot be computed."""
-    assert len(go(ActsInWarmUp, make_bars(100), ("1W",)).fills) == 1
+    assert len(go(ActsInWarmUp, make_bars(30), ("1W",)).fills) == 1
+    with pytest.raises(DataError, match="ActsInWarmUp needs 51 bars"):
+        go(ActsInWarmUp, make_bars(30))
 
 
-class ActsInDailyWarmUp(Warm):
-    prenext = ActsInWarmUp.prenext
-
-
-def test_indicators_without_enough_bars_are_refused_even_then(make_bars: Any) -> None:
-    with pytest.raises(DataError, match="ActsInDailyWarmUp needs 51 bars"):
-        go(ActsInDailyWarmUp, make_bars(30))
+def test_one_that_does_not_is_refused_bar_by_bar_too(make_bars: Any) -> None:
+    with pytest.raises(DataError, match="Warm needs 51 bars before its first decision, A has 30"):
+        go(Warm, make_bars(30), ("1W",))
 
 
 class FailsInInit(bt.Strategy):
