@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -95,11 +96,9 @@ def _one_line(text: str) -> str:
 
 def _reader_has_left() -> bool:
     """Whether it is standard output that broke (`| head`), and not some connection of ours."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return True
-    return False
+    poller = select.poll()
+    poller.register(sys.stdout, select.POLLERR)
+    return bool(poller.poll(0))
 
 
 def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

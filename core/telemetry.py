@@ -67,6 +67,11 @@ class Logger(BoundLogger):
         if self._logger.isEnabledFor(logging.INFO):
             super().info(event, *args, **fields)
 
+    def exception(self, event: str | None = None, *args: Any, **fields: Any) -> None:
+        """Log at ERROR with the exception being handled, as redacted text that no handler can see otherwise."""
+        fields.setdefault("exc_info", True)
+        self.error(event, *args, **fields)
+
 
 class _LogFile(RotatingFileHandler):
     """Rotates once the file has reached its size; the standard class formats each record twice to foresee it."""
@@ -196,8 +201,7 @@ def _hide(logger: Any, method: str, event: Event) -> Event:
 
 
 def _render_json(logger: Any, method: str, event: Event) -> str:
-    # What is neither a plain value nor a container becomes text only here, and may show a secret as text.
-    return to_json({key: _as_text(item) for key, item in event.items()})
+    return to_json(event, as_text=_as_text)
 
 
 def _render_plain(logger: Any, method: str, event: Event, *, colour: bool = False) -> str:
@@ -206,7 +210,7 @@ def _render_plain(logger: Any, method: str, event: Event, *, colour: bool = Fals
     if event.get(_KEY) is None:
         event.pop(_KEY, None)
     trace = event.pop("exception", None)
-    fields = " ".join(f"{key}={_one_line(_as_text(item))}" for key, item in event.items())
+    fields = " ".join(f"{key}={_one_line(item)}" for key, item in event.items())
     shown = f"{_COLOURS.get(level, '')}{level}{_RESET}" if colour else level
     where = f"{_DIM}{name}{_RESET}" if colour else name
     line = " ".join(
@@ -219,16 +223,14 @@ def _render_colour(logger: Any, method: str, event: Event) -> str:
     return _render_plain(logger, method, event, colour=True)
 
 
-def _as_text(item: Any) -> Any:
-    """Redacted text for objects that only their `str` describes; everything else as it is."""
-    if item is None or isinstance(item, (str, bool, int, float, list, tuple, dict)):
-        return item
+def _as_text(item: object) -> str:
+    """What only its `str` describes becomes text here, late, and may show a secret in it."""
     return redact_text(str(item))
 
 
 def _one_line(item: Any, *, quote: bool = True) -> str:
     """One field on the console: control characters escaped, so that a value cannot fake a line."""
-    text = str(item)
+    text = _as_text(item)
     if not text.isprintable():
         return repr(text) if quote else repr(text)[1:-1]
     return repr(text) if quote and (" " in text or not text) else text
