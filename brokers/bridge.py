@@ -72,7 +72,7 @@ class VenueBroker(bt.brokers.BackBroker):
     bot and strategy enter the client order ids.
     """
 
-    params = (("gateway", None), ("bot", "default"), ("strategy", ""))
+    params: Any = (("gateway", None), ("bot", "default"), ("strategy", ""))
 
     def init(self) -> None:
         """Reset the bookkeeping; Backtrader calls this on creation and before a run."""

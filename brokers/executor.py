@@ -125,7 +125,7 @@ class Executor:
         risk: RiskGate | None = None,
         *,
         on_step: Callable[[str], None] = lambda name: None,
-        on_event: Callable[[OrderEvent], None] = lambda event: None,
+        on_event: Callable[[OrderEvent, OrderIntent], None] = lambda event, intent: None,
         cash: Decimal = Decimal(0),
     ) -> None:
         self._venue = venue
@@ -293,7 +293,7 @@ class Executor:
     def _reject(self, intent: OrderIntent, reason: str) -> OrderEvent:
         event = self._journal.record_rejection(intent.client_id, reason, bar=intent.bar_time, step=self._turn)
         self._ledger.apply(event, intent)
-        self._on_event(event)
+        self._on_event(event, intent)
         log.warning("order.rejected", symbol=intent.symbol, reason=reason)
         return event
 
@@ -340,7 +340,7 @@ class Executor:
         self._ledger.apply(event, self._intent_of(event))
 
     def _announce(self, event: OrderEvent) -> None:
-        self._on_event(event)
+        self._on_event(event, self._intent_of(event))
         if event.kind is EventKind.STATUS:
             with correlation(event.client_id):
                 fill = event.fill

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import store
 from brokers.bridge import VenueBroker
@@ -30,7 +30,7 @@ class PaperBroker(VenueBroker):
     a file nothing outlives the script.
     """
 
-    params: ClassVar[Any] = (("file", None),)
+    params: Any = (("file", None),)
 
     def setcash(self, cash: float) -> None:
         """Set the starting cash, before the run."""

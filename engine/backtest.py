@@ -106,8 +106,7 @@ def main(args: argparse.Namespace) -> int:
     preflight.check_engine(args.engine)
     plan = command.prepare(args)
     broker, reports_settings = plan.settings.broker, plan.settings.reports
-    seed = repr((plan.reference, plan.params, plan.recorded()))
-    folder = command.new_run_folder(reports_settings.directory, plan.reference, seed)
+    folder = command.new_run_folder(reports_settings.directory, plan.reference, plan.seed)
     if not args.json:
         print(command.headline("BACKTEST", plan), flush=True)
     with progress("bars", command.bars_of(plan.market.frames), enabled=not args.json) as done:

@@ -137,7 +137,7 @@ def _first_row_difference(table: str, ours: pd.DataFrame, theirs: pd.DataFrame) 
     if len(ours) == len(theirs):
         return None
     longer = ours if len(ours) > len(theirs) else theirs
-    extra = longer.iloc[min(len(ours), len(theirs))].to_dict()
+    extra = list(_rows(longer))[min(len(ours), len(theirs))]
     return Difference(f"number of {table}", _time(extra), len(ours), len(theirs))
 
 
@@ -151,7 +151,8 @@ def _first_value_difference(name: str, ours: pd.Series, theirs: pd.Series) -> Di
 
 
 def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    yield from frame.to_dict("records")
+    for row in frame.to_dict("records"):
+        yield {str(column): value for column, value in row.items()}
 
 
 def _time(row: Mapping[str, Any]) -> Any:

@@ -38,7 +38,12 @@ class Plan:
     def intraday(self) -> bool:
         """Whether the bars are shorter than a day."""
         frame = next(iter(self.market.frames.values()))
-        return timeframe_of(frame.index)[0] < bt.TimeFrame.Days
+        return timeframe_of(frame.index)[0] < int(bt.TimeFrame.Days)
+
+    @property
+    def seed(self) -> str:
+        """What makes this run what it is; its folder's hash is taken of it."""
+        return repr((self.reference, dict(self.params), self.recorded()))
 
     def recorded(self) -> dict[str, Any]:
         """What a run must remember to be resumed: its settings as dotted keys, and what its bars were."""

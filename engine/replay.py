@@ -21,7 +21,7 @@ from brokers.gateway import Gateway
 from brokers.risk import RiskGate
 from core.errors import InconsistentState
 from core.telemetry import get_logger
-from core.types import OrderEvent, to_decimal
+from core.types import OrderEvent, OrderIntent, to_decimal
 from engine.cerebro import assemble, run, timeframe_of
 from engine.recording import Recording
 from feeds.bridge import LiveData
@@ -49,7 +49,7 @@ class PaperReplay:
     make_venue is called on the session's own thread. cash and commission: what the account holds at the
     start, and the fraction of traded value the venue charges. speed: market seconds a second, or None for
     as fast as it can. reference enters the client order ids. on_bar gets the number of bars so far,
-    on_event each fresh event, on_step the name of each durable step.
+    on_event each fresh event and its order, on_step the name of each durable step.
     """
 
     strategy: type[bt.Strategy]
@@ -65,7 +65,7 @@ class PaperReplay:
     risk: RiskGate = field(default_factory=RiskGate)
     speed: float | None = None
     on_bar: Callable[[int], None] | None = None
-    on_event: Callable[[OrderEvent], None] = lambda event: None
+    on_event: Callable[[OrderEvent, OrderIntent], None] = lambda event, intent: None
     on_step: Callable[[str], None] = lambda name: None
     gateway: Gateway = field(init=False)
     sources: list[Replay] = field(init=False, default_factory=list)

@@ -17,8 +17,9 @@ from core.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from decimal import Decimal
 
-    from core.types import OrderEvent
+    from core.types import OrderEvent, OrderIntent
     from engine.plan import Plan
     from live.session import Outcome
     from store import RunRecord, Store
@@ -70,7 +71,7 @@ def main(args: argparse.Namespace) -> int:
     from live.session import start
 
     plan = make_plan(settings, args.strategy, args.resample)
-    folder = new_run_folder(settings.reports.directory, plan.reference, repr(plan.recorded()))
+    folder = new_run_folder(settings.reports.directory, plan.reference, plan.seed)
     with store.open_store(settings.store.url) as database:
         unfinished = database.runs.resumable(settings.live.bot, plan.reference)
         if unfinished is not None and not args.json:
@@ -126,22 +127,33 @@ def _headline(plan: Plan) -> str:
     )
 
 
-def _printer(plan: Plan, *, quiet: bool) -> Callable[[OrderEvent], None]:
+def _printer(plan: Plan, *, quiet: bool) -> Callable[[OrderEvent, OrderIntent], None]:
     """What to do with each event: fills and refusals are printed as they happen."""
-    intraday = plan.intraday
+    moment = "%Y-%m-%d %H:%M" if plan.intraday else "%Y-%m-%d"
 
-    def show(event: OrderEvent) -> None:
-        when = f"{event.time:%Y-%m-%d %H:%M}" if intraday else f"{event.time:%Y-%m-%d}"
-        fill = event.fill
-        if fill is not None:
-            cost = f"commission {float(fill.commission):,.2f}"
-            line = f"{fill.side:<4} {float(fill.size):>12,.10g} {fill.symbol} at {float(fill.price):,.10g}, {cost}"
-            print(f"{when}  {line}", flush=True)
+    def show(event: OrderEvent, intent: OrderIntent) -> None:
+        when = event.time.strftime(moment)
+        if event.fill is not None:
+            fill = event.fill
+            why = f"  {intent.exit_reason}" if intent.exit_reason else ""
+            size, price = _plain(fill.size), _plain(fill.price)
+            line = f"{fill.side:<4} {size:>10} {fill.symbol} at {price:>10}  commission {float(fill.commission):,.2f}"
+            print(f"{when}  {line}{why}", flush=True)
         elif event.status in ("margin", "rejected"):
             reason = event.reason or "not enough cash"
-            print(f"{when}  {event.status}: {reason}", flush=True)
+            print(
+                f"{when}  {intent.side} {_plain(intent.size)} {intent.symbol} refused: {reason}", flush=True
+            )
 
-    return (lambda event: None) if quiet else show
+    return (lambda event, intent: None) if quiet else show
+
+
+def _plain(value: Decimal) -> str:
+    """For people: thousands separated, at least two decimals where there are any, at most eight."""
+    number = float(value)
+    if number.is_integer():
+        return f"{number:,.0f}"
+    return f"{number:,.2f}" if abs(number) >= 100 else f"{number:,.8f}".rstrip("0")
 
 
 def _report(args: argparse.Namespace, plan: Plan, outcome: Outcome) -> int:

@@ -20,7 +20,7 @@ from brokers.risk import DailyLoss, RiskGate, risk_limits
 from core.clock import WallClock
 from core.errors import StoreError, TradewrightError, UserError
 from core.telemetry import close_logging, configure_logging, get_logger
-from core.types import OrderEvent
+from core.types import OrderEvent, OrderIntent
 from engine.plan import Plan, fingerprint
 from engine.replay import PaperReplay
 from engine.result import run_result
@@ -88,7 +88,7 @@ def trade(
     run: RunRecord,
     *,
     on_bar: Callable[[int], None] = lambda bars: None,
-    on_event: Callable[[OrderEvent], None] = lambda event: None,
+    on_event: Callable[[OrderEvent, OrderIntent], None] = lambda event, intent: None,
     on_step: Callable[[str], None] = lambda name: None,
 ) -> Outcome:
     """Trade the run to its end, or until SIGINT or SIGTERM asks it to stop after the current bar."""
@@ -121,7 +121,7 @@ def _replay(
     run: RunRecord,
     *,
     on_bar: Callable[[int], None],
-    on_event: Callable[[OrderEvent], None],
+    on_event: Callable[[OrderEvent, OrderIntent], None],
     on_step: Callable[[str], None],
 ) -> PaperReplay:
     broker, journal = plan.settings.broker, store.journal(run.run_id)
@@ -165,7 +165,7 @@ def _result(plan: Plan, run: RunRecord, recording: Recording) -> RunResult:
         reason="the live path, on the paper venue",
         costs={"cash": broker.cash, "commission": broker.commission},
         resample=plan.resample,
-        meta={"run": run.run_id, "bot": run.bot, "config": plan.settings.model_dump(mode="json")},
+        meta={"run": run.run_id, "bot": run.bot, "config": plan.settings.public()},
     )
 
 

@@ -1,0 +1,145 @@
+"""`kill -9` at every kind of durable step of a real process, then `--resume`: the run ends as if undisturbed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HARNESS = Path(__file__).with_name("killed_run.py")
+BARS = 30
+POINTS = 24
+
+STRATEGY = '''
+import backtrader as bt
+
+
+class Everything(bt.Strategy):
+    """Brackets, cancels, trailing stops, one-cancels-other and an order beyond the cash, on a timetable."""
+
+    def __init__(self):
+        self.resting = None
+
+    def next(self):
+        close, beat = self.data.close[0], len(self) % 12
+        if beat == 1:
+            self.buy_bracket(size=7, exectype=bt.Order.Market, stopprice=close * 0.97, limitprice=close * 1.02)
+        elif beat == 4:
+            self.resting = self.buy(size=2, exectype=bt.Order.Limit, price=close * 0.9)
+        elif beat == 6:
+            self.cancel(self.resting)
+        elif beat == 7:
+            self.buy(size=3)
+            self.sell(size=3, exectype=bt.Order.StopTrail, trailamount=close * 0.04)
+        elif beat == 9:
+            self.buy(size=10_000)
+        elif beat == 10:
+            stop = self.sell(size=1, exectype=bt.Order.Stop, price=close * 0.98)
+            self.sell(size=1, exectype=bt.Order.Limit, price=close * 1.03, oco=stop)
+        elif beat == 11:
+            self.order_target_size(target=0)
+'''
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a strategy file and a market file."""
+    folder = tmp_path_factory.mktemp("market")
+    (folder / "everything.py").write_text(STRATEGY)
+    random = np.random.default_rng(11)
+    close = 100 * np.exp(np.cumsum(random.normal(0.002, 0.02, BARS)))
+    open_ = np.concatenate([[100.0], close[:-1]]) * np.exp(random.normal(0, 0.005, BARS))
+    frame = pd.DataFrame(
+        {
+            "date": pd.date_range("2024-01-01", periods=BARS, freq="1D").strftime("%Y-%m-%d"),
+            "open": open_,
+            "high": np.maximum(open_, close) * 1.01,
+            "low": np.minimum(open_, close) * 0.99,
+            "close": close,
+            "volume": 1000,
+        }
+    )
+    frame.to_csv(folder / "market.csv", index=False)
+    return folder
+
+
+class Lives:
+    """Processes that trade the same run, one after the other, in a folder of their own."""
+
+    def __init__(self, market: Path, folder: Path) -> None:
+        self.market = market
+        self.folder = folder
+        self.record = folder / "record.json"
+        folder.mkdir(exist_ok=True)
+
+    def live(self, *arguments: str, kill_at: int = 0) -> subprocess.CompletedProcess[str]:
+        strategy = f"{self.market / 'everything.py'}:Everything"
+        data = () if "--resume" in arguments else ("--data", f"csv:{self.market / 'market.csv'}")
+        return subprocess.run(
+            [sys.executable, str(HARNESS), str(kill_at), str(self.record), strategy, *data, *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def recorded(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.record.read_text())
+        return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(market: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    lives = Lives(market, tmp_path_factory.mktemp("undisturbed"))
+    done = lives.live()
+    assert done.returncode == 0, done.stderr
+    return lives.recorded()
+
+
+def kill_points(steps: list[str], count: int) -> list[int]:
+    """The first and last step of every kind, and others spread evenly, `count` in all."""
+    chosen = {steps.index(kind) + 1 for kind in set(steps)}
+    chosen |= {len(steps) - steps[::-1].index(kind) for kind in set(steps)}
+    spread = np.linspace(1, len(steps), 4 * count).astype(int).tolist()
+    for number in spread:
+        if len(chosen) >= count:
+            break
+        chosen.add(int(number))
+    return sorted(chosen)
+
+
+def test_the_run_reaches_every_kind_of_step(undisturbed: dict[str, Any]) -> None:
+    kinds = set(undisturbed["steps"])
+    for stage in ("intent", "submit", "events", "cancel", "venue.submit", "venue.step", "venue.cancel"):
+        assert any(kind.startswith(stage) for kind in kinds), stage
+    assert undisturbed["stops"], "a trailing stop must have moved"
+    assert max(changes for _, changes in undisturbed["stops"].values()) > 0
+
+
+def test_sigkill_at_every_kind_of_step(market: Path, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+    """L25, L26, L9: same orders, fills, equity and stop levels; none lost, none doubled."""
+    points = kill_points(undisturbed["steps"], POINTS)
+    assert len(points) >= 20
+    for number in points:
+        where = f"killed at step {number}, {undisturbed['steps'][number - 1]}"
+        lives = Lives(market, tmp_path / str(number))
+        killed = lives.live(kill_at=number)
+        assert killed.returncode == -signal.SIGKILL, f"{where}: {killed.stderr}"
+        resumed = lives.live("--resume")
+        assert resumed.returncode == 0, f"{where}: {resumed.stderr}"
+        found = lives.recorded()
+        for what in ("orders", "fills", "equity", "stops", "client_ids", "fill_ids"):
+            assert found[what] == undisturbed[what], f"{where}: {what} differ"
+        assert len(set(found["client_ids"])) == len(found["client_ids"])
+        assert len(set(found["fill_ids"])) == len(found["fill_ids"])
