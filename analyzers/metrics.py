@@ -48,16 +48,19 @@ def summarize(
     known = equity[np.isfinite(equity.to_numpy(dtype=np.float64))]
     values = known.to_numpy(dtype=np.float64)
     a_year = periods_per_year(known.index) if periods is None else float(periods)
-    return {
-        **equity_metrics(values, a_year),
-        **trade_metrics(_column(trades, "pnl_net")),
-        "commission": float(np.nansum(_column(trades if fills is None else fills, "commission"))),
-        "exposure": _exposure(known.index, trades, fills),
-        "start_value": float(values[0]) if values.size else NAN,
-        "end_value": float(values[-1]) if values.size else NAN,
-        "bars": float(values.size),
-        "periods_per_year": a_year,
-    }
+    # Values near the largest float overflow; what comes of that is not a figure either.
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = {
+            **equity_metrics(values, a_year),
+            **trade_metrics(_column(trades, "pnl_net")),
+            "commission": float(np.nansum(_column(trades if fills is None else fills, "commission"))),
+            "exposure": _exposure(known.index, trades, fills),
+            "start_value": float(values[0]) if values.size else NAN,
+            "end_value": float(values[-1]) if values.size else NAN,
+            "bars": float(values.size),
+            "periods_per_year": a_year,
+        }
+    return {key: value if math.isfinite(value) else NAN for key, value in found.items()}
 
 
 def equity_metrics(equity: FloatArray, periods: float) -> dict[str, float]:
@@ -309,7 +312,7 @@ def _intraday_periods(index: pd.DatetimeIndex, spacing: float) -> float:
     # On few dates the first and the last are cut off; on many, the ordinary day is the middle one.
     ordinary = float(counts.max() if counts.size <= 3 else np.median(counts))
     days = _trading_days(index)
-    saw_weekend = (index[-1].normalize() - index[0].normalize()).days + index[0].dayofweek >= 6
+    saw_weekend = (index[-1].normalize() - index[0].normalize()).days + index[0].day_of_week >= 6
     if not saw_weekend and ordinary * spacing > 23 / 24 * DAY:
         days = ALL_DAYS
     return ordinary * days
@@ -317,7 +320,7 @@ def _intraday_periods(index: pd.DatetimeIndex, spacing: float) -> float:
 
 def _trading_days(index: pd.DatetimeIndex) -> float:
     """252, 312 or 365 days a year by the weekdays that trade regularly (a rare special session does not)."""
-    share = np.bincount(index.dayofweek, minlength=7) / len(index)
+    share = np.bincount(index.day_of_week, minlength=7) / len(index)
     regular = int((share > 0.05).sum())
     return {6: 6 * WEEKS, 7: ALL_DAYS}.get(regular, STOCK_DAYS)
 
