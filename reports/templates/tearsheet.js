@@ -21,7 +21,7 @@
       layout: { background: { color: colour("paper") }, textColor: colour("muted"), fontSize: 12,
         fontFamily: getComputedStyle(document.body).fontFamily },
       grid: { vertLines: { color: colour("line") }, horzLines: { color: colour("line") } },
-      rightPriceScale: { borderColor: colour("line"), minimumWidth: 76 },
+      rightPriceScale: { borderColor: colour("line"), minimumWidth: 76, scaleMargins: { top: 0.1, bottom: 0.08 } },
       timeScale: { borderColor: colour("line"), timeVisible: data.intraday, secondsVisible: false, minBarSpacing: 0.01,
         rightOffset: 2 },
       crosshair: { mode: library.CrosshairMode.Normal },
@@ -136,9 +136,10 @@
 
   function controls() {
     const day = 86400, length = data.times[data.times.length - 1] - data.times[0];
-    const spans = [["All", 0], ["3 years", 1096 * day], ["1 year", 366 * day], ["3 months", 92 * day], ["1 month", 31 * day], ["1 week", 7 * day], ["1 day", day]]
-      .filter(([, span], i) => i === 0 || (span < length && length / span < 60)).slice(0, 5);
-    const actions = spans.map(([name, span]) => [name, name === "All" ? "Show the whole period" : "Show the last " + name, () => showLast(span)]);
+    const spans = [["All", "whole period", 0], ["3Y", "last 3 years", 1096 * day], ["1Y", "last year", 366 * day], ["3M", "last 3 months", 92 * day],
+      ["1M", "last month", 31 * day], ["1W", "last week", 7 * day], ["1D", "last day", day]]
+      .filter(([, , span], i) => i === 0 || (span < length && length / span < 60)).slice(0, 5);
+    const actions = spans.map(([name, what, span]) => [name, "Show the " + what, () => showLast(span)]);
     actions.push(["−", "Zoom out", () => shift([-0.25, 0.25])], ["+", "Zoom in", () => shift([0.2, -0.2])]);
     document.getElementById("ranges").append(...actions.map(([name, title, act]) => {
       const button = document.createElement("button");
