@@ -109,12 +109,10 @@ def split(size: float, shares: Sequence[float], lot: float) -> list[float]:
 
 
 def _shifts(count: int) -> list[tuple[int, ...]]:
-    """Small changes to try, the smallest first."""
-    return (
-        sorted(itertools.product((0, -1, 1, -2, 2), repeat=min(count, 3)), key=lambda s: sum(map(abs, s)))
-        if (count <= 3)
-        else [(0,) * count]
-    )
+    """Changes of a few lots to try, the smallest first; none for many slices, where trying all takes too long."""
+    if count > 3:
+        return [(0,) * count]
+    return sorted(itertools.product((0, -1, 1, -2, 2), repeat=count), key=lambda shift: sum(map(abs, shift)))
 
 
 def _exact(size: float, slices: Sequence[float]) -> bool:
