@@ -16,18 +16,27 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
 
 from brokers.base import SimulatedVenue, Venue
+from brokers.journal import Journal
 from brokers.reconcile import Ledger, check_reconciled
 from brokers.risk import Account, RiskGate, check_order
 from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, VenueTransient
 from core.telemetry import correlation, get_logger
-from core.types import Bar, EventKind, OrderEvent, OrderIntent, OrderStatus, OrderType, to_decimal
+from core.types import (
+    Bar,
+    EventKind,
+    Fill,
+    OrderEvent,
+    OrderIntent,
+    OrderState,
+    OrderStatus,
+    OrderType,
+    to_decimal,
+)
 
 STOP_TYPES = frozenset(
     {OrderType.STOP, OrderType.STOP_LIMIT, OrderType.STOP_TRAIL, OrderType.STOP_TRAIL_LIMIT}
@@ -36,72 +45,6 @@ ASK_ATTEMPTS = 5
 ASK_PAUSE_SECONDS = 0.2
 
 log = get_logger("brokers.executor")
-
-
-class JournalledEvent(Protocol):
-    """An event as the journal returns it."""
-
-    @property
-    def event(self) -> OrderEvent:
-        """What happened."""
-        ...
-
-    @property
-    def step(self) -> int:
-        """The turn at which the strategy was told."""
-        ...
-
-
-class Journal(Protocol):
-    """What the executor needs of `store.Journal`; each call outside a transaction commits by itself."""
-
-    def transaction(self) -> AbstractContextManager[object]:
-        """Group several writes into one durable commit."""
-        ...
-
-    def record_intent(self, intent: OrderIntent, *, step: int) -> bool:
-        """Write down an order before the venue is asked."""
-        ...
-
-    def record_rejection(self, client_id: str, reason: str, *, bar: datetime, step: int) -> OrderEvent:
-        """Write down that the order was refused before the venue was asked."""
-        ...
-
-    def record_cancel(self, client_id: str, *, step: int) -> None:
-        """Write down a cancel before the venue is asked."""
-        ...
-
-    def append_event(self, event: OrderEvent, *, bar: datetime, step: int) -> bool:
-        """Write down what the venue said; False when it was known."""
-        ...
-
-    def save_stop(
-        self,
-        client_id: str,
-        symbol: str,
-        trigger: Decimal,
-        limit: Decimal | None,
-        high_water: Decimal | None,
-        step: int,
-    ) -> None:
-        """Write down where a protective order stands."""
-        ...
-
-    def intents(self) -> Sequence[OrderIntent]:
-        """Every order, in order of recording."""
-        ...
-
-    def events(self) -> Sequence[JournalledEvent]:
-        """Every event, in order of recording."""
-        ...
-
-    def last_sequence(self) -> int:
-        """The venue's number of the last event written down."""
-        ...
-
-    def last_step(self) -> int:
-        """The last turn anything was written down at."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +59,8 @@ class Executor:
     """Carries orders to one venue for one run. All coroutines; not to be shared between event loops.
 
     on_step is called with the name of each durable step, before and after; tests end the process there.
+    on_event gets every fresh event with its order, once it is journalled; `book` every fresh fill, within the
+    transaction that journals it. cash: what the account held when the run began.
     """
 
     def __init__(
@@ -126,6 +71,7 @@ class Executor:
         *,
         on_step: Callable[[str], None] = lambda name: None,
         on_event: Callable[[OrderEvent, OrderIntent], None] = lambda event, intent: None,
+        book: Callable[[Fill, OrderIntent], None] = lambda fill, intent: None,
         cash: Decimal = Decimal(0),
     ) -> None:
         self._venue = venue
@@ -134,6 +80,7 @@ class Executor:
         self._risk = risk or RiskGate()
         self._on_step = on_step
         self._on_event = on_event
+        self._book = book
         self._turn = 0
         self._arrived: deque[OrderEvent] = deque()
         self._seen = 0
@@ -306,12 +253,15 @@ class Executor:
             return recorded
         fresh = await self._fresh_events(now)
         if fresh:
+            levels = await self._stop_levels(fresh)
             self._on_step("events.begin")
             with self._journal.transaction():
                 for event in fresh:
                     self._journal.append_event(event, bar=now, step=self._turn)
                     self._apply(event)
-                    self._note_stop(event)
+                    self._keep_stop(event, levels.get(event.client_id))
+                    if event.fill is not None:
+                        self._book(event.fill, self._intent_of(event))
             self._on_step("events.committed")
             for event in fresh:
                 self._announce(event)
@@ -347,21 +297,26 @@ class Executor:
                 price, size = (fill.price, fill.size) if fill else (None, None)
                 log.info("order.event", status=event.status, sequence=event.sequence, price=price, size=size)
 
-    def _note_stop(self, event: OrderEvent) -> None:
-        """Keep the stored level of a protective order where the venue has it."""
-        intent = self._intent_of(event)
-        if intent.type not in STOP_TYPES:
+    async def _stop_levels(self, events: Sequence[OrderEvent]) -> dict[str, OrderState]:
+        """Where the protective orders these events speak of stand at the venue."""
+        levels = {}
+        for client_id in dict.fromkeys(event.client_id for event in events if _sets_stop(event)):
+            if self._known[client_id].type in STOP_TYPES:
+                state = await self._venue.order(client_id)
+                if state is not None:
+                    levels[client_id] = state
+        return levels
+
+    def _keep_stop(self, event: OrderEvent, level: OrderState | None) -> None:
+        """Write down where a protective order stands, at first and at every move."""
+        if level is None or not _sets_stop(event):
             return
-        if event.kind is EventKind.TRAIL and event.trigger is not None:
-            bar = self._bars.get(intent.symbol)
-            high_water = to_decimal(bar.close) if bar else None
-            self._journal.save_stop(
-                event.client_id, intent.symbol, event.trigger, event.limit, high_water, self._turn
-            )
-        elif event.status is OrderStatus.ACCEPTED and event.trigger is not None:
-            self._journal.save_stop(
-                event.client_id, intent.symbol, event.trigger, event.limit, None, self._turn
-            )
+        trigger, limit = (
+            (event.trigger, event.limit) if event.trigger is not None else (level.trigger, level.limit)
+        )
+        bar = self._bars.get(level.symbol)
+        high_water = to_decimal(bar.close) if bar and event.kind is EventKind.TRAIL else None
+        self._journal.save_stop(event.client_id, level.symbol, trigger, limit, high_water, self._turn)
 
     def _intent_of(self, event: OrderEvent) -> OrderIntent:
         intent = self._known.get(event.client_id)
@@ -403,3 +358,8 @@ class Executor:
             f"the strategy did not repeat its decisions: {what}",
             hint="its code, parameters, data or limits changed since the run began; start a new run instead",
         )
+
+
+def _sets_stop(event: OrderEvent) -> bool:
+    """Whether an event says where a protective order stands."""
+    return event.kind is EventKind.TRAIL or event.status is OrderStatus.ACCEPTED

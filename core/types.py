@@ -103,6 +103,18 @@ class ExitReason(StrEnum):
     FLATTEN = "flatten"
 
 
+EXIT_REASONS: Mapping[OrderType, ExitReason] = {
+    OrderType.MARKET: ExitReason.SIGNAL,
+    OrderType.CLOSE: ExitReason.SIGNAL,
+    OrderType.LIMIT: ExitReason.PROFIT_TARGET,
+    OrderType.STOP: ExitReason.STOP_LOSS,
+    OrderType.STOP_LIMIT: ExitReason.STOP_LOSS,
+    OrderType.STOP_TRAIL: ExitReason.TRAILING_STOP,
+    OrderType.STOP_TRAIL_LIMIT: ExitReason.TRAILING_STOP,
+}
+"""Why an order of each type closes a trade, where the strategy gave no reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class TradingSignal:
     """A strategy's decision on one bar.

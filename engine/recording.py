@@ -13,7 +13,7 @@ import pandas as pd
 
 from core.errors import DataError
 from core.results import FILL_COLUMNS, ORDER_COLUMNS, TRADE_COLUMNS
-from core.types import ExitReason, OrderStatus, OrderType, Side
+from core.types import EXIT_REASONS, ExitReason, OrderStatus, OrderType, Side
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,15 +38,6 @@ ORDER_STATUSES: Mapping[int, OrderStatus] = {
     bt.Order.Expired: OrderStatus.EXPIRED,
     bt.Order.Margin: OrderStatus.MARGIN,
     bt.Order.Rejected: OrderStatus.REJECTED,
-}
-EXIT_REASONS: Mapping[OrderType, ExitReason] = {
-    OrderType.MARKET: ExitReason.SIGNAL,
-    OrderType.CLOSE: ExitReason.SIGNAL,
-    OrderType.LIMIT: ExitReason.PROFIT_TARGET,
-    OrderType.STOP: ExitReason.STOP_LOSS,
-    OrderType.STOP_LIMIT: ExitReason.STOP_LOSS,
-    OrderType.STOP_TRAIL: ExitReason.TRAILING_STOP,
-    OrderType.STOP_TRAIL_LIMIT: ExitReason.TRAILING_STOP,
 }
 TIME, FLOAT, WHOLE, TEXT = "datetime64[ns, UTC]", "float64", "int64", "str"
 DTYPES: Mapping[str, str] = {

@@ -16,12 +16,13 @@ import pandas as pd
 
 from brokers.base import Venue
 from brokers.bridge import VenueBroker
-from brokers.executor import Executor, Journal
+from brokers.executor import Executor
 from brokers.gateway import Gateway
+from brokers.journal import Journal
 from brokers.risk import RiskGate
 from core.errors import InconsistentState
 from core.telemetry import get_logger
-from core.types import OrderEvent, OrderIntent, to_decimal
+from core.types import Fill, OrderEvent, OrderIntent, to_decimal
 from engine.cerebro import assemble, run, timeframe_of
 from engine.recording import Recording
 from feeds.bridge import LiveData
@@ -49,7 +50,7 @@ class PaperReplay:
     make_venue is called on the session's own thread. cash and commission: what the account holds at the
     start, and the fraction of traded value the venue charges. speed: market seconds a second, or None for
     as fast as it can. reference enters the client order ids. on_bar gets the number of bars so far,
-    on_event each fresh event and its order, on_step the name of each durable step.
+    on_event each fresh event and its order, on_step the name of each durable step. book: see `Executor`.
     """
 
     strategy: type[bt.Strategy]
@@ -67,6 +68,7 @@ class PaperReplay:
     on_bar: Callable[[int], None] | None = None
     on_event: Callable[[OrderEvent, OrderIntent], None] = lambda event, intent: None
     on_step: Callable[[str], None] = lambda name: None
+    book: Callable[[Fill, OrderIntent], None] = lambda fill, intent: None
     gateway: Gateway = field(init=False)
     sources: list[Replay] = field(init=False, default_factory=list)
 
@@ -103,6 +105,7 @@ class PaperReplay:
             self.risk,
             on_step=self.on_step,
             on_event=self.on_event,
+            book=self.book,
             cash=to_decimal(self.cash),
         )
 

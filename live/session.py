@@ -15,6 +15,9 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, TYPE_CHECKING, Any
 
+import pandas as pd
+
+from brokers.bookkeeping import Bookkeeper
 from brokers.paper import PaperVenue
 from brokers.risk import DailyLoss, RiskGate, risk_limits
 from core.clock import WallClock
@@ -131,6 +134,7 @@ def _replay(
         daily_loss=DailyLoss.from_dict(stored) if stored else None,
         save=lambda state: journal.save_risk(DAILY_LOSS, state.as_dict()),
     )
+    books = Bookkeeper(store.trades(run.run_id), store.positions(run.run_id))
     state = Path(run.folder) / VENUE_FILE
     return PaperReplay(
         plan.strategy,
@@ -150,6 +154,7 @@ def _replay(
         on_bar=on_bar,
         on_event=on_event,
         on_step=on_step,
+        book=books.book,
     )
 
 
@@ -174,6 +179,8 @@ def _finish(plan: Plan, store: Store, run: RunRecord, result: RunResult, total: 
 
     folder = Path(run.folder)
     tearsheet = write_run(result, folder, settings=plan.settings.reports)
+    times = pd.DatetimeIndex(result.equity.index).to_pydatetime()
+    store.metrics(run.run_id).record("equity", zip(times, result.equity, strict=True))
     store.runs.finish(run.run_id, finished=WallClock().now(), metrics=dict(result.metrics))
     log.info("session.finished", run=run.run_id, bars=len(result.equity), fills=len(result.fills))
     return Outcome(run.run_id, folder, len(result.equity), total, result, tearsheet)
