@@ -135,7 +135,7 @@ def _drawing() -> Iterator[None]:
 
 def _plain(text: str) -> str:
     """QuantStats puts titles into its page unescaped, and into TeX: leave letters, digits and little else."""
-    return re.sub(r"[^\w .:/()-]+", " ", text).replace("_", " ").strip()
+    return " ".join(re.sub(r"[^\w.:/()-]+|_", " ", text).split())
 
 
 @contextlib.contextmanager

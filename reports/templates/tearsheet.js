@@ -179,7 +179,7 @@
     const equity = pane("equity", (chart) => chart.addLineSeries({ lineWidth: 2, priceLineVisible: false,
       priceFormat: { type: "custom", minMove: 1, formatter: money.format } }), () => ({ color: colour("accent") }));
     equity.series.setData(points(data.equity));
-    const drawdown = pane("drawdown", (chart) => chart.addBaselineSeries({ lineWidth: 1, priceLineVisible: false, baseValue: { type: "price", price: 0 },
+    const drawdown = pane("drawdown", (chart) => chart.addBaselineSeries({ lineWidth: 2, priceLineVisible: false, baseValue: { type: "price", price: 0 },
       priceFormat: { type: "custom", minMove: 0.0001, formatter: (value) => percent.format(value * 100) + "%" } }),
       () => ({ topLineColor: colour("loss"), bottomLineColor: colour("loss"), topFillColor1: "transparent", topFillColor2: "transparent",
         bottomFillColor1: "rgba(200, 70, 60, 0.25)", bottomFillColor2: "rgba(200, 70, 60, 0.25)" }));

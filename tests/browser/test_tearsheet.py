@@ -1,0 +1,189 @@
+"""The run's page in a real browser that has no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
+
+from core.results import RunResult
+
+WIDTHS = {"desk": (1280, 900), "phone": (390, 844)}
+SERIES_COLOURS = {"price": ["rise", "fall"], "equity": ["accent"], "drawdown": ["loss"]}
+# Pixels in the colours of the series: grid, axes and labels have others.
+PAINTED = """([id, names]) => {
+  const style = getComputedStyle(document.documentElement);
+  const wanted = names.map(name => parseInt(style.getPropertyValue("--" + name).trim().slice(1), 16));
+  let painted = 0;
+  for (const canvas of document.querySelectorAll(`#${id} td:nth-child(2) canvas`)) {
+    if (!canvas.width || !canvas.height) continue;
+    const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    for (let i = 0; i < pixels.length; i += 4) {
+      const near = (colour) => Math.abs((colour >> 16) - pixels[i]) + Math.abs((colour >> 8 & 255) - pixels[i + 1])
+        + Math.abs((colour & 255) - pixels[i + 2]) < 40;
+      if (pixels[i + 3] > 200 && wanted.some(near)) painted += 1;
+    }
+  }
+  return painted;
+}"""
+DRAWN = 100
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(browser: Browser, page_file: Path) -> Iterator[OpenPage]:
+    """Opens the page; at the end, nothing may have been asked of a network or complained about."""
+    asked: list[str] = []
+    complaints: list[str] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        route.abort()
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            complaints.append(message.text)
+
+    with contextmanager(_contexts)(browser) as new_context:
+
+        def open_at(width: str = "desk", scheme: str = "light", script: bool = True) -> Page:
+            across, down = WIDTHS[width]
+            context = new_context(
+                viewport={"width": across, "height": down}, color_scheme=scheme, java_script_enabled=script
+            )
+            context.route("http://**", refuse)
+            context.route("https://**", refuse)
+            context.set_offline(True)
+            page = context.new_page()
+            page.on("console", listen)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.goto(page_file.as_uri())
+            return page
+
+        yield open_at
+    assert asked == []
+    assert complaints == []
+
+
+def _contexts(browser: Browser) -> Iterator[Callable[..., object]]:
+    opened = []
+
+    def new(**options: object) -> object:
+        opened.append(browser.new_context(**options))
+        return opened[-1]
+
+    yield new
+    for context in opened:
+        context.close()
+
+
+def drawn(page: Page, chart: str) -> int:
+    """Waits until the chart shows its series; the number of pixels of it."""
+    wanted = [chart, SERIES_COLOURS[chart]]
+    page.wait_for_function(f"wanted => ({PAINTED})(wanted) > {DRAWN}", arg=wanted, timeout=20_000)
+    return int(page.evaluate(PAINTED, wanted))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_charts_are_drawn_without_a_network_at_both_widths(open_page: OpenPage, width: str, scheme: str):
+    """R11"""
+    page = open_page(width, scheme)
+    for chart in ("price", "equity", "drawdown"):
+        assert drawn(page, chart) > DRAWN
+    assert page.evaluate("document.documentElement.scrollWidth") <= WIDTHS[width][0]
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
+    assert dark == (scheme == "dark")
+
+
+def test_every_fill_has_one_marker_and_symbols_can_be_chosen(open_page: OpenPage, run: RunResult):
+    """R11: markers = number of fills."""
+    page = open_page()
+    price = page.locator("#price")
+    counts = run.fills["symbol"].value_counts()
+    for symbol in run.prices:
+        page.locator("#symbol").select_option(label=symbol)
+        expect(price).to_have_attribute("data-markers", str(counts[symbol]))
+        assert page.evaluate("tearsheet.panes[0].series.markers().length") == counts[symbol]
+    assert sum(counts) == len(run.fills) > 10
+
+
+def test_the_three_charts_show_the_same_period(open_page: OpenPage):
+    page = open_page()
+    drawn(page, "price")
+    everything = page.evaluate("tearsheet.panes.map(p => p.chart.timeScale().getVisibleLogicalRange())")
+    page.get_by_role("button", name="Show the last 3 months").click()
+    page.wait_for_function(
+        "from => tearsheet.panes[0].chart.timeScale().getVisibleLogicalRange().from > from + 50",
+        arg=everything[0]["from"],
+    )
+    ranges = page.evaluate("tearsheet.panes.map(p => p.chart.timeScale().getVisibleLogicalRange())")
+    assert len(ranges) == 3
+    for other in ranges[1:]:
+        assert other["from"] == pytest.approx(ranges[0]["from"], abs=0.01)
+        assert other["to"] == pytest.approx(ranges[0]["to"], abs=0.01)
+
+
+def test_the_charts_obey_the_keyboard(open_page: OpenPage):
+    page = open_page()
+    drawn(page, "price")
+    visible = "(() => { const r = tearsheet.panes[0].chart.timeScale().getVisibleLogicalRange(); return r.to - r.from; })()"
+    before = page.evaluate(visible)
+    page.locator("#equity").focus()
+    page.keyboard.press("+")
+    page.wait_for_function(f"before => {visible} < before * 0.9", arg=before)
+
+
+def test_the_pointer_reads_out_the_bar_under_it(open_page: OpenPage):
+    page = open_page()
+    drawn(page, "price")
+    box = page.locator("#price").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 200, box["y"] + 100)
+    expect(page.locator("#readout")).to_contain_text("equity")
+    expect(page.locator("#readout")).to_contain_text("2022-")
+
+
+def test_trades_are_sorted_by_a_click_or_a_key(open_page: OpenPage, run: RunResult):
+    page = open_page()
+    results = page.locator("#trades tbody tr td:nth-child(10)")
+    expect(results).to_have_count(len(run.trades))
+    head = page.get_by_role("button", name="Result", exact=True)
+    head.focus()
+    page.keyboard.press("Enter")
+    keys = [float(key) for key in results.evaluate_all("cells => cells.map(c => c.dataset.key)")]
+    assert keys == sorted(run.trades["pnl_net"])
+    head.click()
+    keys = [float(key) for key in results.evaluate_all("cells => cells.map(c => c.dataset.key)")]
+    assert keys == sorted(run.trades["pnl_net"], reverse=True)
+    expect(page.locator("#trades th[aria-sort]")).to_have_attribute("aria-sort", "descending")
+
+
+def test_the_quantstats_part_is_there_and_fits(open_page: OpenPage):
+    """R12"""
+    page = open_page("phone")
+    inside = page.locator(".quantstats")
+    expect(inside.get_by_text("Key Performance Metrics")).to_be_visible()
+    assert inside.locator("svg").count() >= 8
+    assert page.evaluate("document.querySelector('.quantstats').scrollWidth") <= 390
+
+
+def test_without_scripts_the_figures_are_still_there(open_page: OpenPage, run: RunResult):
+    page = open_page(script=False)
+    expect(page.get_by_text("Total return").first).to_be_visible()
+    expect(page.locator("#trades tbody tr")).to_have_count(len(run.trades))
+
+
+def test_paper_gets_pictures_of_the_charts(open_page: OpenPage):
+    page = open_page(scheme="light")
+    drawn(page, "price")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("canvas.printed").count() == 3
+    page.emulate_media(media="print")
+    expect(page.locator("#price canvas.printed")).to_be_visible()
+    expect(page.locator("#ranges")).to_be_hidden()
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.locator("canvas.printed").count() == 0
