@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from core.types import EXIT_REASONS, ExitReason, Fill, OrderIntent, Position, Side
+from core.types import EXIT_REASONS, ExitReason, Fill, OrderIntent, Position, Side, is_dust
 
 
 class OpenTrade(Protocol):
@@ -102,18 +102,27 @@ class Bookkeeper:
         size, commission = fill.size, fill.commission
         trade = self._open.get(fill.symbol)
         if trade is not None and trade.side is not fill.side:
-            closing = min(size, trade.remaining)
+            whole = size >= trade.remaining or is_dust(trade.remaining - size, size)
+            exact = is_dust(size - trade.remaining, size)
+            closing = size if exact else min(size, trade.remaining)
             share = commission if closing == size else commission * closing / size
-            self._close(trade, fill, closing, share, intent)
+            self._close(trade, fill, closing, share, intent, whole=whole)
             size, commission = size - closing, commission - share
         if size:
             self._enter(fill, size, commission)
         self._save_position(fill)
 
     def _close(
-        self, trade: OpenTrade, fill: Fill, size: Decimal, commission: Decimal, intent: OrderIntent
+        self,
+        trade: OpenTrade,
+        fill: Fill,
+        size: Decimal,
+        commission: Decimal,
+        intent: OrderIntent,
+        *,
+        whole: bool,
     ) -> None:
-        if size < trade.remaining:
+        if not whole:
             left = self._trades.reduce(trade.id, size, fill.price, fill.time, commission)
             self._open[fill.symbol] = left
             return

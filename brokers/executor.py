@@ -241,7 +241,7 @@ class Executor:
         event = self._journal.record_rejection(intent.client_id, reason, bar=intent.bar_time, step=self._turn)
         self._ledger.apply(event, intent)
         self._on_event(event, intent)
-        log.warning("order.rejected", symbol=intent.symbol, reason=reason)
+        log.info("order.rejected", symbol=intent.symbol, reason=reason)
         return event
 
     async def _settle(self, now: datetime) -> list[OrderEvent]:

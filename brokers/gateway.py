@@ -7,8 +7,10 @@ wait of an idle session ends as soon as the venue has news or somebody asks it t
 from __future__ import annotations
 
 import asyncio
+import queue
 import threading
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -26,7 +28,9 @@ class Gateway:
         self._executor: Executor | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="venue", daemon=True)
-        self._stop_requested = threading.Event()
+        self._stopping = False
+        # A SimpleQueue may be put to in a signal handler; an Event's lock would be held by the very wait it ends.
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def start(self) -> None:
         """Start the thread, connect and recover; calling it again changes nothing."""
@@ -54,11 +58,12 @@ class Gateway:
     @property
     def stop_requested(self) -> bool:
         """Whether the session was asked to end after the current bar."""
-        return self._stop_requested.is_set()
+        return self._stopping
 
     def request_stop(self) -> None:
         """Ask the session to end after the current bar; safe in a signal handler."""
-        self._stop_requested.set()
+        self._stopping = True
+        self._wake.put(None)
 
     def step(self, number: int, time: datetime, bars: Mapping[str, Bar]) -> list[OrderEvent]:
         """See `Executor.step`."""
@@ -78,7 +83,10 @@ class Gateway:
 
     def wait(self, seconds: float) -> None:
         """Sleep until `seconds` have passed or a stop is requested."""
-        self._stop_requested.wait(max(seconds, 0.0))
+        if self._stopping or seconds <= 0:
+            return
+        with suppress(queue.Empty):
+            self._wake.get(timeout=seconds)
 
     @property
     def _running(self) -> Executor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from core.errors import InconsistentState
-from core.types import EventKind, OrderEvent, OrderIntent, OrderState, OrderStatus, Position, Side
+from core.types import EventKind, OrderEvent, OrderIntent, OrderState, OrderStatus, Position, Side, is_dust
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Ledger:
     def __init__(self, cash: Decimal = Decimal(0)) -> None:
         self.cash = cash
         self.positions: dict[str, Decimal] = {}
+        self.traded: dict[str, Decimal] = {}
         self.remaining: dict[str, tuple[OrderIntent, Decimal]] = {}
         self.triggers: dict[str, Decimal] = {}
 
@@ -41,9 +42,10 @@ class Ledger:
         if event.fill is not None:
             remaining -= event.fill.size
             held = self.positions.get(intent.symbol, Decimal(0)) + event.fill.size * event.fill.side.sign
+            self.traded[intent.symbol] = self.traded.get(intent.symbol, Decimal(0)) + event.fill.size
             self.positions[intent.symbol] = held
             self.cash -= event.fill.size * event.fill.side.sign * event.fill.price + event.fill.commission
-            if held == 0:
+            if is_dust(held, self.traded[intent.symbol]):
                 del self.positions[intent.symbol]
         if event.status.terminal:
             self.remaining.pop(event.client_id, None)
@@ -73,7 +75,7 @@ def differences(
     for symbol in sorted({*ledger.positions, *positions}):
         ours = ledger.positions.get(symbol, Decimal(0))
         theirs = positions[symbol].size if symbol in positions else Decimal(0)
-        if ours != theirs:
+        if not is_dust(ours - theirs, ledger.traded.get(symbol, Decimal(0))):
             found.append(Difference(f"position in {symbol}", f"{ours:f}", f"{theirs:f}"))
     # A venue may hold an order back until its bracket is whole (INTENT): it is not open yet.
     at_venue = {order.client_id: order for order in open_orders if order.status is not OrderStatus.INTENT}
@@ -91,7 +93,7 @@ def _order_differences(client_id: str, ledger: Ledger, state: OrderState | None)
     if state is None or state.status in (OrderStatus.FILLED, OrderStatus.CANCELLED):
         return [Difference(f"order {client_id}", "it is open", "it is not")]
     found = []
-    if state.size - state.filled != known[1]:
+    if not is_dust(state.size - state.filled - known[1], state.size):
         left = f"{state.size - state.filled:f}"
         found.append(
             Difference(f"order {client_id}", f"{known[1]:f} units are left", f"{left} units are left")

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from core.errors import TradewrightError
 from core.jsontext import to_json
+from core.progress import ProgressLine
 from core.redact import redact_text
 
 INTERRUPTED = 130
@@ -112,14 +113,19 @@ def print_json(value: Any) -> None:
 
 @contextmanager
 def progress(description: str, total: int | None, *, enabled: bool = True) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal; elsewhere nothing. Yields a function that takes how much is done."""
+    """A progress line on a terminal, once the work has taken two seconds; elsewhere nothing.
+
+    Yields a function that takes how much is done. Whatever is printed meanwhile keeps its stream, and stands
+    above the line.
+    """
     if not enabled or not sys.stderr.isatty():
         yield lambda done: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(description, total=total)
-        yield lambda done: bar.update(task, completed=done)
+    line = ProgressLine(sys.stderr, description, total)
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (line.above(stream) if stream.isatty() else stream for stream in streams)
+    try:
+        with line:
+            yield line.advance
+    finally:
+        sys.stdout, sys.stderr = streams

@@ -25,6 +25,17 @@ def to_decimal(value: float | int | str | Decimal) -> Decimal:
     return Decimal(int(value)) if isinstance(value, Integral) else Decimal(repr(float(value)))
 
 
+DUST = Decimal("1e-12")
+
+
+def is_dust(residue: Decimal, traded: Decimal) -> bool:
+    """Whether what is left over is only the rounding of float sizes, measured against the units traded.
+
+    A strategy calculates in floats: what it bought in two parts and sold in one may differ in the last bit.
+    """
+    return abs(residue) <= DUST * abs(traded)
+
+
 class Side(StrEnum):
     """Direction of an order or a fill."""
 

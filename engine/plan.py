@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from core.config import Settings
 
 COLUMNS = ["open", "high", "low", "close", "volume"]
+RECORDED: Mapping[str, set[str] | bool] = {
+    "data": {"source", "start", "end", "timeframe", "max_gap_bars"},
+    "broker": {"cash", "commission", "currency"},
+    "risk": True,
+}
+"""Settings a run's orders depend on: `--resume` takes them from the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +53,12 @@ class Plan:
 
     def recorded(self) -> dict[str, Any]:
         """What a run must remember to be resumed: its settings as dotted keys, and what its bars were."""
-        data, broker = self.settings.data, self.settings.broker
+        settings = self.settings.model_dump(mode="json", include=RECORDED)
         return {
             "settings": {
-                "data.source": data.source,
-                "data.start": None if data.start is None else data.start.isoformat(),
-                "data.end": None if data.end is None else data.end.isoformat(),
-                "broker.cash": broker.cash,
-                "broker.commission": broker.commission,
-                "broker.currency": broker.currency,
+                f"{section}.{name}": value
+                for section, values in settings.items()
+                for name, value in values.items()
             },
             "resample": list(self.resample),
             "fingerprint": fingerprint(self.market.frames),

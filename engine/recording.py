@@ -39,6 +39,10 @@ ORDER_STATUSES: Mapping[int, OrderStatus] = {
     bt.Order.Margin: OrderStatus.MARGIN,
     bt.Order.Rejected: OrderStatus.REJECTED,
 }
+LOOKED_AHEAD = (
+    "look-ahead: {count} orders were made on {name} before its first bar, where Backtrader hands out its last bar; "
+    "ask len(data) before you use a data that may start late"
+)
 TIME, FLOAT, WHOLE, TEXT = "datetime64[ns, UTC]", "float64", "int64", "str"
 DTYPES: Mapping[str, str] = {
     **dict.fromkeys(("time", "closed_time", "entry_time", "exit_time"), TIME),
@@ -56,6 +60,7 @@ class Recording:
 
     equity, cash: one value a bar, from the first bar, warm-up included; aware UTC index named "time".
     open_trades: how many trades were still open at the end. strategy: the instance that ran.
+    notes: what a reader of the figures has to know.
     """
 
     equity: pd.Series
@@ -65,6 +70,7 @@ class Recording:
     fills: pd.DataFrame
     open_trades: int
     strategy: bt.Strategy
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -135,6 +141,7 @@ class Recorder(bt.Analyzer):
         self._fills: list[tuple[object, ...]] = []
         self._trades: list[tuple[object, ...]] = []
         self._books: defaultdict[tuple[int, int], TradeBook] = defaultdict(TradeBook)
+        self._ahead: dict[str, int] = defaultdict(int)
         self.decided = False
 
     def prenext(self) -> None:
@@ -161,6 +168,8 @@ class Recorder(bt.Analyzer):
         row = self._orders.get(order.ref)
         if row is None:
             row = self._orders[order.ref] = self._new_row(order)
+            if order.created.dt > self.strategy.lines.datetime[0]:
+                self._ahead[order.data._name] += 1
         executed = order.executed
         status = ORDER_STATUSES[order.status]
         row["status"] = status.value
@@ -215,6 +224,7 @@ class Recorder(bt.Analyzer):
             fills=_table(FILL_COLUMNS, self._fills),
             open_trades=sum(book.running is not None for book in self._books.values()),
             strategy=self.strategy,
+            notes=tuple(LOOKED_AHEAD.format(count=n, name=name) for name, n in self._ahead.items()),
         )
 
     def _new_row(self, order: bt.Order) -> dict[str, Any]:

@@ -40,6 +40,6 @@ def run_result(
         engine_reason=reason,
         prices=dict(market.frames),
         costs=dict(costs),
-        notes=market.info.notes,
+        notes=(*market.info.notes, *recording.notes),
         meta={"open_trades": recording.open_trades, "resample": list(resample)} | dict(meta or {}),
     )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import store
 from brokers.bookkeeping import Bookkeeper
-from core.types import ExitReason, Fill, OrderIntent, OrderType, Side
+from core.types import ExitReason, Fill, OrderIntent, OrderType, Side, to_decimal
 
 RUNS = count()
 START = datetime(2024, 1, 8, tzinfo=UTC)
@@ -66,6 +66,20 @@ def test_a_reversal_closes_one_trade_and_opens_the_next(database: store.Store) -
     assert closed.pnl == 100
     assert (opened.side, opened.remaining) == (Side.SELL, 5)
     assert database.positions("r").all()["X"].size == -5
+
+
+def test_the_last_bit_of_a_float_leaves_no_trade_open(database: store.Store) -> None:
+    """0.1 and 0.2 bought, 0.30000000000000004 sold: that is flat, for a strategy that thinks in floats."""
+    books = books_of(database, "r")
+    for number, (side, size) in enumerate([(Side.BUY, 0.1), (Side.BUY, 0.2), (Side.SELL, 0.1 + 0.2)]):
+        amount = to_decimal(size)
+        fill = Fill(f"f{number}", f"o{number}", "X", side, amount, Decimal(100), Decimal(0), START)
+        books.book(
+            fill, OrderIntent(fill.client_id, "X", side, OrderType.MARKET, amount, Decimal(100), START, 1)
+        )
+    (trade,) = database.trades("r").list()
+    assert trade.exit_reason is ExitReason.SIGNAL
+    assert database.positions("r").all() == {}
 
 
 def test_books_are_taken_up_again(database: store.Store) -> None:
