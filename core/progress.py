@@ -77,7 +77,9 @@ class ProgressLine:
             f"{self._description} {'━' * filled}{'─' * (WIDTH - filled)}",
             f"{self._done:,} of {self._total:,}",
         ]
-        if 0 < share < 1:
+        if share == 1:
+            parts.append("finishing")
+        elif share:
             parts.append(f"about {_duration(seconds / share - seconds)} left")
         return "  ".join(parts)[: columns - 1]
 

@@ -8,12 +8,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from feeds.bridge import LiveData
     from feeds.market import Market, load
     from feeds.quality import QualityReport
+    from feeds.replay import Replay
 
-__all__ = ["Market", "QualityReport", "load"]
+__all__ = ["LiveData", "Market", "QualityReport", "Replay", "load"]
 
-_HOME = {"Market": "feeds.market", "load": "feeds.market", "QualityReport": "feeds.quality"}
+_HOME = {
+    "LiveData": "feeds.bridge",
+    "Market": "feeds.market",
+    "QualityReport": "feeds.quality",
+    "Replay": "feeds.replay",
+    "load": "feeds.market",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -24,6 +24,7 @@ from core.clock import WallClock
 from core.errors import StoreError, TradewrightError, UserError
 from core.telemetry import close_logging, configure_logging, get_logger
 from core.types import OrderEvent, OrderIntent
+from engine.command import bars_of
 from engine.plan import Plan, fingerprint
 from engine.replay import PaperReplay
 from engine.result import run_result
@@ -52,19 +53,36 @@ class Outcome:
     tearsheet: Path | None = None
 
 
+def check(plan: Plan) -> None:
+    """Refuse limits that cannot be kept, before anything is written."""
+    risk_limits(plan.settings.risk, intraday=plan.intraday)
+
+
 def start(plan: Plan, store: Store, folder: Path) -> RunRecord:
     """Put a new run on record; nothing is traded yet."""
+    bot = plan.settings.live.bot
+    folder.mkdir(parents=True)
     return store.runs.create(
         folder.name,
-        bot=plan.settings.live.bot,
+        bot=bot,
         strategy=plan.reference,
         started=WallClock().now(),
         params=plan.params,
         venue=PaperVenue.name,
         data=plan.settings.data.source,
         folder=str(folder),
-        settings=plan.recorded(),
+        settings={**plan.recorded(), DAILY_LOSS: _carried_over(plan, store, bot)},
     )
+
+
+def _carried_over(plan: Plan, store: Store, bot: str) -> Mapping[str, Any] | None:
+    """What the bot's earlier runs say about today's loss, unless this market begins before they ended."""
+    earlier = store.runs.list(bot=bot, limit=1)
+    if not earlier:
+        return None
+    stored = store.journal(earlier[0].run_id).risk().get(DAILY_LOSS)
+    last = DailyLoss.from_dict(stored).last if stored else None
+    return stored if last is not None and last < plan.market.info.start else None
 
 
 def find_resumable(store: Store, bot: str, strategy: str, wanted: str) -> RunRecord:
@@ -80,7 +98,12 @@ def find_resumable(store: Store, bot: str, strategy: str, wanted: str) -> RunRec
     if run.strategy != strategy:
         raise UserError(
             f"run {run.run_id} is of {run.strategy}",
-            hint=f"resume it: python -m live.run {run.strategy} --resume",
+            hint=f"resume it: python -m live.run {run.strategy} --resume {run.run_id}",
+        )
+    if not Path(run.folder).is_dir():
+        raise UserError(
+            f"the folder of run {run.run_id}, {run.folder}, is not here",
+            hint="go to the folder it was started in, or start a new run without --resume",
         )
     return run
 
@@ -108,9 +131,9 @@ def trade(
             with _stopping_on_signals(replay.request_stop):
                 recording = replay.run()
         except TradewrightError as error:
-            _note_failure(store, run, error)
+            _note_failure(plan, store, run, error)
             raise
-        total = max(map(len, plan.market.frames.values()))
+        total = bars_of(plan.market.frames)
         if not replay.complete:
             store.runs.stop(run.run_id, finished=WallClock().now(), reason="asked to stop")
             log.info("session.stopped", run=run.run_id, bars=len(recording.equity))
@@ -128,10 +151,11 @@ def _replay(
     on_step: Callable[[str], None],
 ) -> PaperReplay:
     broker, journal = plan.settings.broker, store.journal(run.run_id)
-    stored = journal.risk().get(DAILY_LOSS)
+    # A resumed run repeats its bars from the first, and so comes to the state it was killed in by itself.
+    carried = run.settings.get(DAILY_LOSS)
     gate = RiskGate(
         risk_limits(plan.settings.risk, intraday=plan.intraday),
-        daily_loss=DailyLoss.from_dict(stored) if stored else None,
+        daily_loss=DailyLoss.from_dict(carried) if carried else None,
         save=lambda state: journal.save_risk(DAILY_LOSS, state.as_dict()),
     )
     books = Bookkeeper(store.trades(run.run_id), store.positions(run.run_id))
@@ -195,8 +219,11 @@ def _check_same_data(plan: Plan, run: RunRecord) -> None:
         )
 
 
-def _note_failure(store: Store, run: RunRecord, error: TradewrightError) -> None:
+def _note_failure(plan: Plan, store: Store, run: RunRecord, error: TradewrightError) -> None:
     """Put the reason on record; a database that is the reason cannot take it."""
+    if plan.settings.log.console != "json":
+        # The command says it on the screen; a second line would only repeat it.
+        configure_logging(plan.settings.log.model_copy(update={"console": "off"}), run_dir=Path(run.folder))
     log.error("session.failed", run=run.run_id, code=error.code, reason=str(error))
     if not isinstance(error, StoreError):
         store.runs.fail(run.run_id, finished=WallClock().now(), reason=str(error))
@@ -246,4 +273,5 @@ def _stopping_on_signals(request_stop: Callable[[], None]) -> Iterator[None]:
 def resume_settings(run: RunRecord) -> Mapping[str, Any]:
     """The configuration a run began with, as dotted keys: what `--resume` goes on with."""
     recorded: Mapping[str, Any] = run.settings.get("settings", {})
-    return recorded
+    # Nothing at all would let the environment speak; "none" says that the run began without.
+    return {key: "none" if value is None else value for key, value in recorded.items()}
