@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
 .PHONY: run test check bench format clean
@@ -30,17 +30,17 @@ clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/.python:
-	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "Tradewright needs Python 3.11 to 3.13; name one with: make run PYTHON=python3.11"; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-	touch $@
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
 
 $(VENV)/.base: $(VENV)/.python pyproject.toml constraints.txt
 	@echo "Installing Tradewright into $(VENV) (a few minutes, once)"
-	$(PIP) install -c constraints.txt -e .
-	touch $@
+	@$(PIP) install -c constraints.txt -e .
+	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 	@echo "Installing Tradewright and its development tools into $(VENV) (a few minutes, once)"
-	$(PIP) install -c constraints.txt -e ".[dev]"
-	touch $@ $(VENV)/.base
+	@$(PIP) install -c constraints.txt -e ".[dev]"
+	@touch $@ $(VENV)/.base
