@@ -75,7 +75,7 @@ class ProgressLine:
         filled = round(share * WIDTH)
         parts = [
             f"{self._description} {'━' * filled}{'─' * (WIDTH - filled)}",
-            f"{self._done:,} of {self._total:,}",
+            f"{self._done:>{len(f'{self._total:,}')},} of {self._total:,}",
         ]
         if share == 1:
             parts.append("finishing")

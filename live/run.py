@@ -221,7 +221,7 @@ def _resume_command(args: argparse.Namespace, run: RunRecord) -> str:
     from live.session import resume_settings
 
     words = ["python", "-m", "live.run", args.strategy, "--resume", run.run_id]
-    words += [] if args.speed is None else ["--speed", f"{args.speed:g}"]
+    words += [] if args.speed is None else ["--speed", f"{args.speed:.15g}"]
     words += [] if args.config is None else ["--config", str(args.config)]
     for key, value in _assigned(args).items():
         if key not in resume_settings(run) and not key.startswith(("strategy.", "live.bot")):
