@@ -127,9 +127,10 @@ def cagr(equity: FloatArray, periods: float) -> float:
     """Compound annual growth rate, a fraction; years are returns over `periods`. -1 when all was lost."""
     if equity.size < 2 or equity[0] <= 0 or not periods > 0:
         return NAN
-    if equity[-1] <= 0:
+    growth = float(equity[-1] / equity[0])
+    if growth <= 0:
         return -1.0
-    exponent = math.log(equity[-1] / equity[0]) * periods / (equity.size - 1)
+    exponent = math.log(growth) * periods / (equity.size - 1)
     # A few lively bars extrapolate to more than a float holds: that is no growth rate.
     return math.expm1(exponent) if exponent < 700 else NAN
 
@@ -343,7 +344,8 @@ def _shape(returns: FloatArray) -> tuple[float, float]:
     variance = float(np.mean(centred**2))
     if variance <= ROUNDING**2:
         return 0.0, 0.0
-    return float(np.mean(centred**3)) / variance**1.5, float(np.mean(centred**4)) / variance**2 - 3.0
+    standard = centred / math.sqrt(variance)
+    return float(np.mean(standard**3)), float(np.mean(standard**4)) - 3.0
 
 
 def _loss_at(returns: FloatArray, z: float, z2: float, z3: float, method: TailMethod) -> float:

@@ -18,7 +18,7 @@ from analyzers.metrics import monthly_returns
 from core.errors import ConfigError
 from core.redact import redact
 from reports.charts import chart_data
-from reports.figures import FIGURES, GROUPS, MISSING, number, price, show
+from reports.figures import FIGURES, GROUPS, MISSING, number, price, show, signed
 from reports.quantstats_page import quantstats_part
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "backtest": ("Backtest", "Simulated over history. No orders left this machine."),
     "paper": ("Paper", "Replayed through the live path on a paper broker. No orders left this machine."),
 }
+RATES = ("commission", "slippage")
 CARDS = (
     "total_return",
     "cagr",
@@ -56,6 +57,7 @@ def context(result: RunResult, settings: ReportSettings | None) -> dict[str, Any
     label, promise = KINDS.get(result.kind, (result.kind.capitalize(), ""))
     metrics = result.metrics
     benchmark = _benchmark(result)
+    charts = chart_data(result)
     return {
         "title": (settings and settings.title) or f"{name} on {symbols or 'no data'}",
         "name": name,
@@ -76,11 +78,12 @@ def context(result: RunResult, settings: ReportSettings | None) -> dict[str, Any
         "trades": _trades(result.trades, TRADES_SHOWN if settings is None else settings.trades_shown),
         "open_trades": result.meta.get("open_trades", 0),
         "params": [(key, str(value)) for key, value in redact(dict(result.params)).items()],
-        "costs": [(_words(key), number(value)) for key, value in result.costs.items()],
+        "costs": [(_words(key), _cost(key, value)) for key, value in result.costs.items()],
         "quality": list(_quality(result.data.quality)),
         "notes": list(dict.fromkeys((*result.notes, *result.data.notes))),
         "quantstats": quantstats_part(result.equity, benchmark, name=name),
-        "data": Markup(_script_json(chart_data(result))),
+        "data": Markup(_script_json(charts)),
+        "group": charts["group"],
         "library": Markup(chart_library()),
         "script": Markup(_read("tearsheet.js")),
         "style": Markup(_read("tearsheet.css")),
@@ -209,6 +212,13 @@ def _quality(quality: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
             continue
         yield _words(key), f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _cost(key: str, value: float) -> str:
+    """Rates as percent of the traded value, amounts as they are."""
+    if key in RATES and abs(value) < 1:
+        return signed(f"{value:.4%}".rstrip("0%").rstrip(".") + "%") + " of the value traded"
+    return number(value)
 
 
 def _words(key: str) -> str:

@@ -16,26 +16,29 @@
   };
   const points = (values) => data.times.map((time, i) => (values[i] === null ? { time } : { time, value: values[i] }));
 
-  function look() {
-    return {
-      layout: { background: { color: colour("paper") }, textColor: colour("muted"), fontSize: 12,
-        fontFamily: getComputedStyle(document.body).fontFamily },
-      grid: { vertLines: { color: colour("line") }, horzLines: { color: colour("line") } },
-      rightPriceScale: { borderColor: colour("line"), minimumWidth: 76, scaleMargins: { top: 0.1, bottom: 0.08 } },
-      timeScale: { borderColor: colour("line"), timeVisible: data.intraday, secondsVisible: false, minBarSpacing: 0.01,
-        rightOffset: 2 },
-      crosshair: { mode: library.CrosshairMode.Normal },
-      localization: { locale: "en-GB", timeFormatter: moment },
-      handleScroll: { mouseWheel: false, vertTouchDrag: false },
-      handleScale: { mouseWheel: false },
-      autoSize: true,
-    };
-  }
+  const colours = () => ({
+    layout: { background: { color: colour("paper") }, textColor: colour("muted") },
+    grid: { vertLines: { color: colour("line") }, horzLines: { color: colour("line") } },
+    rightPriceScale: { borderColor: colour("line") },
+    timeScale: { borderColor: colour("line") },
+  });
+
+  const behaviour = () => ({
+    layout: { fontSize: 12, fontFamily: getComputedStyle(document.body).fontFamily },
+    rightPriceScale: { minimumWidth: 76, scaleMargins: { top: 0.1, bottom: 0.08 } },
+    timeScale: { timeVisible: data.intraday, secondsVisible: false, minBarSpacing: 0.01, rightOffset: 2 },
+    crosshair: { mode: library.CrosshairMode.Normal },
+    localization: { locale: "en-GB", timeFormatter: moment },
+    handleScroll: { mouseWheel: false, vertTouchDrag: false },
+    handleScale: { mouseWheel: false },
+    autoSize: true,
+  });
 
   function pane(id, add, paint) {
     const box = document.getElementById(id);
     if (!box) return null;
-    const chart = library.createChart(box, look());
+    const chart = library.createChart(box, behaviour());
+    chart.applyOptions(colours());
     const made = { id, box, chart, series: add(chart), paint };
     made.series.applyOptions(paint());
     panes.push(made);
@@ -95,10 +98,15 @@
   function link() {
     let busy = false;
     const alone = (act) => { if (!busy) { busy = true; try { act(); } finally { busy = false; } } };
+    /* A chart reports a change later, when it draws: without this, charts would answer each other for ever. */
+    const shows = (other, range) => {
+      const shown = other.chart.timeScale().getVisibleLogicalRange();
+      return shown && Math.abs(shown.from - range.from) + Math.abs(shown.to - range.to) < 0.01;
+    };
     const placeOf = new Map(data.times.map((time, i) => [time, i]));
     for (const made of panes) {
       made.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => range && alone(() => {
-        for (const other of panes) if (other !== made) other.chart.timeScale().setVisibleLogicalRange(range);
+        for (const other of panes) if (other !== made && !shows(other, range)) other.chart.timeScale().setVisibleLogicalRange(range);
       }));
       made.chart.subscribeCrosshairMove((event) => alone(() => {
         const i = placeOf.get(event.time);
@@ -151,7 +159,7 @@
   }
 
   function repaint(price) {
-    for (const made of panes) { made.chart.applyOptions(look()); made.series.applyOptions(made.paint()); }
+    for (const made of panes) { made.chart.applyOptions(colours()); made.series.applyOptions(made.paint()); }
     if (price) price.series.setMarkers(markers(data.symbols[current]));
   }
 
@@ -192,12 +200,19 @@
     if (select) select.addEventListener("change", () => { current = Number(select.value); showSymbol(price); });
     dark.addEventListener("change", () => repaint(price));
     /* Paper has its own colours and width: print pictures of the charts. */
-    window.addEventListener("beforeprint", () => panes.forEach((made) => {
-      const picture = made.chart.takeScreenshot();
-      picture.className = "printed";
-      made.box.append(picture);
-    }));
-    window.addEventListener("afterprint", () => document.querySelectorAll("canvas.printed").forEach((picture) => picture.remove()));
+    const paper = (on) => { document.documentElement.classList.toggle("on-paper", on); repaint(price); };
+    window.addEventListener("beforeprint", () => {
+      paper(true);
+      for (const made of panes) {
+        const picture = made.chart.takeScreenshot();
+        picture.className = "printed";
+        made.box.append(picture);
+      }
+    });
+    window.addEventListener("afterprint", () => {
+      document.querySelectorAll("canvas.printed").forEach((picture) => picture.remove());
+      paper(false);
+    });
     window.tearsheet = { panes };
   }
 

@@ -109,7 +109,7 @@ class TestOurPart:
             "one bar was filled",
             "1 trade was still open at the end",
             "profit target",
-            "Commission",
+            "Commission 0.1% of the value traded",
         ):
             assert part in words
 
@@ -160,6 +160,10 @@ class TestOurPart:
         assert '<td class="gain" style="--heat:1.0">10.00%</td>' in text
         assert '<td class="loss" style="--heat:1.0">\u221210.00%</td>' in text
         assert '<td class="whole loss">\u22121.00%</td>' in text
+
+    def test_says_when_a_point_of_a_chart_is_many_bars(self, make_run):
+        words = Page(tearsheet(make_run([1000.0 + bar % 7 for bar in range(9000)], freq="min"))).text
+        assert "each of their points stands for 3 bars" in words
 
     def test_a_short_trade_that_fell_is_a_move_up(self, make_run):
         short = [("AAA", 2, 4, -2.0, 50.0, 45.0, 10.0, 9.5, 0.5, "stop_loss", 2)]
