@@ -7,6 +7,7 @@ cerebro.setbroker(broker)
 
 from __future__ import annotations
 
+import atexit
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,14 @@ class PaperBroker(VenueBroker):
             file = Path(self.p.file)
         self._store = store.open_store(f"sqlite:///{file}")
         self.p.gateway = Gateway(lambda: self._executor(file))
+        # Backtrader does not stop its broker when a strategy fails.
+        atexit.register(self.p.gateway.stop)
         super().start()
 
     def stop(self) -> None:
         """Close the session and the journal."""
         super().stop()
+        atexit.unregister(self.p.gateway.stop)
         self._store.close()
         self.p.gateway = None
         if self._folder is not None:
