@@ -67,6 +67,16 @@ class ProgressLine:
                 self._mid_line = not text.endswith("\n")
             return written
 
+    def draw(self) -> None:
+        """Draw it as it stands, unless somebody is in the middle of a line."""
+        with self._lock:
+            if self._mid_line:
+                return
+            text = self.text(time.monotonic() - self._started, shutil.get_terminal_size().columns)
+            self._stream.write(f"{ERASE}{text}")
+            self._stream.flush()
+            self._drawn = True
+
     def text(self, seconds: float, columns: int) -> str:
         """The line after so many seconds, no wider than the terminal."""
         if not self._total:
@@ -87,13 +97,7 @@ class ProgressLine:
         if self._ended.wait(self._patience):
             return
         while True:
-            with self._lock:
-                if not self._mid_line:
-                    columns = shutil.get_terminal_size().columns
-                    text = self.text(time.monotonic() - self._started, columns)
-                    self._stream.write(f"{ERASE}{text}")
-                    self._stream.flush()
-                    self._drawn = True
+            self.draw()
             if self._ended.wait(REDRAW_SECONDS):
                 return
 

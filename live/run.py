@@ -133,8 +133,7 @@ def _trade(args: argparse.Namespace, plan: Plan, database: Store, run: RunRecord
         with _terminating_as_ctrl_c(), progress("replaying", total, enabled=not args.json) as on_bar:
             outcome = trade(plan, database, run, on_bar=on_bar, on_event=_printer(plan, quiet=args.json))
     except KeyboardInterrupt:
-        print(f"interrupted; go on with: {_resume_command(args, run)}", file=sys.stderr)
-        return INTERRUPTED
+        return _stopped(args, run, "interrupted")
     return _report(args, plan, run, outcome)
 
 
@@ -199,21 +198,21 @@ def _report(args: argparse.Namespace, plan: Plan, run: RunRecord, outcome: Outco
     from engine.command import print_result, summary
 
     if outcome.result is None or outcome.tearsheet is None:
-        again = _resume_command(args, run)
-        if args.json:
-            print_json({"run": outcome.run_id, "stopped": True, "bars": outcome.bars, "resume": again})
-        else:
-            print(
-                f"stopped after bar {outcome.bars:,} of {outcome.total:,}; go on with: {again}",
-                file=sys.stderr,
-            )
-        return INTERRUPTED
+        return _stopped(args, run, f"stopped after bar {outcome.bars:,} of {outcome.total:,}")
     if args.json:
         print_json(redact({"run": run.run_id, **summary(outcome.result, outcome.folder, outcome.tearsheet)}))
     else:
         print()
         print_result(outcome.result, outcome.tearsheet, next_command=_parity_command(args, plan))
     return 0
+
+
+def _stopped(args: argparse.Namespace, run: RunRecord, what: str) -> int:
+    again = _resume_command(args, run)
+    if args.json:
+        print_json({"run": run.run_id, "stopped": what, "resume": again})
+    print(f"{what}; go on with: {again}", file=sys.stderr)
+    return INTERRUPTED
 
 
 def _resume_command(args: argparse.Namespace, run: RunRecord) -> str:
