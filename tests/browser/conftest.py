@@ -99,19 +99,19 @@ def finished_run() -> RunResult:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def run() -> RunResult:
     """The run that the page is about."""
     return finished_run()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def page_file(run: RunResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of that run."""
     return write_run(run, tmp_path_factory.mktemp("run"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium."""
     executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -14,7 +14,7 @@ from core.config import read_template, templates
 @pytest.mark.parametrize("name", templates())
 def test_every_template_runs(forked: Any, tmp_path: Path, name: str) -> None:
     """P10"""
-    template = read_template(name)
+    template = read_template(name).text
     (tmp_path / "own.toml").write_text(template)
     strategy = tomllib.loads(template)["strategy"]["name"]
     done = forked(tmp_path, strategy, "--config", "own.toml", "--end", "2006-06-30")
