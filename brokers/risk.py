@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -18,6 +18,9 @@ from core.types import OrderIntent, Side, to_decimal
 
 if TYPE_CHECKING:
     from exchange_calendars import ExchangeCalendar
+
+
+WEEK = timedelta(weeks=1)
 
 
 class RiskSettings(Protocol):
@@ -166,13 +169,19 @@ def _reduces(intent: OrderIntent, account: Account) -> bool:
 def _check_session(intent: OrderIntent, limits: Limits) -> None:
     if limits.trading_calendar is None:
         return
-    sessions = calendar(limits.trading_calendar)
+    sessions = _sessions_around(limits.trading_calendar, intent.bar_time.year // 10 * 10)
+    day = intent.bar_time.date()
+    if sessions is None or not sessions.first_session.date() <= day <= sessions.last_session.date():
+        raise OrderRejected(
+            f"nobody knows whether {limits.trading_calendar} was open on {intent.bar_time:%Y-%m-%d}",
+            rule="trading_hours",
+        )
     if limits.intraday:
         is_open = sessions.is_open_on_minute(
             intent.bar_time.replace(second=0, microsecond=0), ignore_breaks=False
         )
     else:
-        is_open = sessions.is_session(intent.bar_time.date().isoformat())
+        is_open = sessions.is_session(day.isoformat())
     if not is_open:
         raise OrderRejected(
             f"{limits.trading_calendar} is closed at {intent.bar_time:%Y-%m-%d %H:%M} UTC",
@@ -243,6 +252,24 @@ def calendar(code: str) -> ExchangeCalendar:
         near = nearest(code.upper(), exchange_calendars.get_calendar_names())
         hint = f"did you mean {near}?" if near else "XNYS is New York, 24/7 never closes"
         raise ConfigError(f"unknown trading calendar {code!r}", hint=hint) from None
+
+
+@lru_cache(maxsize=8)
+def _sessions_around(code: str, decade: int) -> ExchangeCalendar | None:
+    """The calendar over ten years and a week on either side; None where it is not defined.
+
+    By default a calendar reaches twenty years back, and replayed markets may be older.
+    """
+    import exchange_calendars
+    import pandas as pd
+
+    kind = type(calendar(code))
+    start = pd.Timestamp(year=decade, month=1, day=1) - WEEK
+    end = pd.Timestamp(year=decade + 10, month=1, day=1) + WEEK
+    earliest, latest = kind.bound_min(), kind.bound_max()
+    start = start if earliest is None else max(start, earliest)
+    end = end if latest is None else min(end, latest)
+    return exchange_calendars.get_calendar(code, start=start, end=end) if start < end else None
 
 
 class RiskGate:

@@ -49,7 +49,7 @@ def parser() -> CommandParser:
         "--speed",
         type=float,
         metavar="N",
-        help="seconds of market time a second (default: as fast as it can)",
+        help="market seconds a second: 60 is a minute a second (default: as fast as it can)",
     )
     command.add_argument("--bot", metavar="NAME", help="whose orders these are (default: default)")
     command.add_argument(

@@ -148,6 +148,27 @@ class TestTradingHours:
     def test_an_exit_is_let_through(self) -> None:
         assert check_order(order(Side.SELL, bar_time=THANKSGIVING), account(held="10"), self.daily)
 
+    @pytest.mark.parametrize(
+        ("code", "time", "said"),
+        [
+            ("XNYS", datetime(1962, 6, 6, 15, tzinfo=UTC), ""),
+            ("XNYS", datetime(2004, 12, 24, 15, tzinfo=UTC), "XNYS is closed at 2004-12-24"),
+            ("XNYS", datetime(2009, 12, 31, 15, tzinfo=UTC), ""),
+            ("XNYS", datetime(2010, 1, 1, 15, tzinfo=UTC), "XNYS is closed at 2010-01-01"),
+            ("XSHG", datetime(1990, 6, 6, 3, tzinfo=UTC), "nobody knows whether XSHG was open on 1990-06-06"),
+            ("XSHG", datetime(1962, 6, 6, 3, tzinfo=UTC), "nobody knows whether XSHG was open on 1962-06-06"),
+        ],
+    )
+    @pytest.mark.parametrize("intraday", [False, True])
+    def test_markets_of_long_ago(self, code: str, time: datetime, said: str, intraday: bool) -> None:
+        """L17: a replay may be older than the twenty years a calendar covers by default."""
+        limits = Limits(trading_calendar=code, intraday=intraday)
+        made = order(bar_time=time)
+        if said:
+            assert said in str(refused(made, account(), limits))
+        else:
+            assert check_order(made, account(), limits) == made
+
     def test_unknown_calendar_names_the_nearest(self) -> None:
         settings = SimpleNamespace(
             max_daily_loss=None,
