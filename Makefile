@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: run test check bench format clean
+.PHONY: run test check bench format picture clean
 
 run: $(VENV)/.base
 	$(BIN)/python -m live.run momentum $(ARGS)
@@ -25,6 +25,13 @@ bench: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The picture in the README: the tearsheet of a run, as a browser shows it.
+CHROMIUM ?= chromium
+picture: $(VENV)/.base
+	page=$$($(BIN)/python -m live.run momentum | tail -n 1) && \
+	  $(CHROMIUM) --headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=3000 \
+	  --window-size=1280,1010 --screenshot=docs/tearsheet.png "file://$(CURDIR)/$$page"
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
