@@ -24,7 +24,7 @@ from brokers.base import SimulatedVenue, Venue
 from brokers.journal import Journal
 from brokers.reconcile import Ledger, check_reconciled
 from brokers.risk import Account, RiskGate, check_order
-from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, VenueTransient
+from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, VenueFatal, VenueTransient
 from core.telemetry import correlation, get_logger
 from core.types import (
     Bar,
@@ -86,6 +86,7 @@ class Executor:
         self._seen = 0
         self._news = asyncio.Event()
         self._listener: asyncio.Task[None] | None = None
+        self._listening = True
         self._known: dict[str, OrderIntent] = {}
         self._repeated: set[str] = set()
         self._recorded: dict[int, list[OrderEvent]] = defaultdict(list)
@@ -269,6 +270,10 @@ class Executor:
 
     async def _fresh_events(self, now: datetime) -> list[OrderEvent]:
         while self._seen < self._venue.sequence:
+            if not self._listening:
+                raise VenueFatal(
+                    f"{self._venue.name} stopped reporting events", hint="start again with --resume"
+                )
             self._news.clear()
             await self._news.wait()
         fresh: list[OrderEvent] = []
@@ -279,9 +284,14 @@ class Executor:
         return fresh
 
     async def _listen(self) -> None:
-        async for event in self._venue.events():
-            self._arrived.append(event)
-            self._seen = event.sequence
+        self._listening = True
+        try:
+            async for event in self._venue.events():
+                self._arrived.append(event)
+                self._seen = event.sequence
+                self._news.set()
+        finally:
+            self._listening = False
             self._news.set()
 
     # -- bookkeeping

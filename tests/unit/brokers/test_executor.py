@@ -6,8 +6,9 @@ process is in `tests/integration/test_kill_and_resume.py`.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ import pytest
 import store
 from brokers.paper import PaperVenue
 from brokers.risk import Limits, RiskGate
-from core.errors import InconsistentState
-from core.types import to_decimal
+from core.errors import InconsistentState, OutcomeUnknown, VenueFatal
+from core.types import OrderEvent, OrderIntent, OrderType, Side, to_decimal
 from engine.parity import compare
 from engine.recording import Recording
 from engine.replay import PaperReplay
@@ -187,10 +188,6 @@ def test_a_changed_strategy_is_found_out(tmp_path: Path, frame: pd.DataFrame) ->
 
 def test_a_changed_account_is_found_out(tmp_path: Path, frame: pd.DataFrame) -> None:
     """L8: drift at the venue halts before anything is sent, and says what differs."""
-    import asyncio
-
-    from core.types import OrderIntent, OrderType, Side
-
     life = Life(tmp_path, frame)
     assert life.run(cut_at=60) is None
 
@@ -215,6 +212,72 @@ def test_a_changed_account_is_found_out(tmp_path: Path, frame: pd.DataFrame) -> 
     asyncio.run(trade_by_hand())
     with pytest.raises(InconsistentState, match="by-hand"):
         Life(tmp_path, frame).run()
+
+
+class Doubtful(PaperVenue):
+    """Answers every third order with a doubt: taken and silent, or never arrived."""
+
+    taken = True
+    asked = 0
+
+    async def submit(self, intent: OrderIntent) -> None:
+        known = await self.order(intent.client_id) is not None
+        self.asked += 1
+        doubt = self.asked % 3 == 0 and not known
+        if not doubt or self.taken:
+            await super().submit(intent)
+        if doubt:
+            raise OutcomeUnknown("no answer in time")
+
+
+class Lost(Doubtful):
+    taken = False
+
+
+class Silent(PaperVenue):
+    """Stops reporting after the fifth event."""
+
+    async def events(self) -> AsyncIterator[OrderEvent]:
+        async for event in super().events():
+            if event.sequence > 5:
+                raise ConnectionResetError("the stream broke")
+            yield event
+
+
+def run_on(venue: type[PaperVenue], folder: Path, frame: pd.DataFrame) -> Recording:
+    with store.open_store(f"sqlite:///{folder}/journal.db") as database:
+        replay = PaperReplay(
+            Everything,
+            {},
+            {"X": frame},
+            lambda: venue(CASH, COMMISSION, state=folder / "venue.db"),
+            database.journal("run"),
+            CASH,
+            COMMISSION,
+        )
+        return replay.run()
+
+
+def test_a_doubt_is_asked_about_and_never_resent(tmp_path: Path, frame: pd.DataFrame) -> None:
+    """An order whose answer was lost is found by its client id: nothing changes for the strategy."""
+    for name in ("sure", "doubtful"):
+        (tmp_path / name).mkdir()
+    sure = run_on(PaperVenue, tmp_path / "sure", frame)
+    assert compare(sure, run_on(Doubtful, tmp_path / "doubtful", frame)).identical
+
+
+def test_an_order_that_never_arrived_is_rejected(tmp_path: Path, frame: pd.DataFrame) -> None:
+    recording = run_on(Lost, tmp_path, frame)
+    assert (recording.orders["status"] == "rejected").any()
+    with store.open_store(f"sqlite:///{tmp_path}/journal.db") as database:
+        reasons = {item.event.reason for item in database.journal("run").events()}
+    assert "never reached the venue: no answer in time" in reasons
+
+
+def test_a_venue_that_falls_silent_ends_the_run(tmp_path: Path, frame: pd.DataFrame) -> None:
+    """Waiting for events that cannot come any more would hang with a position open."""
+    with pytest.raises((VenueFatal, ConnectionResetError)):
+        run_on(Silent, tmp_path, frame)
 
 
 def test_refusals_and_clips_survive_a_restart(tmp_path: Path, frame: pd.DataFrame) -> None:
