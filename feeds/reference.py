@@ -154,9 +154,10 @@ def _nearest_file(path: Path) -> str:
     folder = path.parent
     if not folder.is_dir():
         return f"there is no folder {folder} either"
+    place = "this folder" if folder == Path() else str(folder)
     names = [entry.name for entry in folder.iterdir() if entry.is_file()]
     found = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
     if found:
         return f"did you mean {folder / found[0]}?"
     tables = sorted(n for n in names if any(n.lower().endswith(suffix) for suffix in FILE_SUFFIXES))
-    return f"that folder has: {', '.join(tables[:5])}" if tables else f"{folder} holds no data files"
+    return f"{place} has {', '.join(tables[:5])}" if tables else f"{place} holds no data files"
