@@ -62,7 +62,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy's own protocol)
+    type_annotation_map = {
         Decimal: ExactDecimal,
         datetime: UtcDateTime,
         str: Text,

@@ -20,7 +20,7 @@ class CLASS_NAME(Strategy):
     # Defaults; change them for a run with `--param period=50`.
     params = (("period", 20), ("trail", 0.1))
     # What values make sense: checked before a run.
-    space = {"period": Int(2, 200), "trail": Float(0.01, 0.5)}  # noqa: RUF012
+    space = {"period": Int(2, 200), "trail": Float(0.01, 0.5)}
 
     def __init__(self) -> None:
         super().__init__()

@@ -59,7 +59,7 @@ class Breaks(bt.Strategy):
 
 class Cross(bt.Strategy):
     params = (("fast", 5), ("slow", 20))
-    space = {"fast": Int(2, 30)}  # noqa: RUF012
+    space = {"fast": Int(2, 30)}
 
     def __init__(self) -> None:
         fast, slow = bt.ind.SMA(period=self.p.fast), bt.ind.SMA(period=self.p.slow)
