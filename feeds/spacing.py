@@ -11,7 +11,8 @@ decided by these rules, from the bars alone:
   hours, or in steps when longer) is closed when under a quarter of at least two open dates have bars then.
   A break that holds a closed weekday or a closed time of day is a closure (weekend, night, lunch, early
   close, holiday), unless more than 4 whole open dates are missing. In a market with closed weekdays a
-  break of 12 hours or more is a holiday. Any other break is a gap.
+  break of 12 hours or more is a holiday. Friday to Sunday is a weekend where no Saturday has bars. Any
+  other break is a gap.
 * Sources that send no bar when nothing was traded: where over a tenth of the intervals are longer than one
   step, a run of empty bars that chance explains (expected less than once in a hundred such histories) is
   not lost data; it stays as it is when longer than the limit.
@@ -164,7 +165,8 @@ def _intraday(times: Int64, step: int, limit: int) -> list[Break]:
         closed_slot = _closed_slots(times, step, width, closed_day)
         for i in long_enough:
             lost = (int(times[i]) + step, int(times[i + 1]))
-            if _is_closure(lost, width, closed_day, closed_slot) or _second_session(times, i, step):
+            closed = _is_closure(lost, width, closed_day, closed_slot) or _is_weekend(times, i)
+            if closed or _second_session(times, i, step):
                 closures.add(i)
     gaps = len(breaks) - len(closures)
     tolerated = max(limit, chance_limit(gaps, len(times) - 1))
@@ -197,6 +199,17 @@ def _is_closure(lost: tuple[int, int], width: int, closed_day: Flags, closed_slo
     whole_days = np.arange(-(-lost[0] // DAY), lost[1] // DAY)
     open_days = int((~closed_day[(whole_days + 3) % 7]).sum())
     return (bool(shut.any()) or holiday) and open_days <= CLOSURE_DAYS
+
+
+def _is_weekend(times: Int64, position: int) -> bool:
+    """True for Friday to Sunday in data without a bar on a Saturday: how currencies trade, in UTC.
+
+    A file with a single weekend in it is too short to learn that from.
+    """
+    days = (times // DAY + 3) % 7
+    left, came_back = int(times[position]), int(times[position + 1])
+    friday_to_sunday = days[position] == 4 and days[position + 1] == 6 and came_back - left < 3 * DAY
+    return bool(friday_to_sunday and not (days == 5).any())
 
 
 def _second_session(times: Int64, position: int, step: int) -> bool:

@@ -137,6 +137,17 @@ def test_currency_weekend_and_christmas_are_closures_and_an_hour_is_a_gap() -> N
     assert breaks(index[~hour_lost]) == ([60], 5)
 
 
+def test_a_single_currency_weekend_is_a_closure() -> None:
+    """Too little to learn from, but Friday evening to Sunday evening is known well enough."""
+    week = pd.date_range("2012-02-01", "2012-02-03 21:59", freq="1min", tz="UTC")
+    sunday = pd.date_range("2012-02-05 22:01", "2012-02-05 23:59", freq="1min", tz="UTC")
+    assert breaks(week.append(sunday)) == ([], 1)
+    saturday = pd.date_range("2012-02-04 12:00", "2012-02-04 12:30", freq="1min", tz="UTC")
+    assert len(breaks(week.append(saturday).append(sunday))[0]) == 2, "bars on a Saturday: it never closes"
+    hole = pd.date_range("2012-02-01", "2012-02-02 03:59", freq="1min", tz="UTC")
+    assert breaks(hole.append(week[week >= "2012-02-02 06:00"])) == ([120], 0)
+
+
 def test_an_outage_of_a_market_that_never_closes_is_a_gap_however_long() -> None:
     index = pd.date_range("2024-03-01", periods=24 * 30, freq="h", tz="UTC")
     outage = (index >= "2024-03-12 05:00") & (index < "2024-03-13 01:00")
