@@ -83,6 +83,7 @@ class VenueBroker(bt.brokers.BackBroker):
         self._legs: defaultdict[tuple[str, datetime], int] = defaultdict(int)
         self._lengths: dict[bt.feed.DataBase, int] = {}
         self._number = 0
+        self.stopped_early = False
         self._time = datetime.min.replace(tzinfo=UTC)
         self.pending: deque[bt.Order] = deque()
 
@@ -94,7 +95,7 @@ class VenueBroker(bt.brokers.BackBroker):
     def stop(self) -> None:
         """At the end of the data, check that journal and venue agree; then close the session."""
         super().stop()
-        if not self.gateway.stop_requested:
+        if not self.stopped_early:
             self.gateway.finish()
         self.gateway.stop()
 
@@ -107,8 +108,16 @@ class VenueBroker(bt.brokers.BackBroker):
     # -- Backtrader calls these
 
     def next(self) -> None:
-        """One market step: hand the new bars over, take in what happened, value the account."""
+        """One market step: hand the new bars over, take in what happened, value the account.
+
+        A stop takes effect here, before a step: a step is taken with all of its bars or not at all, so that
+        a run that goes on later repeats it whole.
+        """
         bars = self._new_bars()
+        if self.gateway.stop_requested and (bars or self._waiting()):
+            self.stopped_early = True
+            self.cerebro.runstop()
+            return
         if not bars and self._idle():
             return
         self._number += 1
@@ -117,7 +126,14 @@ class VenueBroker(bt.brokers.BackBroker):
         self._get_value()
 
     def submit(self, order: bt.Order, check: bool = True) -> bt.Order:
-        """Send one order; its status is up to date when this returns."""
+        """Send one order; its status is up to date when this returns.
+
+        What a strategy's `stop` orders after an early end is refused: the run is to go on as if not stopped.
+        """
+        if self.stopped_early:
+            order.reject()
+            self.notify(order)
+            return order
         intent = self._intent(order)
         self._orders_by_id[intent.client_id] = order
         self._ids[order.ref] = intent.client_id
@@ -131,7 +147,7 @@ class VenueBroker(bt.brokers.BackBroker):
     def cancel(self, order: bt.Order, bracket: bool = False) -> bool:
         """Ask for a cancel; False when it was too late."""
         client_id = self._ids.get(order.ref)
-        if client_id is None or not order.alive():
+        if client_id is None or not order.alive() or self.stopped_early:
             return False
         events = self.gateway.cancel(client_id, self._time)
         for event in events:
@@ -163,10 +179,14 @@ class VenueBroker(bt.brokers.BackBroker):
 
     def _idle(self) -> bool:
         """Whether this round of Backtrader's loop had no bar because none is due yet; waits for the next."""
-        live = [data for data in self._traded_datas() if isinstance(data, LiveData) and not data.ended]
-        if live:
-            self.gateway.wait(min(data.seconds_to_next() for data in live))
-        return bool(live)
+        waiting = self._waiting()
+        if waiting:
+            self.gateway.wait(min(data.seconds_to_next() for data in waiting))
+        return bool(waiting)
+
+    def _waiting(self) -> list[LiveData]:
+        """Live datas that will still have bars."""
+        return [data for data in self._traded_datas() if isinstance(data, LiveData) and not data.ended]
 
     # -- orders out
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 import backtrader as bt
@@ -49,7 +51,7 @@ class PaperReplay:
 
     make_venue is called on the session's own thread. cash and commission: what the account holds at the
     start, and the fraction of traded value the venue charges. speed: market seconds a second, or None for
-    as fast as it can. reference enters the client order ids. on_bar gets the number of bars so far,
+    as fast as it can. complete: whether `run` saw every bar. reference enters the client order ids. on_bar gets the number of bars so far,
     on_event each fresh event and its order, on_step the name of each durable step. book: see `Executor`.
     """
 
@@ -70,7 +72,7 @@ class PaperReplay:
     on_step: Callable[[str], None] = lambda name: None
     book: Callable[[Fill, OrderIntent], None] = lambda fill, intent: None
     gateway: Gateway = field(init=False)
-    sources: list[Replay] = field(init=False, default_factory=list)
+    complete: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.gateway = Gateway(self._make_executor)
@@ -83,16 +85,14 @@ class PaperReplay:
             self.strategy, self.params, self._feeds(), broker, resample=self.resample, on_bar=self.on_bar
         )
         cerebro.addanalyzer(StateKeeper, journal=self.journal)
+        _keep_market_time(cerebro)
         try:
             self.gateway.start()
-            return run(cerebro)
+            recording = run(cerebro)
+            self.complete = not broker.stopped_early
+            return recording
         finally:
             self.gateway.stop()
-
-    @property
-    def complete(self) -> bool:
-        """Whether every bar was replayed."""
-        return all(source.complete for source in self.sources)
 
     def request_stop(self) -> None:
         """End after the current bar; safe in a signal handler."""
@@ -113,9 +113,8 @@ class PaperReplay:
         pacer = Pacer(self.speed, hurry=lambda: self.gateway.recovering)
         feeds: dict[str, LiveData] = {}
         for symbol, frame in self.frames.items():
-            source = Replay(symbol, frame, pacer=pacer, stopped=lambda: self.gateway.stop_requested)
+            source = Replay(symbol, frame, pacer=pacer)
             timeframe, compression = timeframe_of(frame.index)
-            self.sources.append(source)
             feeds[symbol] = LiveData(source=source, name=symbol, timeframe=timeframe, compression=compression)
         return feeds
 
@@ -165,3 +164,21 @@ class StateKeeper(bt.Analyzer):
             )
         restore(stored)
         log.warning("strategy.restored", bar=self._count)
+
+
+def _keep_market_time(cerebro: bt.Cerebro) -> None:
+    """A resampled bar is over when the market's time says so, not the machine's clock, years ahead of it.
+
+    While no bar is due, Backtrader asks each resampled data whether its bar is over by now; `now` is the
+    clock plus this offset.
+    """
+    for data in cerebro.datas:
+        if data._clone:
+            data._timeoffset = partial(_behind_the_clock, data.data)
+
+
+def _behind_the_clock(data: bt.feed.DataBase) -> timedelta:
+    if not len(data):
+        return timedelta()
+    market: datetime = bt.num2date(data.datetime[0])
+    return market - datetime.now(UTC).replace(tzinfo=None)

@@ -41,31 +41,18 @@ class Pacer:
 
 
 class Replay:
-    """The bars of one validated frame, one at a time; ends early once `stopped()` is true."""
+    """The bars of one validated frame, one at a time."""
 
-    def __init__(
-        self,
-        symbol: str,
-        frame: pd.DataFrame,
-        *,
-        pacer: Pacer | None = None,
-        stopped: Callable[[], bool] = lambda: False,
-    ) -> None:
+    def __init__(self, symbol: str, frame: pd.DataFrame, *, pacer: Pacer | None = None) -> None:
         self.symbol = symbol
         self._times: list[datetime] = list(pd.DatetimeIndex(frame.index).to_pydatetime())
         columns = ("open", "high", "low", "close", "volume")
         self._rows = list(zip(*(frame[name].tolist() for name in columns), strict=True))
         self._pacer = pacer or Pacer()
-        self._stopped = stopped
         self._next = 0
 
     @property
     def ended(self) -> bool:
-        """Whether every bar was handed over, or the replay was stopped."""
-        return self._next >= len(self._times) or self._stopped()
-
-    @property
-    def complete(self) -> bool:
         """Whether every bar was handed over."""
         return self._next >= len(self._times)
 
@@ -73,11 +60,6 @@ class Replay:
     def known_bars(self) -> int:
         """How many bars there are in all."""
         return len(self._times)
-
-    @property
-    def delivered(self) -> int:
-        """How many bars were handed over."""
-        return self._next
 
     def seconds_to_next(self) -> float:
         """Seconds until the next bar is due; 0 when it is, or when there is none."""

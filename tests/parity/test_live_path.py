@@ -19,9 +19,12 @@ from hypothesis import strategies as st
 
 import feeds
 import store
+from brokers.paper import PaperVenue
 from core.types import DataInfo
 from engine import backtest
+from engine.cerebro import assemble, history_feed, run, stock_broker
 from engine.parity import ParityReport, check_parity, compare
+from engine.replay import PaperReplay
 from feeds.market import Market
 from strategies import registry
 
@@ -210,10 +213,67 @@ def test_a_data_used_before_its_first_bar_is_found_out(journals: store.Store) ->
     assert any(note.startswith("look-ahead: ") and " B " in note for note in result.notes)
 
 
+class Coarse(bt.Strategy):
+    """Decides on the higher timeframe, trades the lower one, and orders something at the very end."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def next(self) -> None:
+        if len(self.data1) > self.seen:
+            self.seen = len(self.data1)
+            rising = self.data1.close[0] > self.data1.open[0]
+            self.order_target_percent(data=self.data0, target=0.5 if rising else -0.3)
+        elif len(self) % 4 == 0:
+            self.sell(size=1, exectype=bt.Order.Stop, price=self.data.close[0] * 0.99)
+
+    def stop(self) -> None:
+        self.close()
+
+
+def test_pace_and_stops_leave_no_trace_on_resampled_bars(journals: store.Store, tmp_path: Path) -> None:
+    """While a paced replay waits, no higher bar ends early by the machine's clock; nor does one by a stop."""
+    frames = {"X": random_market(4, 120, 0.02, 0.01, 0.0, 0.02, "1min")}
+    feed = {"X": history_feed("X", frames["X"])}
+    reference = run(assemble(Coarse, {}, feed, stock_broker(50_000.0, 0.001), resample=("15m",)))
+    journal = journals.journal("paced, and stopped again and again")
+    lives = 0
+    recording, complete = None, False
+    while not complete:
+        lives += 1
+        assert lives < 60
+        recording, complete = live_for(9, journal, frames, tmp_path / "venue.db")
+    assert lives > 5
+    assert compare(reference, recording).identical, str(compare(reference, recording))
+
+
+def live_for(bars: int, journal: Any, frames: dict[str, pd.DataFrame], state: Path) -> tuple[Any, bool]:
+    """One life: repeats what the journal knows, then asks to be stopped after so many bars more."""
+    fresh = 0
+
+    def on_bar(number: int) -> None:
+        nonlocal fresh
+        fresh += not replay.gateway.recovering
+        if fresh == bars:
+            replay.request_stop()
+
+    replay = PaperReplay(
+        Coarse,
+        {},
+        frames,
+        lambda: PaperVenue(50_000.0, 0.001, state=state),
+        journal,
+        50_000.0,
+        0.001,
+        resample=("15m",),
+        speed=60.0 * 300,
+        on_bar=on_bar,
+    )
+    return replay.run(), replay.complete
+
+
 @pytest.fixture(scope="module")
 def recordings() -> tuple[Any, Any]:
-    from engine.cerebro import assemble, history_feed, run, stock_broker
-
     frame = random_market(9, 200, 0.02, 0.01, 0.0, 0.0, "B")
 
     def once() -> Any:

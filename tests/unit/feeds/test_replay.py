@@ -59,14 +59,3 @@ def test_bars_seen_before_a_restart_do_not_wait(frame: pd.DataFrame) -> None:
     assert source.next() is not None
     recovering[0] = False
     assert source.next() is not None, "the pace starts here"
-
-
-def test_a_stopped_replay_ends_without_being_complete(frame: pd.DataFrame) -> None:
-    stopped = [False]
-    source = Replay("X", frame, stopped=lambda: stopped[0])
-    assert source.next() is not None
-    stopped[0] = True
-    assert source.ended
-    assert not source.complete
-    assert source.next() is None
-    assert source.delivered == 1
