@@ -88,6 +88,8 @@ class Executor:
         self._listener: asyncio.Task[None] | None = None
         self._listening = True
         self._known: dict[str, OrderIntent] = {}
+        self._turns: dict[str, int] = {}
+        self._cancels: frozenset[tuple[str, int]] = frozenset()
         self._repeated: set[str] = set()
         self._recorded: dict[int, list[OrderEvent]] = defaultdict(list)
         self._last_turn = 0
@@ -100,7 +102,10 @@ class Executor:
     async def start(self) -> None:
         """Connect, and recover: read the journal, ask the venue what happened since, compare the two."""
         await self._venue.connect()
-        self._known = {intent.client_id: intent for intent in self._journal.intents()}
+        for order in self._journal.orders():
+            self._known[order.intent.client_id] = order.intent
+            self._turns[order.intent.client_id] = order.step
+        self._cancels = frozenset(self._journal.cancels())
         for recorded in self._journal.events():
             self._recorded[recorded.step].append(recorded.event)
         self._last_turn = self._journal.last_step()
@@ -153,6 +158,7 @@ class Executor:
             self._journal.record_intent(allowed, step=self._turn)
             self._on_step("intent.committed")
             self._known[allowed.client_id] = allowed
+            self._turns[allowed.client_id] = self._turn
             self._repeated.add(allowed.client_id)
             log.info(
                 "order.intent", symbol=allowed.symbol, side=allowed.side, size=allowed.size, type=allowed.type
@@ -167,6 +173,8 @@ class Executor:
                 self._on_step("cancel.begin")
                 self._journal.record_cancel(client_id, step=self._turn)
                 self._on_step("cancel.committed")
+            elif (client_id, self._turn) not in self._cancels:
+                raise self._diverged(f"the cancel of order {client_id} is new")
             if self._turn >= self._last_turn and self._turn not in self._recorded:
                 await self._venue.cancel(client_id)
                 self._on_step("cancel.asked")
@@ -183,6 +191,8 @@ class Executor:
 
     async def _repeat(self, asked: OrderIntent, known: OrderIntent) -> Submission:
         """An order the journal knows: answer from the journal, or complete an interrupted turn."""
+        if self._turns[known.client_id] != self._turn:
+            raise self._diverged(f"order {asked.client_id} came earlier or later than before")
         if known not in (asked, self._within_limits(asked)):
             raise self._diverged(f"order {asked.client_id} now reads {asked}, the journal has {known}")
         self._repeated.add(known.client_id)
@@ -235,6 +245,7 @@ class Executor:
             self._journal.record_intent(intent, step=self._turn)
             event = self._reject(intent, refusal.message)
         self._known[intent.client_id] = intent
+        self._turns[intent.client_id] = self._turn
         self._repeated.add(intent.client_id)
         return Submission(intent, (event,))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import AbstractContextManager
 from datetime import datetime
 from decimal import Decimal
@@ -22,6 +22,20 @@ class JournalledEvent(Protocol):
     @property
     def step(self) -> int:
         """The turn at which the strategy was told."""
+        ...
+
+
+class JournalledOrder(Protocol):
+    """An order as the journal returns it."""
+
+    @property
+    def intent(self) -> OrderIntent:
+        """As it was written down."""
+        ...
+
+    @property
+    def step(self) -> int:
+        """The turn at which it was made."""
         ...
 
 
@@ -60,8 +74,12 @@ class Journal(Protocol):
         """Write down where a protective order stands."""
         ...
 
-    def intents(self) -> Sequence[OrderIntent]:
+    def orders(self) -> Sequence[JournalledOrder]:
         """Every order, in order of recording."""
+        ...
+
+    def cancels(self) -> Set[tuple[str, int]]:
+        """Client id and turn of every cancel asked for."""
         ...
 
     def events(self) -> Sequence[JournalledEvent]:

@@ -186,6 +186,21 @@ def test_a_changed_strategy_is_found_out(tmp_path: Path, frame: pd.DataFrame) ->
         Life(tmp_path, frame).run(size=8)
 
 
+class Hesitant(Everything):
+    """Makes the same orders as before, but cancels one a bar earlier."""
+
+    def next(self) -> None:
+        super().next()
+        if len(self) == 5 and self.resting is not None:
+            self.cancel(self.resting)
+
+
+def test_a_decision_at_another_turn_is_found_out(tmp_path: Path, frame: pd.DataFrame) -> None:
+    assert Life(tmp_path, frame).run(cut_at=60) is None
+    with pytest.raises(InconsistentState, match="the cancel of order .* is new"):
+        Life(tmp_path, frame, Hesitant).run()
+
+
 def test_a_changed_account_is_found_out(tmp_path: Path, frame: pd.DataFrame) -> None:
     """L8: drift at the venue halts before anything is sent, and says what differs."""
     life = Life(tmp_path, frame)
