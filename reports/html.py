@@ -143,7 +143,7 @@ def _cards(metrics: Mapping[str, float], benchmark: pd.Series | None) -> Iterato
     below["cagr"] = (
         f"{show(metrics.get('start_value', math.nan), 'money')} to {show(metrics.get('end_value', math.nan), 'money')}"
     )
-    below["sharpe"] = f"{FIGURES['psr'].text(metrics)} likely above zero"
+    below["sharpe"] = f"PSR {FIGURES['psr'].text(metrics)}, on these bars only"
     below["max_drawdown"] = f"longest: {FIGURES['max_drawdown_bars'].text(metrics)} bars"
     below["sortino"] = f"Calmar {FIGURES['calmar'].text(metrics)}"
     below["volatility"] = f"in the market {FIGURES['exposure'].text(metrics)} of the time"
