@@ -41,6 +41,9 @@ ORDER_TYPES = {
     bt.Order.StopTrailLimit: OrderType.STOP_TRAIL_LIMIT,
 }
 
+# The stock broker would send the whole bracket a second time.
+ALREADY_SENT = (bt.Order.Submitted, bt.Order.Accepted, bt.Order.Partial, bt.Order.Completed)
+
 # What the stock broker lets a script change, and a venue decides for itself.
 VENUE_DECIDES = (
     "set_cash",
@@ -134,6 +137,11 @@ class VenueBroker(bt.brokers.BackBroker):
             order.reject()
             self.notify(order)
             return order
+        if order.parent is not None and order.parent.status in ALREADY_SENT:
+            raise StrategyError(
+                "a child order was made for an order that was already sent",
+                hint="make the entry with transmit=False, as buy_bracket does, or the child without parent=",
+            )
         intent = self._intent(order)
         self._orders_by_id[intent.client_id] = order
         self._ids[order.ref] = intent.client_id

@@ -197,7 +197,7 @@ class Hesitant(Everything):
 
 def test_a_decision_at_another_turn_is_found_out(tmp_path: Path, frame: pd.DataFrame) -> None:
     assert Life(tmp_path, frame).run(cut_at=60) is None
-    with pytest.raises(InconsistentState, match="the cancel of order .* is new"):
+    with pytest.raises(InconsistentState, match=r"the cancel of order .* is new"):
         Life(tmp_path, frame, Hesitant).run()
 
 
