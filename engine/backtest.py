@@ -9,6 +9,7 @@ python -m engine.backtest momentum --data sample:goog --param fast=10
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 from core.cli import CommandParser, print_json, progress, run_command
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import backtrader as bt
 
-    from core.config import DataSettings
+    from core.config import DataSettings, ReportSettings
     from core.results import RunResult
     from feeds.market import Market, Source
 
@@ -121,14 +124,23 @@ def main(args: argparse.Namespace) -> int:
             on_bar=command.every(done, PROGRESS_BARS),
         )
     result = replace(result, meta={**result.meta, "config": plan.settings.public()})
-    from reports import write_run  # here: a mistake should not wait for the charting library
-
-    tearsheet = write_run(result, folder, settings=reports_settings)
+    tearsheet = _write(result, folder, reports_settings)
     if args.json:
         print_json(command.summary(result, folder, tearsheet))
     else:
         command.print_result(result, tearsheet)
     return 0
+
+
+def _write(result: RunResult, folder: Path, settings: ReportSettings) -> Path:
+    """Write the run's folder, or, when that is interrupted, leave none behind."""
+    from reports import write_run  # here: a mistake should not wait for the charting library
+
+    try:
+        return write_run(result, folder, settings=settings)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 if __name__ == "__main__":

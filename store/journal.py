@@ -1,6 +1,7 @@
 """The write-ahead journal of one run: intents before the venue hears of them, events before anyone acts on them.
 
 Every writing method is one durable commit when it returns, or part of the `transaction()` it is called in.
+`step` numbers the turns of a run: the calls of the order path in their order (see `brokers.executor`).
 Methods may be called from any thread; a transaction belongs to the thread that opened it.
 """
 
@@ -154,18 +155,6 @@ class Journal:
         """All intents exactly as they were made, in order of recording."""
         return [order.intent for order in self.orders()]
 
-    def mark_sent(self, client_id: str) -> None:
-        """The venue has the order; any event of the venue says so too."""
-        self._mark(client_id, sent=True)
-
-    def mark_never_sent(self, client_id: str) -> None:
-        """The venue was asked and has never seen the order; it may be submitted."""
-        self._mark(client_id, sent=False)
-
-    def _mark(self, client_id: str, *, sent: bool) -> None:
-        with self._database.transaction():
-            self._database.write(_MOVE, {"key": self._order_row(client_id)["id"], "sent": sent})
-
     def record_cancel(self, client_id: str, *, step: int) -> None:
         """Write down that a cancel was asked for, before the venue is; repeating it changes nothing."""
         with self._database.transaction():
@@ -182,7 +171,7 @@ class Journal:
     def append_event(self, event: OrderEvent, *, bar: datetime, step: int) -> bool:
         """Write down what the venue said, with its fill, and move the order.
 
-        bar, step: the market step at which the strategy is told. False when the sequence number or the fill is
+        bar, step: time of the bar and number of the turn at which the strategy is told. False when the sequence number or the fill is
         already there. Raises IllegalTransition for a step that does not exist, InconsistentState when the
         event contradicts what is stored.
         """
@@ -258,7 +247,7 @@ class Journal:
         return max(0, (numbers and numbers["last"]) or 0)
 
     def last_step(self) -> int:
-        """The largest market step of any intent, event or cancel, 0 before the first."""
+        """The largest turn of any intent, event or cancel, 0 before the first."""
         return max((row["step"] or 0 for row in self._database.rows(_STEPS, self._run)), default=0)
 
     # States

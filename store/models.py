@@ -268,7 +268,7 @@ class Metric(Base):
 
 
 class StrategyState(Base):
-    """What a strategy asked to find again after a restart, as of a market step."""
+    """What a strategy asked to find again after a restart, as of bar number `step`."""
 
     __tablename__ = "strategy_states"
 

@@ -51,8 +51,7 @@ class Standing:
 class OrderRecord:
     """One journalled order.
 
-    sent: True when the venue is known to have it, False when it is known never to have seen it, None when
-    nobody has said so yet. step: the market step it was made on.
+    sent: True once the venue has said anything of it, None before. step: the turn it was made at.
     """
 
     intent: OrderIntent
@@ -89,7 +88,7 @@ class OrderRecord:
 
 @dataclass(frozen=True, slots=True)
 class JournalledEvent:
-    """An event, and the market step at which the strategy was told of it.
+    """An event, and the bar and the turn at which the strategy was told of it.
 
     A refusal of our own, which no venue numbered, has a negative sequence.
     """

@@ -352,19 +352,17 @@ def test_our_own_refusals_keep_their_place(journal: Journal) -> None:
         journal.record_rejection("a", "too late", bar=BAR, step=5)
 
 
-def test_sent_marks_and_cancels(journal: Journal) -> None:
+def test_sent_orders_and_cancels(journal: Journal) -> None:
     journal.record_intent(an_intent("a"), step=1)
     journal.record_intent(an_intent("b"), step=1)
-    journal.mark_sent("a")
-    journal.mark_never_sent("b")
-    assert [order.sent for order in journal.open_orders()] == [True, False]
+    assert [order.sent for order in journal.orders()] == [None, None]
+    journal.append_event(an_event(1, OrderStatus.SUBMITTED, "a"), bar=BAR, step=1)
+    journal.record_rejection("b", "cash", bar=BAR, step=1)
+    assert [order.sent for order in journal.orders()] == [True, None]
     for _ in range(2):
         journal.record_cancel("a", step=7)
     assert journal.cancels() == {("a", 7)}
     assert journal.last_step() == 7
-    for call in (journal.mark_sent, journal.mark_never_sent):
-        with pytest.raises(InconsistentState):
-            call("nobody")
     with pytest.raises(InconsistentState):
         journal.record_cancel("nobody", step=1)
 

@@ -290,3 +290,21 @@ def assert_mistake(here: Path, capsys: Any, args: tuple[str, ...], message: str)
     assert message in line
     assert sorted(here.rglob("[!_.]*.[!p]*")) == before
     assert not (here / "runs").exists()
+
+
+def test_an_interrupted_report_leaves_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder without a tearsheet would pass for a run."""
+    import reports
+
+    def interrupted(result: object, out: Path, **options: object) -> Path:
+        out.mkdir(parents=True)
+        (out / "result.json").write_text("{}")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reports, "write_run", interrupted, raising=False)
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module("engine.backtest")
+    arguments = ["momentum", "--start", "2005-01-01", "--end", "2005-12-31", "--json"]
+    with pytest.raises(KeyboardInterrupt):
+        module.main(module._parser().parse_args(arguments))
+    assert list((tmp_path / "runs").iterdir()) == []
