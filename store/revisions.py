@@ -26,8 +26,11 @@ _MIGRATION_LOCK = 7_284_630_417
 def current(connection: Connection) -> str | None:
     """The database's revision, None when it has no tables of ours; StoreVersionError when it is unknown."""
     tables = inspect(connection)
+    # Tables before their version: another process may commit the migration between two looks, and what is
+    # seen first is then the older picture. Tables without a version are in that order nobody's but another's.
+    has_tables = tables.has_table("order_events") or tables.has_table("runs")
     if not tables.has_table("alembic_version"):
-        if tables.has_table("order_events") or tables.has_table("runs"):
+        if has_tables:
             raise UserError(
                 f"{_name(connection)} holds tables of another program", hint=f"leave it alone and {ELSEWHERE}"
             )

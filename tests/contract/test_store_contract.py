@@ -51,7 +51,7 @@ from core.types import (
 from store import Journal, RunStatus, Store, TradeStatus, open_store
 from store.database import build_engine, parse_url
 from store.models import Base
-from store.revisions import HEAD, migrate
+from store.revisions import HEAD, current, migrate
 
 ROOT = Path(__file__).parents[2]
 BAR = datetime(2024, 3, 4, 21, tzinfo=UTC)
@@ -705,6 +705,31 @@ def test_processes_share_a_fresh_database(url: str) -> None:
     assert outcomes == [("", 0)] * 3
     with open_store(url, create=False) as store:
         assert [len(store.journal(run_id).fills()) for run_id in ("r1", "r2", "r3")] == [60] * 3
+
+
+@pytest.mark.parametrize("looks", [0, 1, 2, 3])
+def test_a_migration_between_two_looks_is_not_mistaken(
+    on_server: str, looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process creates the tables after so many looks of ours; they are not another program's."""
+    engine = build_engine(parse_url(on_server), pool_size=1)
+    other = build_engine(parse_url(on_server), pool_size=1)
+    has_table = sa.Inspector.has_table
+    asked: list[str] = []
+
+    def looking(inspector: sa.Inspector, name: str) -> bool:
+        if len(asked) == looks:
+            monkeypatch.setattr(sa.Inspector, "has_table", has_table)
+            migrate(other)
+            monkeypatch.setattr(sa.Inspector, "has_table", looking)
+        asked.append(name)
+        return has_table(inspector, name)
+
+    with engine.connect() as connection:
+        monkeypatch.setattr(sa.Inspector, "has_table", looking)
+        assert current(connection) == (HEAD if len(asked) > looks else None)
+    engine.dispose()
+    other.dispose()
 
 
 def test_lost_connections_are_replaced(on_server: str) -> None:
