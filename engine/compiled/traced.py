@@ -1,0 +1,586 @@
+"""Numbers that remember how they follow from the parameters of a strategy.
+
+A strategy's `__init__` runs once with its numeric parameters replaced by `Traced` numbers. Arithmetic on one yields
+another, which knows the expression it came from; whatever needs the plain number (a comparison, a length, a C
+function) gets it and leaves a guard on the trace. What `__init__` made then holds for every combination of
+parameters for which all guards hold, and each number in it can be evaluated for all combinations at once:
+
+    trace = Trace({"fast": 10, "slow": 30})
+    alpha = 2.0 / (1.0 + trace.numbers["fast"])
+    evaluation = Evaluation({"fast": np.array([5, 10])}, rows=2)
+    holds(trace, evaluation)            # which combinations take the same way through __init__
+    evaluation.values(expression(alpha))
+
+`Traced` is no subclass of int or float: C code would read such a number without asking. It says it is one to
+`isinstance`, as stock code tests parameters that way.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import backtrader as bt
+import numpy as np
+from backtrader import linebuffer, lineiterator, lineroot, strategy
+from backtrader.indicators import basicops
+from numpy.typing import NDArray
+
+Kind: TypeAlias = Literal["i", "f"]
+Number: TypeAlias = int | float
+Column: TypeAlias = NDArray[Any]
+"""int64 or float64."""
+Flags: TypeAlias = NDArray[np.bool_]
+
+EXACT = 2**53
+"""Whole numbers up to here are exact as floats, so that int64 and float64 arithmetic agree with Python's."""
+LARGEST = 100
+"""Operations in the largest expression that is recorded; a larger one is cut by a guard."""
+
+CAN_FAIL = frozenset({"/", "//", "%", "**", "divmod", "round", "floor", "ceil", "trunc"})
+OPERATIONS: Mapping[str, Callable[..., Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": operator.pow,
+    "neg": operator.neg,
+    "abs": operator.abs,
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "trunc": math.trunc,
+    "round": round,
+    "max": max,
+    "min": min,
+}
+COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """How a number follows from parameters.
+
+    operation: a key of `OPERATIONS`, "parameter" or "constant". operands: expressions; of a parameter its name, of a
+    constant the number and its text (which tells 0.0 from -0.0). kind: "i" for int, "f" for float.
+    """
+
+    operation: str
+    operands: tuple[Any, ...]
+    kind: Kind
+    size: int = 1
+
+    def of(self, values: Mapping[str, Number]) -> Number:
+        """The number for one combination, by Python's own arithmetic; raises what that raises."""
+        if self.operation == "parameter":
+            return values[self.operands[0]]
+        if self.operation == "constant":
+            number: Number = self.operands[0]
+            return number
+        result: Number = OPERATIONS[self.operation](*(operand.of(values) for operand in self.operands))
+        return result
+
+    def parameters(self) -> frozenset[str]:
+        """Names of the parameters it depends on; empty for a constant."""
+        if self.operation == "parameter":
+            return frozenset(self.operands)
+        if self.operation == "constant":
+            return frozenset()
+        return frozenset().union(*(operand.parameters() for operand in self.operands))
+
+    def __str__(self) -> str:
+        if self.operation in ("parameter", "constant"):
+            return str(self.operands[0])
+        if len(self.operands) == 2 and self.operation not in ("max", "min", "round"):
+            return f"({self.operands[0]} {self.operation} {self.operands[1]})"
+        return f"{self.operation}({', '.join(map(str, self.operands))})"
+
+
+def constant(value: Number) -> Expression:
+    """A number that is the same for every combination."""
+    return Expression("constant", (value, repr(value)), _kind(value))
+
+
+def expression(value: Traced | Number) -> Expression:
+    """How a number of a traced strategy follows from its parameters; a plain number is a constant."""
+    return value.expression if isinstance(value, Traced) else constant(value)
+
+
+def plain(value: Any) -> Any:
+    """The number of this trace without a guard: for messages and display, never for a decision."""
+    return value.value if type(value) is Traced else value
+
+
+def _kind(value: Number) -> Kind:
+    return "f" if isinstance(value, float) else "i"
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A condition under which the trace holds.
+
+    comparison: a key of `COMPARISONS`, "is" (`left` is bit for bit the constant `right`), or "known" (`left` can be
+    computed at all). outcome: what it was.
+    """
+
+    comparison: str
+    left: Expression
+    right: Expression
+    outcome: bool = True
+
+    def __str__(self) -> str:
+        text = f"{self.left} can be computed" if self.comparison == "known" else ""
+        text = text or f"{self.left} {self.comparison} {self.right}"
+        return text if self.outcome else f"not {text}"
+
+
+class Trace:
+    """One run of code over traced parameters: the numbers it started with, and the guards it left, in order."""
+
+    def __init__(self, parameters: Mapping[str, Number]) -> None:
+        """parameters: values by name; only what `traceable` says may be traced."""
+        self.guards: list[Guard] = []
+        self._known: set[Guard] = set()
+        self.numbers = {
+            name: Traced(value, Expression("parameter", (name,), _kind(value)), self)
+            for name, value in parameters.items()
+        }
+
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        """Kind of each parameter: the trace holds for values of the same kinds only."""
+        return {name: number.expression.kind for name, number in self.numbers.items()}
+
+    def guard(self, comparison: str, left: Expression, right: Expression, outcome: bool = True) -> None:
+        """Note that the trace holds only where this comparison has this outcome."""
+        guard = Guard(comparison, left, right, outcome)
+        if guard not in self._known:
+            self._known.add(guard)
+            self.guards.append(guard)
+
+
+def traceable(value: Any) -> bool:
+    """Whether a parameter can be traced: a Python int or float (no bool, no numpy number) of moderate size."""
+    return type(value) is float or (type(value) is int and abs(value) <= EXACT)
+
+
+def trace_parameters(
+    params: Mapping[str, Any], names: Iterable[str] | None = None
+) -> tuple[Trace, dict[str, Any]]:
+    """A trace, and `params` with the traceable ones of `names` (of all, when None) replaced by traced numbers."""
+    wanted = set(params if names is None else names)
+    trace = Trace({name: value for name, value in params.items() if name in wanted and traceable(value)})
+    return trace, {**params, **trace.numbers}
+
+
+# -- the number
+
+
+def _binary(symbol: str, reflected: bool) -> Callable[[Traced, Any], Any]:
+    apply = OPERATIONS[symbol]
+
+    def method(self: Traced, other: Any) -> Any:
+        if isinstance(other, bt.LineRoot):
+            return NotImplemented  # the line takes the number as it is
+        operand = _operand(other)
+        if operand is None:
+            number = self.concrete()
+            return apply(other, number) if reflected else apply(number, other)
+        left, right = (other, self) if reflected else (self, other)
+        return self._record(symbol, left, right)
+
+    return method
+
+
+def _compare(symbol: str) -> Callable[[Traced, Any], Any]:
+    apply = COMPARISONS[symbol]
+
+    def method(self: Traced, other: Any) -> Any:
+        if isinstance(other, bt.LineRoot):
+            return NotImplemented
+        operand = _operand(other)
+        if operand is None:
+            # Never equal to text or None, whatever the number: no guard for those.
+            return (
+                NotImplemented if other is None or isinstance(other, str) else apply(self.concrete(), other)
+            )
+        if type(other) is Traced and other.trace is not self.trace:
+            return apply(self.concrete(), other.concrete())
+        outcome = bool(apply(self.value, plain(other)))
+        self.trace.guard(symbol, self.expression, operand, outcome)
+        return outcome
+
+    return method
+
+
+def _concrete(apply: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Traced, *args: Any) -> Any:
+        return apply(self.concrete(), *args)
+
+    return method
+
+
+def _concrete_reflected(apply: Callable[[Any, Any], Any]) -> Callable[[Traced, Any], Any]:
+    def method(self: Traced, other: Any) -> Any:
+        return apply(other, self.concrete())
+
+    return method
+
+
+def _rounded(symbol: str) -> Callable[[Traced], Any]:
+    def method(self: Traced) -> Any:
+        return self._record(symbol, self)
+
+    return method
+
+
+def _operand(other: Any) -> Expression | None:
+    """The other operand, if it is a number that arithmetic can be recorded with."""
+    if type(other) is Traced:
+        return other.expression
+    if type(other) is bool:
+        return constant(int(other))
+    return constant(other) if traceable(other) else None
+
+
+class Traced:
+    """A number, the expression it came from, and the trace that gets the guards."""
+
+    __slots__ = ("expression", "trace", "value")
+
+    def __init__(self, value: Number, expression: Expression, trace: Trace) -> None:
+        self.value = value
+        self.expression = expression
+        self.trace = trace
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # the answer isinstance() gets
+        return type(self.value)
+
+    def concrete(self) -> Number:
+        """The plain number; from now on the trace holds only for combinations that give just this one."""
+        if self.expression.operation != "constant":
+            self.trace.guard("is", self.expression, constant(self.value))
+        return self.value
+
+    def _record(self, symbol: str, *operands: Any) -> Any:
+        numbers = [plain(operand) for operand in operands]
+        result = OPERATIONS[symbol](*numbers)
+        mine = all(type(operand) is not Traced or operand.trace is self.trace for operand in operands)
+        expressions = tuple(expression(operand) for operand in operands)
+        size = 1 + sum(each.size for each in expressions)
+        if not (mine and traceable(result)) or size > LARGEST:
+            for operand in operands:
+                if type(operand) is Traced:
+                    operand.concrete()
+            return result
+        made = Expression(symbol, expressions, _kind(result), size)
+        if symbol in CAN_FAIL:
+            self.trace.guard("known", made, made)
+        return Traced(result, made, self.trace)
+
+    __add__, __radd__ = _binary("+", False), _binary("+", True)
+    __sub__, __rsub__ = _binary("-", False), _binary("-", True)
+    __mul__, __rmul__ = _binary("*", False), _binary("*", True)
+    __truediv__, __rtruediv__ = _binary("/", False), _binary("/", True)
+    __floordiv__, __rfloordiv__ = _binary("//", False), _binary("//", True)
+    __mod__, __rmod__ = _binary("%", False), _binary("%", True)
+    __rpow__ = _binary("**", True)
+
+    def __pow__(self, other: Any, modulus: Any = None) -> Any:
+        if modulus is not None:
+            return pow(self.concrete(), _concrete_of(other), _concrete_of(modulus))
+        return _POWER(self, other)
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return other // self, other % self
+
+    __neg__, __abs__ = _rounded("neg"), _rounded("abs")
+
+    def __pos__(self) -> Traced:
+        return self
+
+    __floor__, __ceil__, __trunc__ = _rounded("floor"), _rounded("ceil"), _rounded("trunc")
+
+    def __round__(self, digits: Any = None) -> Any:
+        if digits is None:
+            return self._record("round", self)
+        places = _concrete_of(digits)
+        return self._record("round", self, places) if type(places) is int else round(self.concrete(), places)
+
+    __lt__, __le__, __gt__, __ge__ = _compare("<"), _compare("<="), _compare(">"), _compare(">=")
+    __eq__, __ne__ = _compare("=="), _compare("!=")
+
+    def __bool__(self) -> bool:
+        outcome = bool(self.value)
+        self.trace.guard("!=", self.expression, constant(0), outcome)
+        return outcome
+
+    def __int__(self) -> int:
+        # Python wants a true int here; all numbers that are cut to the same one share it.
+        whole = self._record("trunc", self)
+        return int(whole.concrete()) if type(whole) is Traced else int(whole)
+
+    def __index__(self) -> int:
+        if type(self.value) is not int:
+            raise TypeError("'float' object cannot be interpreted as an integer")
+        return int(self.concrete())
+
+    def __float__(self) -> float:
+        return float(self.concrete())
+
+    def __complex__(self) -> complex:
+        return complex(self.concrete())
+
+    __hash__ = _concrete(hash)
+    __str__, __repr__, __format__ = _concrete(str), _concrete(repr), _concrete(format)
+
+    __and__, __rand__ = _concrete(operator.and_), _concrete_reflected(operator.and_)
+    __or__, __ror__ = _concrete(operator.or_), _concrete_reflected(operator.or_)
+    __xor__, __rxor__ = _concrete(operator.xor), _concrete_reflected(operator.xor)
+    __lshift__, __rlshift__ = _concrete(operator.lshift), _concrete_reflected(operator.lshift)
+    __rshift__, __rrshift__ = _concrete(operator.rshift), _concrete_reflected(operator.rshift)
+    __invert__ = _concrete(operator.invert)
+
+    def __copy__(self) -> Traced:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Traced:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        return type(self.value), (self.concrete(),)
+
+    def __getattr__(self, name: str) -> Any:
+        # What else an int or float has: is_integer(), real, bit_length() ...
+        if not hasattr(type(self.value), name):
+            raise AttributeError(f"{type(self.value).__name__!r} object has no attribute {name!r}")
+        return getattr(self.concrete(), name)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray[Any]:
+        return np.asarray(self.concrete(), dtype=dtype)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        return getattr(ufunc, method)(
+            *map(_concrete_of, inputs), **{k: _concrete_of(v) for k, v in options.items()}
+        )
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return function(*_concrete_in(args), **_concrete_in(kwargs))
+
+
+_POWER = _binary("**", False)
+
+
+def _concrete_of(value: Any) -> Any:
+    return value.concrete() if type(value) is Traced else value
+
+
+def _concrete_in(value: Any) -> Any:
+    """The same arguments with plain numbers, within tuples, lists and dicts too."""
+    if type(value) in (tuple, list):
+        return type(value)(_concrete_in(each) for each in value)
+    if type(value) is dict:
+        return {_concrete_of(key): _concrete_in(each) for key, each in value.items()}
+    return _concrete_of(value)
+
+
+# -- the largest of several, without a guard for each pair
+
+
+def _largest(*args: Any, **options: Any) -> Any:
+    """The builtin `max`, except that the largest of traced numbers is traced instead of guarded."""
+    values = list(args[0]) if len(args) == 1 else list(args)
+    first = next((value for value in values if type(value) is Traced), None)
+    if options or first is None or any(_operand(value) is None for value in values):
+        return max(values, **options) if values else max(*args, **options)
+    kind = first.expression.kind
+    if any(expression(value).kind != kind for value in values):
+        return max(values)
+    largest = values[0]
+    for value in values[1:]:
+        if expression(value) != expression(largest):
+            largest = first._record("max", largest, value)
+    return largest
+
+
+_PATCHED = (lineroot, linebuffer, lineiterator, strategy, basicops)
+_patching = threading.RLock()
+
+
+@contextmanager
+def tracing() -> Iterator[None]:
+    """Within, Backtrader takes the largest of traced warm-up lengths as one expression.
+
+    Only its name `max` is set in the modules that compare warm-ups, to a function that is the builtin for plain
+    numbers; other threads' runs are not affected.
+    """
+    with _patching:
+        already = vars(lineroot).get("max") is _largest
+        for module in _PATCHED:
+            vars(module)["max"] = _largest
+        try:
+            yield
+        finally:
+            if not already:
+                for module in _PATCHED:
+                    del vars(module)["max"]
+
+
+# -- all combinations at once
+
+
+class Evaluation:
+    """Expressions over columns of parameters, one row a combination.
+
+    columns: int64 or float64 arrays of the same length, by parameter. Each expression is computed once.
+    """
+
+    def __init__(self, columns: Mapping[str, Column], rows: int) -> None:
+        self.rows = rows
+        self._columns = columns
+        self._done: dict[Expression, tuple[Column, Flags]] = {}
+
+    def values(self, expression: Expression) -> tuple[Column, Flags]:
+        """Its value in each row, and where that is known to be what Python computes.
+
+        Not known is what raises, is of another kind than traced, or leaves the whole numbers exact as floats.
+        """
+        found = self._done.get(expression)
+        if found is None:
+            found = self._done[expression] = self._compute(expression)
+        return found
+
+    def _compute(self, expression: Expression) -> tuple[Column, Flags]:
+        if expression.operation == "parameter":
+            column = self._columns[expression.operands[0]]
+            wanted = np.float64 if expression.kind == "f" else np.int64
+            if column.dtype != wanted:
+                return np.zeros(self.rows, wanted), np.zeros(self.rows, np.bool_)
+            return column, _exact(column)
+        if expression.operation == "constant":
+            dtype = np.float64 if expression.kind == "f" else np.int64
+            return np.full(self.rows, expression.operands[0], dtype), np.ones(self.rows, np.bool_)
+        operands = [self.values(operand) for operand in expression.operands]
+        known = operands[0][1]
+        for _, each in operands[1:]:
+            known = known & each
+        columns = [column for column, _ in operands]
+        direct = _DIRECT.get((expression.operation, expression.kind))
+        with np.errstate(all="ignore"):
+            if direct is not None:
+                values, possible = direct(*columns)
+                return values, known & possible & _exact(values)
+            return _one_by_one(expression, columns, known)
+
+    def outcome(self, guard: Guard) -> Flags:
+        """Where the guard holds, (rows,)."""
+        left, known = self.values(guard.left)
+        if guard.comparison == "known":
+            return known
+        right, also_known = self.values(guard.right)
+        if guard.comparison == "is":
+            same: Flags = left.view(np.int64) == right.view(np.int64)
+            return known & same
+        met: Flags = COMPARISONS[guard.comparison](left, right) == guard.outcome
+        return known & also_known & met
+
+
+def holds(trace: Trace, evaluation: Evaluation) -> Flags:
+    """The combinations for which what the trace made holds, (rows,)."""
+    held = np.ones(evaluation.rows, np.bool_)
+    for guard in trace.guards:
+        held &= evaluation.outcome(guard)
+    return held
+
+
+def _exact(column: Column) -> Flags:
+    if column.dtype == np.float64:
+        return np.ones(len(column), np.bool_)
+    return (column >= -EXACT) & (column <= EXACT)
+
+
+def _always(apply: Callable[..., Column]) -> Callable[..., tuple[Column, Flags]]:
+    def direct(*columns: Column) -> tuple[Column, Flags]:
+        values = apply(*columns)
+        return values, np.ones(len(values), np.bool_)
+
+    return direct
+
+
+def _product(left: Column, right: Column) -> tuple[Column, Flags]:
+    size = np.abs(left.astype(np.float64) * right.astype(np.float64))
+    return left * right, size <= EXACT
+
+
+def _quotient(left: Column, right: Column) -> tuple[Column, Flags]:
+    return left / right, right != 0
+
+
+def _larger(left: Column, right: Column) -> Column:
+    return np.where(right > left, right, left)
+
+
+_DIRECT: Mapping[tuple[str, str], Callable[..., tuple[Column, Flags]]] = {
+    ("+", "i"): _always(np.add),
+    ("+", "f"): _always(np.add),
+    ("-", "i"): _always(np.subtract),
+    ("-", "f"): _always(np.subtract),
+    ("*", "i"): _product,
+    ("*", "f"): _always(np.multiply),
+    ("/", "f"): _quotient,
+    ("neg", "i"): _always(np.negative),
+    ("neg", "f"): _always(np.negative),
+    ("abs", "i"): _always(np.abs),
+    ("abs", "f"): _always(np.abs),
+    ("max", "i"): _always(_larger),
+    ("max", "f"): _always(_larger),
+}
+"""Operations for which numpy's arithmetic is Python's; all others run in Python, one distinct pair at a time."""
+
+
+def _one_by_one(expression: Expression, columns: list[Column], known: Flags) -> tuple[Column, Flags]:
+    wanted = float if expression.kind == "f" else int
+    apply = OPERATIONS[expression.operation]
+    values = np.zeros(len(known), np.float64 if wanted is float else np.int64)
+    possible = known.copy()
+    results: dict[tuple[str, ...], Number | None] = {}
+    for row, operands in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
+        if not known[row]:
+            continue
+        key = tuple(map(repr, operands))
+        if key not in results:
+            results[key] = _computed(apply, operands, wanted)
+        result = results[key]
+        if result is None:
+            possible[row] = False
+        else:
+            values[row] = result
+    return values, possible
+
+
+def _computed(apply: Callable[..., Any], operands: tuple[Number, ...], wanted: type) -> Number | None:
+    try:
+        result: Any = apply(*operands)
+    except (ArithmeticError, ValueError, TypeError):
+        return None
+    if type(result) is not wanted or not traceable(result):
+        return None
+    number: Number = result
+    return number
