@@ -114,6 +114,64 @@ def constant(value: Number) -> Expression:
     return Expression("constant", (value, repr(value)), _kind(value))
 
 
+Terms: TypeAlias = dict["Expression | None", int]
+"""Whole numbers as the largest of several: expression plus offset each; under None a constant."""
+
+
+def _terms(expression: Expression) -> Terms:
+    if expression.operation == "constant":
+        return {None: expression.operands[0]}
+    if expression.operation == "max":
+        merged: Terms = {}
+        for operand in expression.operands:
+            merged = _largest_terms(merged, _terms(operand))
+        return merged
+    if expression.operation == "+" and expression.operands[1].operation == "constant":
+        return {expression.operands[0]: expression.operands[1].operands[0]}
+    return {expression: 0}
+
+
+def _largest_terms(left: Terms, right: Terms) -> Terms:
+    merged = dict(left)
+    for term, offset in right.items():
+        merged[term] = max(offset, merged.get(term, offset))
+    return merged
+
+
+def _shifted(terms: Terms, offset: int) -> Terms:
+    return {term: own + offset for term, own in terms.items()}
+
+
+def _of_terms(terms: Terms) -> Expression:
+    """The one expression for these terms: whole numbers are exact, so that order and brackets do not matter."""
+    parts = []
+    for term, offset in terms.items():
+        if term is None:
+            parts.append(constant(offset))
+        elif offset == 0:
+            parts.append(term)
+        else:
+            parts.append(Expression("+", (term, constant(offset)), "i", term.size + 2))
+    if len(parts) == 1:
+        return parts[0]
+    parts.sort(key=str)
+    return Expression("max", tuple(parts), "i", 1 + sum(part.size for part in parts))
+
+
+def _combined(symbol: str, operands: tuple[Expression, ...], kind: Kind) -> Expression:
+    """The expression of an operation. Warm-up lengths, which are sums and maxima, get a short normal form."""
+    if kind == "i" and symbol == "max":
+        return _of_terms(_largest_terms(_terms(operands[0]), _terms(operands[1])))
+    if kind == "i" and symbol in ("+", "-"):
+        left, right = operands
+        if symbol == "+" and left.operation == "constant":
+            left, right = right, left
+        if right.operation == "constant":
+            offset = right.operands[0]
+            return _of_terms(_shifted(_terms(left), offset if symbol == "+" else -offset))
+    return Expression(symbol, operands, kind, 1 + sum(operand.size for operand in operands))
+
+
 def expression(value: Traced | Number) -> Expression:
     """How a number of a traced strategy follows from its parameters; a plain number is a constant."""
     return value.expression if isinstance(value, Traced) else constant(value)
@@ -281,13 +339,12 @@ class Traced:
         result = OPERATIONS[symbol](*numbers)
         mine = all(type(operand) is not Traced or operand.trace is self.trace for operand in operands)
         expressions = tuple(expression(operand) for operand in operands)
-        size = 1 + sum(each.size for each in expressions)
-        if not (mine and traceable(result)) or size > LARGEST:
+        made = _combined(symbol, expressions, _kind(result)) if mine and traceable(result) else None
+        if made is None or made.size > LARGEST:
             for operand in operands:
                 if type(operand) is Traced:
                     operand.concrete()
             return result
-        made = Expression(symbol, expressions, _kind(result), size)
         if symbol in CAN_FAIL:
             self.trace.guard("known", made, made)
         return Traced(result, made, self.trace)
@@ -411,7 +468,7 @@ def _largest(*args: Any, **options: Any) -> Any:
     if options or first is None or any(_operand(value) is None for value in values):
         return max(values, **options) if values else max(*args, **options)
     kind = first.expression.kind
-    if any(expression(value).kind != kind for value in values):
+    if kind != "i" or any(expression(value).kind != kind for value in values):
         return max(values)
     largest = values[0]
     for value in values[1:]:
@@ -533,8 +590,9 @@ def _quotient(left: Column, right: Column) -> tuple[Column, Flags]:
     return left / right, right != 0
 
 
-def _larger(left: Column, right: Column) -> Column:
-    return np.where(right > left, right, left)
+def _larger(*columns: Column) -> Column:
+    largest: Column = np.maximum.reduce(columns)
+    return largest
 
 
 _DIRECT: Mapping[tuple[str, str], Callable[..., tuple[Column, Flags]]] = {
@@ -550,7 +608,6 @@ _DIRECT: Mapping[tuple[str, str], Callable[..., tuple[Column, Flags]]] = {
     ("abs", "i"): _always(np.abs),
     ("abs", "f"): _always(np.abs),
     ("max", "i"): _always(_larger),
-    ("max", "f"): _always(_larger),
 }
 """Operations for which numpy's arithmetic is Python's; all others run in Python, one distinct pair at a time."""
 
@@ -580,7 +637,8 @@ def _computed(apply: Callable[..., Any], operands: tuple[Number, ...], wanted: t
         result: Any = apply(*operands)
     except (ArithmeticError, ValueError, TypeError):
         return None
-    if type(result) is not wanted or not traceable(result):
-        return None
-    number: Number = result
-    return number
+    return _number(result) if type(result) is wanted and traceable(result) else None
+
+
+def _number(value: Any) -> Number:
+    return value  # type: ignore[no-any-return]
