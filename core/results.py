@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from core.types import DataInfo
 
@@ -44,7 +46,83 @@ FILL_COLUMNS = ("time", "symbol", "size", "price", "commission", "order_id")
 
 
 @dataclass(frozen=True, slots=True)
-class RunResult:
+class Coded:
+    """A column of text: `words[codes]`. words: the distinct texts; codes: (n,) int64."""
+
+    words: Sequence[str]
+    codes: NDArray[np.int64]
+
+    def series(self) -> pd.Series:
+        """The text, as pandas keeps text."""
+        import numpy as np
+        import pandas as pd
+
+        return pd.Series(np.array(self.words, dtype=object)[self.codes], dtype="str")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The columns of a table that nobody has looked at yet; a DataFrame costs more than most runs do.
+
+    columns: each (n,): float64, int64, datetime64[ns] (UTC), or `Coded` text.
+    """
+
+    columns: Mapping[str, NDArray[Any] | Coded]
+
+    def frame(self) -> pd.DataFrame:
+        """The table as a new DataFrame; times are aware."""
+        import pandas as pd
+
+        made: dict[str, Any] = {}
+        for name, column in self.columns.items():
+            if isinstance(column, Coded):
+                made[name] = column.series()
+            elif column.dtype.kind == "M":
+                made[name] = pd.Series(pd.DatetimeIndex(column, tz="UTC"))
+            else:
+                made[name] = column
+        return pd.DataFrame(made, columns=list(self.columns))
+
+
+class TableField:
+    """A field of a frozen dataclass that holds a DataFrame, and may be given a `Table`, made on first access."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type | None = None) -> pd.DataFrame:
+        if instance is None:
+            raise AttributeError(self._name)  # to a dataclass: this field has no default
+        kept = vars(instance)[self._name]
+        if isinstance(kept, Table):
+            kept = vars(instance)[self._name] = kept.frame()
+        frame: pd.DataFrame = kept
+        return frame
+
+    def __set__(self, instance: object, value: pd.DataFrame | Table) -> None:
+        vars(instance)[self._name] = value
+
+
+def table_of(instance: object, name: str) -> Table | pd.DataFrame:
+    """What a `TableField` holds, without making a DataFrame of it."""
+    kept: Table | pd.DataFrame = vars(instance)[name]
+    return kept
+
+
+class Tabled:
+    """A frozen dataclass with `TableField`s: its pickle holds plain DataFrames."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            name: value.frame() if isinstance(value, Table) else value for name, value in vars(self).items()
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+
+@dataclass(frozen=True)
+class RunResult(Tabled):
     """One finished run.
 
     equity, cash: Series, one value a bar, aware UTC index, in account currency.
@@ -52,6 +130,7 @@ class RunResult:
     pnl_net after commission. orders: columns `ORDER_COLUMNS`; order_id counts from 1 in order of submission.
     fills: columns `FILL_COLUMNS`; size is signed. metrics: from `analyzers.metrics`, fractions, not percent.
     prices: the OHLCV frames the run saw, by symbol. costs: cash, commission and whatever else was charged.
+    engine_reason: why this engine ran it, and not a faster one.
     """
 
     kind: str
@@ -60,9 +139,9 @@ class RunResult:
     data: DataInfo
     equity: pd.Series
     cash: pd.Series
-    trades: pd.DataFrame
-    orders: pd.DataFrame
-    fills: pd.DataFrame
+    trades: TableField = TableField()
+    orders: TableField = TableField()
+    fills: TableField = TableField()
     metrics: Mapping[str, float]
     engine: str
     engine_reason: str

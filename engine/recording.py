@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.errors import DataError
-from core.results import FILL_COLUMNS, ORDER_COLUMNS, TRADE_COLUMNS
+from core.results import FILL_COLUMNS, ORDER_COLUMNS, TRADE_COLUMNS, Tabled, TableField
 from core.types import EXIT_REASONS, ExitReason, OrderStatus, OrderType, Side
 
 if TYPE_CHECKING:
@@ -54,22 +54,23 @@ UNIX_EPOCH_DAY = 719163
 MILLISECONDS_A_DAY = 86_400_000
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+@dataclass(frozen=True)
+class Recording(Tabled):
     """What one finished run left behind; the columns are those of `core.results`.
 
     equity, cash: one value a bar, from the first bar, warm-up included; aware UTC index named "time".
-    open_trades: how many trades were still open at the end. strategy: the instance that ran.
+    open_trades: how many trades were still open at the end. strategy: the instance that ran, None
+    where a kernel ran in its place.
     notes: what a reader of the figures has to know.
     """
 
     equity: pd.Series
     cash: pd.Series
-    trades: pd.DataFrame
-    orders: pd.DataFrame
-    fills: pd.DataFrame
+    trades: TableField = TableField()
+    orders: TableField = TableField()
+    fills: TableField = TableField()
     open_trades: int
-    strategy: bt.Strategy
+    strategy: bt.Strategy | None
     notes: tuple[str, ...] = ()
 
 

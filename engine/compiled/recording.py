@@ -1,0 +1,320 @@
+"""From the records of a compiled run to the `Recording` that `engine.recording.Recorder` would have made.
+
+One compiled pass follows the notifications as the recorder does: rows of orders by first notification, fills,
+trades from their first to their last execution. The rules are those of `engine.recording`; tests compare the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numba import njit
+
+from core.results import FILL_COLUMNS, ORDER_COLUMNS, TRADE_COLUMNS, Coded, Table
+from core.types import EXIT_REASONS, ExitReason, Side
+from engine.compiled.records import COMPLETED, STOP_TRAIL, STOP_TRAIL_LIMIT, Book
+from engine.recording import (
+    LOOKED_AHEAD,
+    MILLISECONDS_A_DAY,
+    ORDER_STATUSES,
+    ORDER_TYPES,
+    UNIX_EPOCH_DAY,
+    Recording,
+)
+
+if TYPE_CHECKING:
+    import backtrader as bt
+    from numpy.typing import NDArray
+
+KINDS = STOP_TRAIL_LIMIT + 1
+TYPE_WORDS = tuple(ORDER_TYPES[kind].value for kind in range(KINDS))
+SIDE_WORDS = (Side.SELL.value, Side.BUY.value)
+STATUS_WORDS = tuple(ORDER_STATUSES[status].value for status in range(len(ORDER_STATUSES)))
+TRADE_CLOSED = 2
+REVERSED = 1 + KINDS
+STATED = REVERSED
+REASON_WORDS = (
+    "",
+    *(EXIT_REASONS[ORDER_TYPES[kind]].value for kind in range(KINDS)),
+    ExitReason.REVERSAL.value,
+)
+"""Words by code: none, one a kind of order, reversal; then `infos[1:]`, what the strategy stated."""
+
+
+class Columns(NamedTuple):
+    """What the pass over the notifications writes. Rows of orders and trades are in the order of the tables."""
+
+    handles: NDArray[np.int64]  # of each row of orders
+    status: NDArray[np.int64]
+    filled: NDArray[np.float64]
+    average: NDArray[np.float64]
+    commission: NDArray[np.float64]
+    closed: NDArray[np.float64]  # day numbers
+    reason: NDArray[np.int64]
+    fills: NDArray[np.int64]  # index in `book.fills` of each row of fills
+    fill_rows: NDArray[np.int64]  # row of its order
+    trades: NDArray[np.int64]  # index in `book.trades` of each row of trades
+    peak: NDArray[np.float64]
+    entry: NDArray[np.float64]
+    leave: NDArray[np.float64]
+    trade_reason: NDArray[np.int64]
+    ahead: NDArray[np.int64]  # by data: orders made on it before its first bar
+    ahead_first: NDArray[np.int64]  # by data: which of them came first
+    open_trades: int
+
+
+def recording_of(
+    book: Book,
+    times: NDArray[np.float64],
+    names: Sequence[str],
+    infos: Sequence[str],
+    equity: NDArray[np.float64],
+    cash: NDArray[np.float64],
+    strategy: bt.Strategy | None = None,
+) -> Recording:
+    """What the recorder would have written down.
+
+    times: (steps,) day numbers of the strategy's bars. names: of the datas. infos: the texts that orders' `info`
+    stands for, infos[0] being none. equity, cash: (steps,) after each bar. strategy: handed on.
+    """
+    if len(times) > 1 and not (times[1:] > times[:-1]).all():
+        kept = np.append(times[1:] != times[:-1], True)  # deliveries at one time leave the last
+        curve_times, equity, cash = times[kept], equity[kept], cash[kept]
+    else:
+        curve_times = times
+    columns = _follow(
+        book.account, book.orders, book.notes, book.fills, book.trades, times, len(book.lengths)
+    )
+    index = pd.DatetimeIndex(stamps_of(curve_times), tz="UTC", name="time")
+    words = (*REASON_WORDS, *infos[1:])
+    return Recording(
+        equity=pd.Series(equity, index=index, name="equity"),
+        cash=pd.Series(cash, index=index, name="cash"),
+        trades=_trades(book, columns, tuple(names), words),
+        orders=_orders(book, columns, tuple(names), words),
+        fills=_fills(book, columns, tuple(names)),
+        open_trades=int(columns.open_trades),
+        strategy=strategy,
+        notes=_notes(columns, names),
+    )
+
+
+def stamps_of(days: NDArray[np.float64]) -> NDArray[np.datetime64]:
+    """`engine.recording.times_of` as naive datetime64[ns] in UTC; NaN gives NaT."""
+    milliseconds = np.rint((days - UNIX_EPOCH_DAY) * MILLISECONDS_A_DAY)
+    unknown = np.isnan(milliseconds)
+    if unknown.any():
+        milliseconds[unknown] = 0.0
+        stamps = (milliseconds.astype(np.int64) * 1_000_000).view("datetime64[ns]")
+        stamps[unknown] = np.datetime64("NaT")
+        return stamps
+    return (milliseconds.astype(np.int64) * 1_000_000).view("datetime64[ns]")
+
+
+def _orders(book: Book, columns: Columns, names: Sequence[str], words: Sequence[str]) -> Table:
+    orders = book.orders[columns.handles]
+    limit = orders["first_limit"].copy()
+    limit[(limit == 0) & (orders["kind"] < STOP_TRAIL)] = np.nan  # as `plimit or nan`
+    values: tuple[Any, ...] = (
+        np.arange(1, len(orders) + 1),
+        stamps_of(orders["created"]),
+        Coded(names, orders["data"]),
+        Coded(TYPE_WORDS, orders["kind"]),
+        Coded(SIDE_WORDS, orders["buy"]),
+        np.abs(orders["size"]),
+        orders["first_price"].copy(),
+        limit,
+        Coded(STATUS_WORDS, columns.status),
+        columns.filled,
+        columns.average,
+        columns.commission,
+        stamps_of(columns.closed),
+        Coded(words, columns.reason),
+    )
+    return Table(dict(zip(ORDER_COLUMNS, values, strict=True)))
+
+
+def _fills(book: Book, columns: Columns, names: Sequence[str]) -> Table:
+    fills = book.fills[columns.fills]
+    values: tuple[Any, ...] = (
+        stamps_of(fills["time"]),
+        Coded(names, fills["data"]),
+        fills["size"].copy(),
+        fills["price"].copy(),
+        fills["closed_commission"] + fills["opened_commission"],
+        columns.fill_rows + 1,
+    )
+    return Table(dict(zip(FILL_COLUMNS, values, strict=True)))
+
+
+def _trades(book: Book, columns: Columns, names: Sequence[str], words: Sequence[str]) -> Table:
+    trades = book.trades[columns.trades]
+    values: tuple[Any, ...] = (
+        Coded(names, trades["data"]),
+        stamps_of(trades["opened"]),
+        stamps_of(trades["closed"]),
+        columns.peak,
+        columns.entry,
+        columns.leave,
+        trades["pnl"].copy(),
+        trades["pnl_net"].copy(),
+        trades["commission"].copy(),
+        Coded(words, columns.trade_reason),
+        trades["bars"].copy(),
+    )
+    return Table(dict(zip(TRADE_COLUMNS, values, strict=True)))
+
+
+def _notes(columns: Columns, names: Sequence[str]) -> tuple[str, ...]:
+    ahead = [data for data in np.argsort(columns.ahead_first, kind="stable") if columns.ahead[data]]
+    return tuple(LOOKED_AHEAD.format(count=int(columns.ahead[data]), name=names[data]) for data in ahead)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _follow(
+    accounts: NDArray[np.void],
+    orders: NDArray[np.void],
+    notes: NDArray[np.void],
+    executions: NDArray[np.void],
+    told_trades: NDArray[np.void],
+    times: NDArray[np.float64],
+    datas: int,
+) -> Columns:
+    """Go through the notifications in the order in which they were delivered.
+
+    The first five are arrays of a `Book`. times: (steps,) day numbers. What the last bar brought about is
+    delivered after it, at its time.
+    """
+    account = accounts[0]
+    fills = account["fills"]
+    count = 0
+    row_of = np.full(account["orders"], -1, np.int64)
+    handles = np.empty(account["orders"], np.int64)
+    status = np.empty(account["orders"], np.int64)
+    filled = np.empty(account["orders"])
+    average = np.empty(account["orders"])
+    commission = np.empty(account["orders"])
+    closed = np.full(account["orders"], np.nan)
+    reason = np.zeros(account["orders"], np.int64)
+    fill_index = np.empty(fills, np.int64)
+    fill_rows = np.empty(fills, np.int64)
+    fill_count = 0
+    # The trade that runs, by data; then those that ended, in a list by data, until the strategy is told.
+    size, top = np.zeros(datas), np.zeros(datas)
+    entry_size, entry_value = np.zeros(datas), np.zeros(datas)
+    exit_size, exit_value = np.zeros(datas), np.zeros(datas)
+    exit_reason, running = np.zeros(datas, np.int64), np.zeros(datas, np.bool_)
+    trip_peak, trip_entry, trip_exit = np.empty(2 * fills), np.empty(2 * fills), np.empty(2 * fills)
+    trip_reason, trip_next = np.empty(2 * fills, np.int64), np.full(2 * fills, -1, np.int64)
+    trips = 0
+    first, last = np.full(datas, -1, np.int64), np.full(datas, -1, np.int64)
+    ahead, ahead_first = np.zeros(datas, np.int64), np.zeros(datas, np.int64)
+
+    for number in range(account["notes"]):
+        note = notes[number]
+        handle = note["order"]
+        order = orders[handle]
+        data = order["data"]
+        now = times[min(note["step"], len(times) - 1)]
+        row = row_of[handle]
+        if row < 0:
+            row = row_of[handle] = count
+            count += 1
+            handles[row] = handle
+            if order["created"] > now:
+                if ahead[data] == 0:
+                    ahead_first[data] = row
+                ahead[data] += 1
+        status[row] = note["status"]
+        filled[row] = abs(note["filled"])
+        average[row] = note["average"] if note["filled"] != 0 else np.nan
+        commission[row] = note["commission"]
+        if order["info"] > 0:
+            reason[row] = STATED + order["info"]
+        if note["status"] >= COMPLETED:
+            executed = note["executed"]
+            closed[row] = now if np.isnan(executed) or executed == 0 else executed
+        for index in range(note["fill_from"], note["fill_to"]):
+            fill = executions[index]
+            fill_index[fill_count] = index
+            fill_rows[fill_count] = row
+            fill_count += 1
+            why = reason[row]
+            if why == 0:
+                both = fill["closed"] != 0 and fill["opened"] != 0
+                why = REVERSED if both else 1 + order["kind"]
+            ended = False
+            for part in range(2):
+                traded = fill["closed"] if part == 0 else fill["opened"]
+                if traded == 0:
+                    continue
+                if not running[data]:
+                    running[data] = True
+                    size[data] = top[data] = 0.0
+                    entry_size[data] = entry_value[data] = 0.0
+                    exit_size[data] = exit_value[data] = 0.0
+                    exit_reason[data] = 0
+                before = size[data]
+                size[data] = before + traded
+                worth = abs(traded) * fill["price"]
+                if abs(size[data]) > abs(before):
+                    entry_size[data] += abs(traded)
+                    entry_value[data] += worth
+                    top[data] = size[data]
+                else:
+                    exit_size[data] += abs(traded)
+                    exit_value[data] += worth
+                    exit_reason[data] = why
+                if before != 0 and size[data] == 0:
+                    trip_peak[trips] = top[data]
+                    trip_entry[trips] = entry_value[data] / entry_size[data]
+                    trip_exit[trips] = exit_value[data] / exit_size[data]
+                    trip_reason[trips] = exit_reason[data]
+                    if first[data] < 0:
+                        first[data] = trips
+                    else:
+                        trip_next[last[data]] = trips
+                    last[data] = trips
+                    trips += 1
+                    running[data] = False
+                    ended = True
+            if ended:
+                reason[row] = why
+
+    trade_index = np.empty(trips, np.int64)
+    peak, entry, leave = np.empty(trips), np.empty(trips), np.empty(trips)
+    trade_reason = np.empty(trips, np.int64)
+    told = 0
+    for index in range(account["trades"]):
+        trade = told_trades[index]
+        if trade["status"] != TRADE_CLOSED:
+            continue
+        trip = first[trade["data"]]
+        first[trade["data"]] = trip_next[trip]
+        trade_index[told] = index
+        peak[told], entry[told], leave[told] = trip_peak[trip], trip_entry[trip], trip_exit[trip]
+        trade_reason[told] = trip_reason[trip]
+        told += 1
+
+    return Columns(
+        handles[:count],
+        status[:count],
+        filled[:count],
+        average[:count],
+        commission[:count],
+        closed[:count],
+        reason[:count],
+        fill_index[:fill_count],
+        fill_rows[:fill_count],
+        trade_index[:told],
+        peak[:told],
+        entry[:told],
+        leave[:told],
+        trade_reason[:told],
+        ahead,
+        ahead_first,
+        running.sum(),
+    )
