@@ -22,8 +22,11 @@ MARKET, CLOSE_ORDER, LIMIT, STOP, STOP_LIMIT, STOP_TRAIL, STOP_TRAIL_LIMIT = ran
 CREATED, SUBMITTED, ACCEPTED, PARTIAL, COMPLETED, CANCELED, EXPIRED, MARGIN, REJECTED = range(9)
 """Order states, numbered as `backtrader.Order.Status`; alive is anything up to PARTIAL."""
 
-HAS_PRICE, HAS_LIMIT, HAS_TRAIL_AMOUNT, HAS_TRAIL_PERCENT = 1, 2, 4, 8
-"""Bits of `submit`'s `given`: which of its optional numbers the strategy gave (not None)."""
+HAS_PRICE, HAS_LIMIT, HAS_TRAIL_AMOUNT, HAS_TRAIL_PERCENT, NO_COC = 1, 2, 4, 8, 16
+"""Bits of `submit`'s `given`: which of its optional numbers the strategy gave (not None); NO_COC says `coc=False`."""
+
+BRACKET_LOST = -1
+"""`account.error`: a bracket was sent twice and lost an order in between; the stock broker raises IndexError there."""
 
 ORDER = np.dtype(
     [
@@ -58,6 +61,8 @@ ORDER = np.dtype(
         ("executed", F),  # executed.dt; NaN: none
         ("first_price", F),  # price as the order was made (of a trailing order: its first trigger)
         ("first_limit", F),  # limit as the order was made; NaN: none
+        ("noted", I),  # 1: noted_close was taken
+        ("coc", I),  # 0: the order wants no cheat-on-close
     ]
 )
 
@@ -131,6 +136,10 @@ POSITION = np.dtype(
         ("adjust_base", F),  # adjbase; NaN: none
         ("credit", F),  # interest not yet assigned to a profit (d_credit)
         ("credit_time", F),  # day number interest was last charged on
+        ("touched", I),  # 1: the broker keeps a position for this data
+        ("checked", I),  # 1: the cash check under way has a trial position, which is
+        ("check_size", F),
+        ("check_price", F),
     ]
 )
 
@@ -183,6 +192,18 @@ SCHEME = np.dtype(
 """One `CommInfoBase` a data, after its own normalisation (percabs, margin, stocklike)."""
 
 
+(PENDING, SENT, WAITING, SIBLING, FIRST, LAST, FAMILY, JOINED, ROUND, MEMBERS, TOUCHED, COUNTS) = range(12)
+"""Rows of `Book.queues`.
+
+PENDING, SENT, WAITING: handles in order (accepted; sent; to be activated at the next step).
+SIBLING, FIRST, LAST, FAMILY: brackets as linked lists: next order by order; first, last and whether known, by parent.
+JOINED, ROUND, MEMBERS: OCO groups: the round an order joined in; the round under way and its members, by leader.
+TOUCHED: datas in the order the broker first kept a position for them. COUNTS: the counters below.
+"""
+PENDING_FROM, PENDING_TO, SENT_TO, WAITING_TO, DELIVERED = range(5)
+"""Columns of the row COUNTS."""
+
+
 class Book(NamedTuple):
     """Everything the broker of one run keeps. `bars[d, ROW, i]` is padded beyond `lengths[d]`.
 
@@ -200,4 +221,8 @@ class Book(NamedTuple):
     bars: NDArray[np.float64]  # datas, 6, bars
     lengths: NDArray[np.int64]  # datas
     at: NDArray[np.int64]  # datas
-    queues: NDArray[np.int64]  # the broker's own
+    queues: NDArray[np.int64]  # the broker's own: rows below, then one column an entry
+    open_trades: NDArray[np.void]  # datas: the trade under way or last closed; ref 0: none yet
+    sessions: NDArray[
+        np.float64
+    ]  # datas, 3: microsecond of the day a session ends at; that as a day fraction, in two parts
