@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from core.types import DataInfo
+
+T = TypeVar("T")
 
 TRADE_COLUMNS = (
     "symbol",
@@ -87,12 +89,12 @@ class Table:
 class TableField:
     """A field of a frozen dataclass that holds a DataFrame, and may be given a `Table`, made on first access."""
 
-    def __set_name__(self, owner: type, name: str) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
 
     def __get__(self, instance: object, owner: type | None = None) -> pd.DataFrame:
         if instance is None:
-            raise AttributeError(self._name)  # to a dataclass: this field has no default
+            raise AttributeError(self._name)  # a class has no table
         kept = vars(instance)[self._name]
         if isinstance(kept, Table):
             kept = vars(instance)[self._name] = kept.frame()
@@ -103,14 +105,8 @@ class TableField:
         vars(instance)[self._name] = value
 
 
-def table_of(instance: object, name: str) -> Table | pd.DataFrame:
-    """What a `TableField` holds, without making a DataFrame of it."""
-    kept: Table | pd.DataFrame = vars(instance)[name]
-    return kept
-
-
 class Tabled:
-    """A frozen dataclass with `TableField`s: its pickle holds plain DataFrames."""
+    """A frozen dataclass some of whose DataFrames may be given as a `Table`; its pickle holds DataFrames alone."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -120,7 +116,24 @@ class Tabled:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
 
+    def unread(self, name: str) -> Table | pd.DataFrame:
+        """The table of that name as it was given, without making a DataFrame of it."""
+        kept: Table | pd.DataFrame = vars(self)[name]
+        return kept
 
+
+def made_on_access(*names: str) -> Callable[[type[T]], type[T]]:
+    """Let these fields of a `Tabled` dataclass be given as a `Table`. Goes above `@dataclass`."""
+
+    def decorate(cls: type[T]) -> type[T]:
+        for name in names:
+            setattr(cls, name, TableField(name))
+        return cls
+
+    return decorate
+
+
+@made_on_access("trades", "orders", "fills")
 @dataclass(frozen=True)
 class RunResult(Tabled):
     """One finished run.
@@ -139,9 +152,9 @@ class RunResult(Tabled):
     data: DataInfo
     equity: pd.Series
     cash: pd.Series
-    trades: TableField = TableField()
-    orders: TableField = TableField()
-    fills: TableField = TableField()
+    trades: pd.DataFrame
+    orders: pd.DataFrame
+    fills: pd.DataFrame
     metrics: Mapping[str, float]
     engine: str
     engine_reason: str

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.errors import DataError
-from core.results import FILL_COLUMNS, ORDER_COLUMNS, TRADE_COLUMNS, Tabled, TableField
+from core.results import FILL_COLUMNS, ORDER_COLUMNS, TRADE_COLUMNS, Tabled, made_on_access
 from core.types import EXIT_REASONS, ExitReason, OrderStatus, OrderType, Side
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ UNIX_EPOCH_DAY = 719163
 MILLISECONDS_A_DAY = 86_400_000
 
 
+@made_on_access("trades", "orders", "fills")
 @dataclass(frozen=True)
 class Recording(Tabled):
     """What one finished run left behind; the columns are those of `core.results`.
@@ -66,9 +67,9 @@ class Recording(Tabled):
 
     equity: pd.Series
     cash: pd.Series
-    trades: TableField = TableField()
-    orders: TableField = TableField()
-    fills: TableField = TableField()
+    trades: pd.DataFrame
+    orders: pd.DataFrame
+    fills: pd.DataFrame
     open_trades: int
     strategy: bt.Strategy | None
     notes: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ trades from their first to their last execution. The rules are those of `engine.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -114,7 +114,7 @@ def stamps_of(days: NDArray[np.float64]) -> NDArray[np.datetime64]:
     return (milliseconds.astype(np.int64) * 1_000_000).view("datetime64[ns]")
 
 
-def _orders(book: Book, columns: Columns, names: Sequence[str], words: Sequence[str]) -> Table:
+def _orders(book: Book, columns: Columns, names: Sequence[str], words: Sequence[str]) -> pd.DataFrame:
     orders = book.orders[columns.handles]
     limit = orders["first_limit"].copy()
     limit[(limit == 0) & (orders["kind"] < STOP_TRAIL)] = np.nan  # as `plimit or nan`
@@ -134,10 +134,10 @@ def _orders(book: Book, columns: Columns, names: Sequence[str], words: Sequence[
         stamps_of(columns.closed),
         Coded(words, columns.reason),
     )
-    return Table(dict(zip(ORDER_COLUMNS, values, strict=True)))
+    return _later(ORDER_COLUMNS, values)
 
 
-def _fills(book: Book, columns: Columns, names: Sequence[str]) -> Table:
+def _fills(book: Book, columns: Columns, names: Sequence[str]) -> pd.DataFrame:
     fills = book.fills[columns.fills]
     values: tuple[Any, ...] = (
         stamps_of(fills["time"]),
@@ -147,10 +147,10 @@ def _fills(book: Book, columns: Columns, names: Sequence[str]) -> Table:
         fills["closed_commission"] + fills["opened_commission"],
         columns.fill_rows + 1,
     )
-    return Table(dict(zip(FILL_COLUMNS, values, strict=True)))
+    return _later(FILL_COLUMNS, values)
 
 
-def _trades(book: Book, columns: Columns, names: Sequence[str], words: Sequence[str]) -> Table:
+def _trades(book: Book, columns: Columns, names: Sequence[str], words: Sequence[str]) -> pd.DataFrame:
     trades = book.trades[columns.trades]
     values: tuple[Any, ...] = (
         Coded(names, trades["data"]),
@@ -165,7 +165,12 @@ def _trades(book: Book, columns: Columns, names: Sequence[str], words: Sequence[
         Coded(words, columns.trade_reason),
         trades["bars"].copy(),
     )
-    return Table(dict(zip(TRADE_COLUMNS, values, strict=True)))
+    return _later(TRADE_COLUMNS, values)
+
+
+def _later(names: Sequence[str], values: Sequence[Any]) -> pd.DataFrame:
+    """A table that becomes a DataFrame when somebody looks; the fields of a recording take either."""
+    return cast("pd.DataFrame", Table(dict(zip(names, values, strict=True))))
 
 
 def _notes(columns: Columns, names: Sequence[str]) -> tuple[str, ...]:
@@ -173,7 +178,7 @@ def _notes(columns: Columns, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(LOOKED_AHEAD.format(count=int(columns.ahead[data]), name=names[data]) for data in ahead)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _follow(
     accounts: NDArray[np.void],
     orders: NDArray[np.void],
