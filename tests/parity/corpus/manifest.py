@@ -1,0 +1,110 @@
+"""The corpus: strategies as people write them for plain Backtrader, and the markets each is run on."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import backtrader as bt
+
+FOLDER = Path(__file__).parent
+DAILY = ("trend", "chop", "gappy", "coarse")
+INTRADAY = ("minute", "minute", "minute")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One strategy of the corpus.
+
+    kinds: a market each, of `tests.parity.markets`. starts: first bar of each data. covers: what it is here for.
+    """
+
+    file: str
+    cls: str
+    covers: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    kinds: tuple[str, ...] = DAILY
+    bars: int = 150
+    starts: tuple[int, ...] = (0,)
+    holes: bool = False
+    resample: tuple[str, ...] = ()
+    cash: float = 100_000.0
+    commission: float = 0.001
+    cheat_on_open: bool = False
+    orders: int = 6
+    """The least number of orders, all its markets together."""
+
+    @property
+    def name(self) -> str:
+        return self.file.removesuffix(".py")
+
+    def load(self) -> type[bt.Strategy]:
+        """The class, from a module that Backtrader finds."""
+        name = f"tests.parity.corpus.{self.name}"
+        module = sys.modules.get(name)
+        if module is None:
+            spec = importlib.util.spec_from_file_location(name, FOLDER / self.file)
+            if spec is None or spec.loader is None:
+                raise FileNotFoundError(FOLDER / self.file)
+            module = sys.modules[name] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        return getattr(module, self.cls)  # type: ignore[no-any-return]
+
+
+CORPUS: tuple[Entry, ...] = (
+    Entry(
+        "tutorial_sma.py", "TestStrategy", "tutorial log, order handle, buyprice, buycomm, dataclose, stop"
+    ),
+    Entry("three_falling_closes.py", "ThreeFalling", "f-string log, bar_executed, len(self)"),
+    Entry("golden_cross.py", "GoldenCross", "math.floor, broker.cash, str.format, attribute set in next"),
+    Entry("rsi_reversion.py", "RsiReversion", "params dict, RSI, executed.price, and/or on numbers"),
+    Entry("bollinger_touch.py", "BollingerTouch", "get_orders_open, broker.cancel, Stop and Limit orders"),
+    Entry(
+        "bollinger_z.py", "BollingerZ", "line arithmetic and comparisons in __init__, helper without effect"
+    ),
+    Entry("macd_atr.py", "MacdAtr", "start, CrossOver, a line delayed, stop by hand with max"),
+    Entry("turtle_units.py", "Turtle", "pyramiding, helper with return value, broker.getvalue"),
+    Entry("trailing_by_hand.py", "TrailingByHand", "stop_price None or number, early return, counters"),
+    Entry(
+        "stop_trail_percent.py", "StopTrailer", "class-valued and order-type params, StopTrail, order.alive"
+    ),
+    Entry("stop_trail_limit.py", "TrailLimit", "StopTrailLimit, cancel, exectype in notify_order"),
+    Entry("bracket_ema.py", "BracketEma", "buy_bracket, sell_bracket, valid timedelta, list of refs"),
+    Entry("manual_bracket.py", "ManualBracket", "parent and transmit"),
+    Entry("oco_breakout.py", "OcoBreakout", "oco, position.price"),
+    Entry("limits_that_expire.py", "ExpiringLimits", "valid as timedelta, datetime, 0 and day number"),
+    Entry("stop_limit_breakout.py", "StopLimitBreakout", "StopLimit, status in a tuple"),
+    Entry("cancel_stale.py", "CancelStale", "counter of bars waiting, cancel, close at the session's end"),
+    Entry("monthly_rebalance.py", "MonthlyRebalance", "target percent of several datas", starts=(0, 30)),
+    Entry("target_value_bands.py", "TargetValueBands", "order_target_value, chained comparisons"),
+    Entry("target_size_ladder.py", "TargetSizeLadder", "order_target_size, date parts"),
+    Entry("sizer_fixed.py", "FixedSizeCross", "setsizer in __init__"),
+    Entry("sizer_percent.py", "PercentSized", "PercentSizer set in __init__, reversals"),
+    Entry("sizer_all_in.py", "AllIn", "AllInSizerInt, margin", commission=0.0),
+    Entry("sizer_own.py", "OwnSizer", "own sizer class"),
+    Entry("slippage_in_init.py", "SlippageInInit", "set_slippage_perc, setcommission in __init__"),
+    Entry("cheat_on_close.py", "CheatOnClose", "set_coc, set_slippage_fixed, Stochastic"),
+    Entry("futures_margin.py", "FuturesTrend", "futures: margin and mult"),
+    Entry("pairs_zscore.py", "PairsZ", "two datas, a line of two datas", starts=(0, 0)),
+    Entry("rotation_three.py", "Rotation", "three datas, sorted with a lambda, slices", starts=(0, 0, 0)),
+    Entry(
+        "multi_data_inds.py", "MultiDataCross", "dict of dicts by data, enumerate", starts=(0, 12), holes=True
+    ),
+    Entry("per_data_orders.py", "PerDataOrders", "lists of orders by data, index, all()", starts=(0, 5, 9)),
+    Entry("weekday_swing.py", "WeekdaySwing", "weekday, difference of dates"),
+    Entry("turn_of_month.py", "TurnOfMonth", "num2date, month changes"),
+    Entry("opening_range.py", "OpeningRange", "session times, times as params", kinds=INTRADAY, bars=216),
+    Entry("intraday_vwap.py", "IntradayVwap", "datetime.hour, accumulators", kinds=INTRADAY, bars=216),
+    Entry("martingale.py", "Martingale", "size doubled after losses, notify_trade"),
+    Entry("loss_streak.py", "LossStreak", "pause after losses in a row, pnlcomm, justopened"),
+    Entry("time_exit.py", "TimeExit", "get(size=n), min of a slice, exit after bars"),
+    Entry(
+        "prenext_trades.py", "PrenextTrades", "prenext that trades, zip, helper with a data", starts=(0, 40)
+    ),
+    Entry("nextstart_first.py", "FirstPosition", "nextstart, start, stop"),
+    Entry("every_status.py", "EveryStatus", "every status, dict of counters, margin", cash=50_000.0),
+)
