@@ -237,10 +237,12 @@ def strategy_errors(cls: type[bt.Strategy], cerebro: bt.Cerebro) -> Iterator[Non
 
 
 ENGINE = Path(__file__).resolve().parent
+STAND_INS = ("lean_lines", "lean_broker", "lean_orders", "once", "primitives")
+DRIVERS = ("setup", "lean", "lean_loop", "lean_delivery")
 
 
 def _as_in_stock(traceback: TracebackType | None) -> TracebackType | None:
-    """The traceback without the frames of this engine, whose place Backtrader's own would have."""
+    """The traceback without the frames that stand where Backtrader's own would; a failure of ours keeps its last."""
     steps = []
     while traceback is not None:
         steps.append(traceback)
@@ -248,7 +250,7 @@ def _as_in_stock(traceback: TracebackType | None) -> TracebackType | None:
     kept = None
     for number, step in reversed(list(enumerate(steps))):
         path = Path(step.tb_frame.f_code.co_filename)
-        ours = path.parent == ENGINE and path.stem.startswith(("lean", "setup", "once"))
+        ours = path.parent == ENGINE and (path.stem in STAND_INS or (path.stem in DRIVERS and kept is not None))
         if number == 0 or not ours:
             kept = TracebackType(kept, step.tb_frame, step.tb_lasti, step.tb_lineno)
     return kept

@@ -1,0 +1,133 @@
+"""Lines that read one shared bar number each, instead of each being moved on every bar.
+
+Backtrader keeps an index in every line and adds one to all of them on every bar. Here lines that move together
+hold the same one-element list, the cursor: moving it moves them all. Arrays, values and errors stay Backtrader's.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from typing import Any
+
+import backtrader as bt
+from backtrader.linebuffer import LineBuffer
+
+from engine.refusal import Refused
+
+Cursor = list[int]
+"""One number: the index of the current bar in the arrays of the lines that share it; -1 before the first."""
+
+_classes: dict[type, type | None] = {}
+
+
+def share(line: LineBuffer, cursor: Cursor) -> bool:
+    """Let a line read its place from `cursor`; False when its class has its own idea of a place."""
+    kind = shared_class(type(line))
+    if kind is None or line.mode != LineBuffer.UnBounded:
+        return False
+    line._cursor = cursor
+    line.__class__ = kind
+    return True
+
+
+def release(lines: Iterable[LineBuffer]) -> None:
+    """Make shared lines Backtrader's own again, at the place where they are."""
+    for line in lines:
+        at = line._cursor[0]
+        line.__class__ = type(line).stock
+        line._idx, line.lencount = at, at + 1
+        del line._cursor
+
+
+def shared_class(kind: type) -> type | None:
+    """The class a line of this class gets while it shares a cursor, or None when it overrides what would change."""
+    if kind not in _classes:
+        own = any(getattr(kind, name, None) is not getattr(LineBuffer, name, None) for name in _METHODS)
+        body = {
+            **_METHODS,
+            "stock": kind,
+            "__module__": kind.__module__,
+            "__qualname__": kind.__qualname__,
+            "__doc__": kind.__doc__,
+        }
+        # Not by the metaclass: it would derive parameters and enter the class in Backtrader's registries again.
+        _classes[kind] = None if own else type.__new__(type(kind), kind.__name__, (kind,), body)
+    return _classes[kind]
+
+
+def name_lines(series: Any) -> None:
+    """Make a series' lines plain attributes of it, which Backtrader looks up by a failing attribute each time."""
+    values = vars(series)
+    for number, alias in enumerate(series.lines.getlinealiases()):
+        if isinstance(alias, str) and alias not in values and not hasattr(type(series), alias):
+            values[alias] = series.lines.lines[number]
+
+
+def _getitem(self: Any, ago: int) -> float:
+    return self.array[self._cursor[0] + ago]  # type: ignore[no-any-return]
+
+
+def _setitem(self: Any, ago: int, value: float) -> None:
+    self.array[self._cursor[0] + ago] = value
+    for binding in self.bindings:
+        binding[ago] = value
+
+
+def _set(self: Any, value: float, ago: int = 0) -> None:
+    _setitem(self, ago, value)
+
+
+def _len(self: Any) -> int:
+    return self._cursor[0] + 1  # type: ignore[no-any-return]
+
+
+def _get(self: Any, ago: int = 0, size: int = 1) -> Any:
+    last = self._cursor[0] + ago
+    return self.array[last - size + 1 : last + 1]
+
+
+def _idx(self: Any) -> int:
+    return self._cursor[0]  # type: ignore[no-any-return]
+
+
+def _moved(self: Any, *_: Any, **__: Any) -> None:
+    raise Refused("moves a line by hand (home, forward, advance, rewind)")
+
+
+def _datetime(self: Any, ago: int = 0, tz: Any = None, naive: bool = True) -> datetime.datetime:
+    number = self.array[self._cursor[0] + ago]
+    tz = tz or self._tz
+    if tz is None and number % 1.0 == 0.0:
+        return datetime.datetime.fromordinal(int(number))
+    return bt.num2date(number, tz=tz, naive=naive)  # type: ignore[no-any-return]
+
+
+def _date(self: Any, ago: int = 0, tz: Any = None, naive: bool = True) -> datetime.date:
+    number = self.array[self._cursor[0] + ago]
+    tz = tz or self._tz
+    if tz is None and number % 1.0 == 0.0:
+        return datetime.date.fromordinal(int(number))
+    return bt.num2date(number, tz=tz, naive=naive).date()  # type: ignore[no-any-return]
+
+
+_METHODS: dict[str, Any] = {
+    "__getitem__": _getitem,
+    "__setitem__": _setitem,
+    "__len__": _len,
+    "set": _set,
+    "get": _get,
+    "get_idx": _idx,
+    "set_idx": _moved,
+    "idx": property(_idx, _moved),
+    "_idx": property(_idx, _moved),
+    "lencount": property(_len, _moved),
+    "datetime": _datetime,
+    "date": _date,
+    "home": _moved,
+    "forward": _moved,
+    "advance": _moved,
+    "rewind": _moved,
+    "backwards": _moved,
+    "reset": _moved,
+}
