@@ -513,6 +513,7 @@ class Evaluation:
         self.rows = rows
         self._columns = columns
         self._done: dict[Expression, tuple[Column, Flags]] = {}
+        self._distinct: dict[frozenset[str], tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
 
     def values(self, expression: Expression) -> tuple[Column, Flags]:
         """Its value in each row, and where that is known to be what Python computes.
@@ -545,6 +546,20 @@ class Evaluation:
                 values, possible = direct(*columns)
                 return values, known & possible & _exact(values)
             return _one_by_one(expression, columns, known)
+
+    def distinct(self, names: Iterable[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Distinct values of some parameters: a row of each, and of every row the number of its values."""
+        key = frozenset(names)
+        found = self._distinct.get(key)
+        if found is None:
+            codes = np.zeros(self.rows, np.int64)
+            for name in sorted(key):
+                own = np.unique(self._columns[name], return_inverse=True)[1]
+                codes = codes * (int(own.max(initial=0)) + 1) + own
+                # Numbered anew each time, so that many parameters do not overflow.
+                codes = np.unique(codes, return_inverse=True)[1]
+            found = self._distinct[key] = np.unique(codes, return_index=True)[1], codes
+        return found
 
     def outcome(self, guard: Guard) -> Flags:
         """Where the guard holds, (rows,)."""
