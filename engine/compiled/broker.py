@@ -17,35 +17,37 @@ import datetime as dt
 import math
 from collections.abc import Sequence
 
+import numba as nb
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from engine.compiled import broker_money, broker_orders
 from engine.compiled.broker_match import match, trail
-from engine.compiled.broker_money import (
-    charge_interest,
-    clock_of,
-    first_sent,
-    position_value,
-    settle,
-    trial,
+from engine.compiled.broker_memory import (
+    account_at,
+    desk_at,
+    float_at,
+    inner,
+    note_at,
+    order_at,
+    position_at,
+    queue_at,
+    trade_at,
 )
+from engine.compiled.broker_money import charge_interest, clock_of, settle, trial
 from engine.compiled.broker_orders import (
     END,
     accept,
-    bar_of,
+    bars_of,
     cancel_others,
     cancel_pending,
     count_pending,
     dissolve,
     end,
-    enlist,
-    head_of,
-    join,
-    push,
+    keep,
+    now_of,
     release,
     send,
-    touch,
 )
 from engine.compiled.broker_trades import follow
 from engine.compiled.records import (
@@ -53,11 +55,9 @@ from engine.compiled.records import (
     CLOSE,
     CLOSE_ORDER,
     COMPLETED,
-    COUNTS,
     CREATED,
-    DELIVERED,
+    DESK,
     EXPIRED,
-    FAMILY,
     FILL,
     HAS_LIMIT,
     HAS_PRICE,
@@ -69,19 +69,12 @@ from engine.compiled.records import (
     NOTE,
     ORDER,
     PARTIAL,
-    PENDING,
-    PENDING_FROM,
-    PENDING_TO,
     POSITION,
+    QUEUE,
     REJECTED,
-    SENT,
-    SENT_TO,
     STOP_TRAIL,
     STOP_TRAIL_LIMIT,
-    TIME,
     TRADE,
-    WAITING,
-    WAITING_TO,
     Book,
 )
 
@@ -98,6 +91,12 @@ __all__ = [
     "touch",
 ]
 
+entry = nb.njit(cache=True, nogil=True, error_model="numpy")
+"""Compiles what a kernel's calls arrive at, with every inner function in it."""
+public = nb.njit(nogil=True, error_model="numpy", inline="always")
+"""Compiles what a kernel calls: put into the caller, so that no `Book` is ever handed on."""
+
+ROOMS = ("orders_room", "notes_room", "fills_room", "trades_room", "queues_room", "datas", "bars_room")
 SESSION_END = dt.time(23, 59, 59, 999990)
 """When a session ends unless the data says otherwise."""
 
@@ -130,22 +129,31 @@ def new_book(
     """
     datas = len(lengths)
     fills = fills or orders
+    notes = notes or 4 * orders
+    trades = trades or 2 * fills
+    places = 2 * orders + 8
     book = Book(
         account=np.zeros(1, ACCOUNT),
-        rules=rules,
-        schemes=schemes,
+        rules=np.ascontiguousarray(rules),
+        schemes=np.ascontiguousarray(schemes),
         positions=np.zeros(datas, POSITION),
         orders=np.zeros(orders, ORDER),
-        notes=np.zeros(notes or 4 * orders, NOTE),
+        notes=np.zeros(notes, NOTE),
         fills=np.zeros(fills, FILL),
-        trades=np.zeros(trades or 2 * fills, TRADE),
-        bars=bars,
-        lengths=lengths,
+        trades=np.zeros(trades, TRADE),
+        bars=np.ascontiguousarray(bars, dtype=np.float64),
+        lengths=np.ascontiguousarray(lengths, dtype=np.int64),
         at=np.full(datas, -1, np.int64),
-        queues=np.zeros((COUNTS + 1, 2 * orders + max(datas, 8)), np.int64),
+        queues=np.zeros(places, QUEUE),
         open_trades=np.zeros(datas, TRADE),
         sessions=np.array(sessions if sessions is not None else [session()] * datas, dtype=np.float64),
+        desk=np.zeros(1, DESK),
     )
+    for name, array in book._asdict().items():
+        book.desk["here" if name == "desk" else name] = array.ctypes.data
+    rooms = (orders, notes, fills, trades, places, datas, bars.shape[2])
+    for name, room in zip(ROOMS, rooms, strict=True):
+        book.desk[name] = room
     reset(book, cash)
     return book
 
@@ -166,61 +174,249 @@ def grown(book: Book, cash: float) -> Book:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def reset(book: Book, cash: float) -> None:
-    """Empty the books for another run. Capacities, rules and schemes stay."""
-    account = book.account[0]
+@entry  # type: ignore[untyped-decorator]
+def _reset(address: int, cash: float) -> None:
+    desk = desk_at(address, 0)
+    account = account_at(desk.account, 0)
     account.cash = account.value = cash
     account.orders = account.fills = account.notes = account.trades = account.refs = 0
     account.pending = account.touched = account.overflow = account.error = 0
-    for k in range(len(book.at)):
-        book.at[k] = -1
-        position = book.positions[k]
+    for k in range(desk.datas):
+        position = position_at(desk.positions, k)
         position.size = position.price = position.credit = position.credit_time = 0.0
         position.adjust_base = math.nan
         position.touched = position.checked = 0
-        book.open_trades[k].ref = 0
-    for k in range(DELIVERED + 1):
-        book.queues[COUNTS, k] = 0
+        trade_at(desk.open_trades, k).ref = 0
+    desk.pending_from = desk.pending_to = desk.sent_to = desk.waiting_to = desk.delivered = 0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def session_end(book: Book, data: int, now: float) -> float:
+@inner  # type: ignore[untyped-decorator]
+def session_end(address: int, data: int, now: float) -> float:
     """Day number at which the session of a time ends; past the end, that of the day after.
 
     The sum is rounded once, as `date2num` has it.
     """
+    sessions = desk_at(address, 0).sessions
     day, of_day = clock_of(now)
-    if book.sessions[data, 0] < of_day:
+    if float_at(sessions, 3 * data) < of_day:
         day += 1.0
-    fraction, rest = book.sessions[data, 1], book.sessions[data, 2]
+    fraction, rest = float_at(sessions, 3 * data + 1), float_at(sessions, 3 * data + 2)
     total = day + fraction
     return total + ((fraction - (total - day)) + rest)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def set_prices(
-    order: np.void, price: float, limit: float, trail_amount: float, trail_percent: float, given: int
-) -> None:
+@inner  # type: ignore[untyped-decorator]
+def set_prices(address: int, handle: int, price: float, limit: float, given: int) -> None:
     """Reference price, limit and first trigger of an order just made, out of what the strategy gave."""
-    has_price = given & HAS_PRICE != 0 and price != 0.0
+    order = order_at(desk_at(address, 0).orders, handle)
     has_limit = given & HAS_LIMIT != 0 and limit != 0.0
-    if not has_price:
+    if given & HAS_PRICE == 0 or price == 0.0:
         price = limit if has_limit else order.close
     order.price = price
     order.limit = limit if has_limit else price
-    order.trail_amount = trail_amount if given & HAS_TRAIL_AMOUNT != 0 else 0.0
-    order.trail_percent = trail_percent if given & HAS_TRAIL_PERCENT != 0 else 0.0
     order.limit_offset = 0.0
     if order.kind == STOP_TRAIL or order.kind == STOP_TRAIL_LIMIT:
         order.limit_offset = order.price - order.limit
         order.price = math.inf if order.buy != 0 else -math.inf
-        trail(order, price)
+        trail(address, handle, price)
     order.first_price = order.price
     order.first_limit = order.limit if has_limit else math.nan
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@inner  # type: ignore[untyped-decorator]
+def enlist(address: int, handle: int, oco: int) -> int:
+    """Enter an OCO group (or lead an own one) and a bracket: handle of its head, -1 when the parent is gone."""
+    orders = desk_at(address, 0).orders
+    order = order_at(orders, handle)
+    order.round = order.members = order.family = 0
+    order.sibling = order.first = order.last = END
+    order.oco = handle if oco < 0 else order_at(orders, oco).oco
+    leader = order_at(orders, order.oco)
+    leader.members += 1
+    order.joined = leader.round
+    head_handle = handle if order.parent < 0 else order.parent
+    head = order_at(orders, head_handle)
+    if order.parent >= 0 and head.family == 0:
+        return END
+    head.family = 1
+    if head.first < 0:
+        head.first = handle
+    else:
+        order_at(orders, head.last).sibling = handle
+    head.last = handle
+    return head_handle
+
+
+@entry  # type: ignore[untyped-decorator]
+def _submit(
+    address: int,
+    t: int,
+    data: int,
+    size: float,
+    kind: int,
+    price: float,
+    limit: float,
+    trail_amount: float,
+    trail_percent: float,
+    given: int,
+    valid: float,
+    oco: int,
+    parent: int,
+    transmit: int,
+    info: int,
+) -> int:
+    desk = desk_at(address, 0)
+    account = account_at(desk.account, 0)
+    handle = account.orders
+    if handle >= desk.orders_room:
+        account.overflow = 1
+        return END
+    account.orders = handle + 1
+    order = order_at(desk.orders, handle)
+    order.data = data
+    order.kind = kind
+    order.status = CREATED
+    order.buy = 1 if size > 0.0 else 0
+    order.info = info
+    order.parent = parent
+    order.transmit = transmit
+    order.active = 1 if parent < 0 else 0
+    order.triggered = 0
+    order.created_step = t
+    order.size = size
+    order.close = float_at(bars_of(address, data), CLOSE * desk.bars_room)
+    order.created = now_of(address, data)
+    order.valid = valid
+    order.session_end = session_end(address, data, order.created) if kind == CLOSE_ORDER else math.nan
+    order.noted = 0
+    order.noted_close = math.nan
+    order.coc = 0 if given & NO_COC != 0 else 1
+    order.remaining = size
+    order.filled = order.average = order.value = order.commission = order.pnl = 0.0
+    order.executed = math.nan
+    order.trail_amount = trail_amount if given & HAS_TRAIL_AMOUNT != 0 else 0.0
+    order.trail_percent = trail_percent if given & HAS_TRAIL_PERCENT != 0 else 0.0
+    set_prices(address, handle, price, limit, given)
+    head = enlist(address, handle, oco)
+    if head < 0:
+        end(address, handle, REJECTED)
+    elif transmit != 0:
+        send(address, order_at(desk.orders, head).first)
+    return handle
+
+
+@entry  # type: ignore[untyped-decorator]
+def _cancel(address: int, handle: int) -> None:
+    if handle >= 0 and cancel_pending(address, handle):
+        dissolve(address, handle)
+        count_pending(address)
+
+
+@inner  # type: ignore[untyped-decorator]
+def check_sent(address: int) -> None:
+    """Accept what was sent, as far as cash goes; what once went below zero stays below for the rest."""
+    desk = desk_at(address, 0)
+    cash = account_at(desk.account, 0).cash
+    for k in range(desk.datas):
+        position_at(desk.positions, k).checked = 0
+    for k in range(desk.sent_to):
+        handle = queue_at(desk.queues, k).sent
+        parent = order_at(desk.orders, handle).parent
+        if parent >= 0 and order_at(desk.orders, parent).family == 0:
+            end(address, handle, REJECTED)
+            continue
+        cash = trial(address, handle, cash)
+        if cash >= 0.0:
+            accept(address, handle)
+            continue
+        end(address, handle, MARGIN)
+        cancel_others(address, handle)
+        dissolve(address, handle)
+    desk.sent_to = 0
+
+
+@inner  # type: ignore[untyped-decorator]
+def match_pending(address: int, step: int) -> None:
+    """One pass over the pending orders: expire, keep for later, or try."""
+    desk = desk_at(address, 0)
+    account = account_at(desk.account, 0)
+    keep(address, END)
+    while account.overflow == 0 and account.error == 0:
+        handle = queue_at(desk.queues, desk.pending_from).pending
+        desk.pending_from += 1
+        if handle == END:
+            break
+        order = order_at(desk.orders, handle)
+        if order.kind != MARKET and order.valid != 0.0 and now_of(address, order.data) > order.valid:
+            end(address, handle, EXPIRED)
+            cancel_others(address, handle)
+            dissolve(address, handle)
+            continue
+        if order.active != 0:
+            match(address, handle, step)
+            if order.status == COMPLETED:
+                release(address, handle)
+            if order.status > PARTIAL:
+                continue
+        keep(address, handle)
+    kept = desk.pending_to - desk.pending_from
+    for k in range(kept):
+        queue_at(desk.queues, k).pending = queue_at(desk.queues, desk.pending_from + k).pending
+    desk.pending_from = 0
+    desk.pending_to = kept
+
+
+@entry  # type: ignore[untyped-decorator]
+def _turn(address: int, t: int) -> None:
+    desk = desk_at(address, 0)
+    for k in range(desk.waiting_to):
+        order_at(desk.orders, queue_at(desk.queues, k).waiting).active = 1
+    desk.waiting_to = 0
+    if desk.sent_to != 0:
+        check_sent(address)
+    charge_interest(address)
+    if desk.pending_to != 0:
+        match_pending(address, t)
+    count_pending(address)
+    settle(address)
+
+
+@entry  # type: ignore[untyped-decorator]
+def _deliver(address: int, t: int) -> tuple[int, int, int, int]:
+    desk = desk_at(address, 0)
+    account = account_at(desk.account, 0)
+    first, trades = desk.delivered, account.trades
+    for n in range(first, account.notes):
+        news = note_at(desk.notes, n)
+        order = order_at(desk.orders, news.order)
+        news.step = t
+        news.price = order.price
+        news.limit = order.limit
+        for k in range(news.fill_from, news.fill_to):
+            follow(address, k, t)
+    desk.delivered = account.notes
+    return first, account.notes, trades, account.trades
+
+
+@entry  # type: ignore[untyped-decorator]
+def _data_value(address: int, data: int) -> float:
+    broker_orders.touch(address, data)
+    return broker_money.position_value(address, data)
+
+
+@entry  # type: ignore[untyped-decorator]
+def _touch(address: int, data: int) -> None:
+    broker_orders.touch(address, data)
+
+
+@public  # type: ignore[untyped-decorator]
+def reset(book: Book, cash: float) -> None:
+    """Empty the books for another run. Capacities, rules and schemes stay."""
+    book.at[:] = -1
+    _reset(book.desk[0].here, cash)
+
+
+@public  # type: ignore[untyped-decorator]
 def submit(
     book: Book,
     t: int,
@@ -242,161 +438,54 @@ def submit(
 
     given: which of the four numbers count (HAS_*), and NO_COC. valid: day number or NaN. oco, parent: handle or -1.
     """
-    account = book.account[0]
-    handle = account.orders
-    if handle >= len(book.orders):
-        account.overflow = 1
-        return -1
-    account.orders = handle + 1
-    order = book.orders[handle]
-    bar = bar_of(book, data)
-    order.data = data
-    order.kind = kind
-    order.status = CREATED
-    order.buy = 1 if size > 0.0 else 0
-    order.info = info
-    order.parent = parent
-    order.transmit = transmit
-    order.active = 1 if parent < 0 else 0
-    order.triggered = 0
-    order.created_step = t
-    order.size = size
-    order.close = book.bars[data, CLOSE, bar]
-    order.created = book.bars[data, TIME, bar]
-    order.valid = valid
-    order.session_end = session_end(book, data, order.created) if kind == CLOSE_ORDER else math.nan
-    order.noted = 0
-    order.noted_close = math.nan
-    order.coc = 0 if given & NO_COC != 0 else 1
-    order.remaining = size
-    order.filled = order.average = order.value = order.commission = order.pnl = 0.0
-    order.executed = math.nan
-    set_prices(order, price, limit, trail_amount, trail_percent, given)
-    join(book, handle, oco)
-    head = enlist(book, handle)
-    if head < 0:
-        end(book, handle, REJECTED)
-    elif transmit != 0:
-        send(book, head)
-        count_pending(book)
-    return handle
+    return _submit(  # type: ignore[no-any-return]
+        book.desk[0].here,
+        t,
+        data,
+        size,
+        kind,
+        price,
+        limit,
+        trail_amount,
+        trail_percent,
+        given,
+        valid,
+        oco,
+        parent,
+        transmit,
+        info,
+    )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@public  # type: ignore[untyped-decorator]
 def cancel(book: Book, handle: int) -> None:
     """`broker.cancel`: takes effect at once, on orders that are accepted and not done."""
-    if handle >= 0 and cancel_pending(book, handle):
-        dissolve(book, handle)
-        count_pending(book)
+    _cancel(book.desk[0].here, handle)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def check_sent(book: Book) -> None:
-    """Accept what was sent, as far as cash goes; what once went below zero stays below for the rest."""
-    queues = book.queues
-    cash = book.account[0].cash
-    first_sent(book)
-    for k in range(queues[COUNTS, SENT_TO]):
-        handle = queues[SENT, k]
-        head = head_of(book, handle)
-        if head != handle and queues[FAMILY, head] == 0:
-            end(book, handle, REJECTED)
-            continue
-        cash = trial(book, handle, cash)
-        if cash >= 0.0:
-            accept(book, handle)
-            continue
-        end(book, handle, MARGIN)
-        cancel_others(book, handle)
-        dissolve(book, handle)
-    queues[COUNTS, SENT_TO] = 0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def match_pending(book: Book, step: int) -> None:
-    """One pass over the pending orders: expire, keep for later, or try."""
-    account, queues = book.account[0], book.queues
-    push(book.account, queues, PENDING, PENDING_TO, END)
-    while account.overflow == 0 and account.error == 0:
-        place = queues[COUNTS, PENDING_FROM]
-        handle = queues[PENDING, place]
-        queues[COUNTS, PENDING_FROM] = place + 1
-        if handle == END:
-            break
-        order = book.orders[handle]
-        data = order.data
-        if (
-            order.kind != MARKET
-            and order.valid != 0.0
-            and book.bars[data, TIME, bar_of(book, data)] > order.valid
-        ):
-            end(book, handle, EXPIRED)
-            cancel_others(book, handle)
-            dissolve(book, handle)
-            continue
-        if order.active != 0:
-            match(book, handle, step)
-            if order.status == COMPLETED:
-                release(book, handle)
-                continue
-            if order.status > PARTIAL:
-                continue
-        push(book.account, queues, PENDING, PENDING_TO, handle)
-    kept = queues[COUNTS, PENDING_TO] - queues[COUNTS, PENDING_FROM]
-    for k in range(kept):
-        queues[PENDING, k] = queues[PENDING, queues[COUNTS, PENDING_FROM] + k]
-    queues[COUNTS, PENDING_FROM] = 0
-    queues[COUNTS, PENDING_TO] = kept
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def turn(book: Book, t: int) -> None:
-    """The broker's turn when it has orders in hand or keeps positions."""
-    queues = book.queues
-    if book.account[0].pending != 0:
-        for k in range(queues[COUNTS, WAITING_TO]):
-            book.orders[queues[WAITING, k]].active = 1
-        queues[COUNTS, WAITING_TO] = 0
-        if queues[COUNTS, SENT_TO] != 0:
-            check_sent(book)
-    charge_interest(book)
-    if queues[COUNTS, PENDING_TO] != 0:
-        match_pending(book, t)
-    count_pending(book)
-    settle(book)
-
-
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")  # type: ignore[untyped-decorator]
+@public  # type: ignore[untyped-decorator]
 def before_bar(book: Book, t: int) -> None:
     """`broker.next()` at the bars in `book.at`, before the strategy's turn of step `t`."""
     account = book.account[0]
     if account.pending == 0 and account.touched == 0:
         account.value = account.cash
     else:
-        turn(book, t)
+        _turn(book.desk[0].here, t)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@public  # type: ignore[untyped-decorator]
 def deliver(book: Book, t: int) -> tuple[int, int, int, int]:
     """What the strategy is to be told now: `notes[n0:n1]`, then `trades[m0:m1]`, as (n0, n1, m0, m1)."""
-    account = book.account[0]
-    first, last, trades = book.queues[COUNTS, DELIVERED], account.notes, account.trades
-    for n in range(first, last):
-        entry = book.notes[n]
-        order = book.orders[entry.order]
-        entry.step = t
-        entry.price = order.price
-        entry.limit = order.limit
-        for k in range(entry.fill_from, entry.fill_to):
-            follow(book, book.fills[k], t)
-    book.queues[COUNTS, DELIVERED] = last
-    return first, last, trades, account.trades
+    return _deliver(book.desk[0].here, t)  # type: ignore[no-any-return]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@public  # type: ignore[untyped-decorator]
 def data_value(book: Book, data: int) -> float:
     """`broker.getvalue([data])`: value of the position in one data at its current close."""
-    touch(book, data)
-    position = book.positions[data]
-    close = book.bars[data, CLOSE, bar_of(book, data)]
-    return position_value(book.schemes[data], book.rules[0].shortcash, position, close)
+    return _data_value(book.desk[0].here, data)  # type: ignore[no-any-return]
+
+
+@public  # type: ignore[untyped-decorator]
+def touch(book: Book, data: int) -> None:
+    """What reading `strategy.position` or `getposition(data)` does to the broker: it keeps a position from then on."""
+    _touch(book.desk[0].here, data)

@@ -1,36 +1,32 @@
 """Cash, positions, commissions, interest and value, one for one `BackBroker._execute` and `_get_value`.
 
 Every expression keeps the order of operations of the stock broker, so that results are equal to the last bit.
+`address` is that of the book's desk throughout.
 """
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
-from numba import njit
-from numpy.typing import NDArray
-
-from engine.compiled.broker_orders import bar_of, cancel_others, dissolve, end, note, touch
-from engine.compiled.records import (
-    CLOSE,
-    COMPLETED,
-    COUNTS,
-    MARGIN,
-    MARKET,
-    OPEN,
-    PARTIAL,
-    SENT,
-    SENT_TO,
-    TIME,
-    TOUCHED,
-    Book,
+from engine.compiled.broker_memory import (
+    account_at,
+    desk_at,
+    fill_at,
+    float_at,
+    inner,
+    order_at,
+    position_at,
+    rules_at,
+    scheme_at,
 )
+from engine.compiled.broker_orders import bars_of, cancel_others, dissolve, end, note, now_of, touch
+from engine.compiled.records import CLOSE, COMPLETED, MARGIN, MARKET, PARTIAL
 
 MICROSECONDS_A_SECOND = 1e6
+MICROSECONDS_A_DAY = 86400e6
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@inner  # type: ignore[untyped-decorator]
 def clock_of(time: float) -> tuple[float, float]:
     """Day and microsecond of the day of a day number, as `num2date` rounds them (no time zone)."""
     day = math.floor(time)
@@ -46,12 +42,12 @@ def clock_of(time: float) -> tuple[float, float]:
     elif microsecond > 999990.0:
         microsecond = MICROSECONDS_A_SECOND
     of_day = ((hour * 60.0 + minute) * 60.0 + second) * MICROSECONDS_A_SECOND + microsecond
-    if of_day >= 86400.0 * MICROSECONDS_A_SECOND:
+    if of_day >= MICROSECONDS_A_DAY:
         return day + 1.0, 0.0
-    return day, of_day
+    return day + 0.0, of_day
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@inner  # type: ignore[untyped-decorator]
 def moved(size: float, price: float, change: float, at: float) -> tuple[float, float, float, float]:
     """A position after `change` units at a price: size, price, opened, closed (`Position.update`)."""
     new = size + change
@@ -59,225 +55,166 @@ def moved(size: float, price: float, change: float, at: float) -> tuple[float, f
         return new, 0.0, 0.0, change
     if size == 0.0:
         return new, at, change, 0.0
-    if size > 0.0:
-        if change > 0.0:
-            return new, (price * size + change * at) / new, change, 0.0
-        if new > 0.0:
-            return new, price, 0.0, change
-    else:
-        if change < 0.0:
-            return new, (price * size + change * at) / new, change, 0.0
-        if new < 0.0:
-            return new, price, 0.0, change
+    if (change > 0.0) if size > 0.0 else (change < 0.0):
+        return new, (price * size + change * at) / new, change, 0.0
+    if (new > 0.0) if size > 0.0 else (new < 0.0):
+        return new, price, 0.0, change
     return new, at, new, -size
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def operation_cost(scheme: np.void, size: float, price: float) -> float:
-    """Cash an operation takes: price or margin, a positive number."""
+@inner  # type: ignore[untyped-decorator]
+def value_of(address: int, data: int, size: float, price: float, signed: int) -> float:
+    """Value of a size at a price, for futures their margin. signed: a short stock is worth less than nothing."""
+    scheme = scheme_at(desk_at(address, 0).schemes, data)
     if scheme.stocklike != 0:
-        return abs(size) * price
+        return size * price if signed != 0 else abs(size) * price
     if scheme.automargin == 0.0:
         return abs(size) * scheme.margin
-    if scheme.automargin < 0.0:
-        return abs(size) * (price * scheme.mult)
-    return abs(size) * (price * scheme.automargin)
+    return abs(size) * (price * (scheme.mult if scheme.automargin < 0.0 else scheme.automargin))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def size_value(scheme: np.void, size: float, price: float) -> float:
-    """`getvaluesize`: negative for a short stock."""
-    return size * price if scheme.stocklike != 0 else operation_cost(scheme, size, price)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def commission_of(scheme: np.void, size: float, price: float) -> float:
+@inner  # type: ignore[untyped-decorator]
+def commission_of(address: int, data: int, size: float, price: float) -> float:
     """Commission of an operation."""
+    scheme = scheme_at(desk_at(address, 0).schemes, data)
     cost = abs(size) * scheme.commission
     return cost * price if scheme.percent != 0 else cost
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def adjustment(scheme: np.void, size: float, base: float, price: float) -> float:
-    """Cash a futures position brings as the price moves from `base`."""
-    return 0.0 if scheme.stocklike != 0 else size * (price - base) * scheme.mult
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def traded_value(scheme: np.void, shortcash: int, size: float, price: float) -> float:
-    """Value of the part of an operation that closes or opens."""
-    return size_value(scheme, size, price) if shortcash != 0 else operation_cost(scheme, size, price)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def cash_needed(scheme: np.void, value: float) -> float:
-    """Cash behind a value, leverage considered."""
-    return value / scheme.leverage if value > 0.0 else value
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def trial(book: Book, handle: int, cash: float) -> float:
+@inner  # type: ignore[untyped-decorator]
+def trial(address: int, handle: int, cash: float) -> float:
     """Cash after a trial execution at the price the order was made with."""
-    order = book.orders[handle]
-    rules = book.rules[0]
-    scheme = book.schemes[order.data]
-    touch(book, order.data)
-    position = book.positions[order.data]
+    desk = desk_at(address, 0)
+    order = order_at(desk.orders, handle)
+    data = order.data
+    rules = rules_at(desk.rules, 0)
+    leverage = scheme_at(desk.schemes, data).leverage
+    touch(address, data)
+    position = position_at(desk.positions, data)
     if position.checked == 0:
         position.checked = 1
         position.check_size = position.size
-        position.check_price = position.price if position.size != 0.0 else 0.0
+        position.check_price = position.price
     price = order.price
     if rules.coo != 0 and order.kind == MARKET:
-        price = book.bars[order.data, OPEN, bar_of(book, order.data)]
+        price = float_at(bars_of(address, data), 0)
     size, average, opened, closed = moved(position.check_size, position.check_price, order.remaining, price)
     position.check_size = size
     position.check_price = average
     if closed != 0.0:
-        cash += cash_needed(scheme, traded_value(scheme, rules.shortcash, -closed, price))
-        cash -= commission_of(scheme, closed, price)
+        value = value_of(address, data, -closed, price, rules.shortcash)
+        cash += value / leverage if value > 0.0 else value
+        cash -= commission_of(address, data, closed, price)
     if opened != 0.0:
-        cash -= cash_needed(scheme, traded_value(scheme, rules.shortcash, opened, price))
-        cash -= commission_of(scheme, opened, price)
+        value = value_of(address, data, opened, price, rules.shortcash)
+        cash -= value / leverage if value > 0.0 else value
+        cash -= commission_of(address, data, opened, price)
     return cash
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def book_fill(
-    book: Book,
-    handle: int,
-    when: float,
-    price: float,
-    closed: float,
-    closed_value: float,
-    closed_commission: float,
-    opened: float,
-    opened_value: float,
-    opened_commission: float,
-    pnl: float,
-    position_size: float,
-    position_price: float,
-) -> None:
-    """Enter an execution into the order and the list of fills (`OrderData.addbit`)."""
-    order = book.orders[handle]
-    size = closed + opened
-    order.remaining -= size
-    order.executed = when
-    worth = order.filled * order.average
-    part = size * price
-    order.filled += size
-    order.average = (worth + part) / order.filled
-    order.value += closed_value + opened_value
-    order.commission += closed_commission + opened_commission
-    order.pnl += pnl
-    order.status = PARTIAL if order.remaining != 0.0 else COMPLETED
-    account = book.account[0]
-    if account.fills >= len(book.fills):
-        account.overflow = 1
-        return
-    fill = book.fills[account.fills]
-    account.fills += 1
-    fill.order = handle
-    fill.data = order.data
-    fill.time = when
-    fill.size = size
-    fill.price = price
-    fill.closed = closed
-    fill.closed_value = closed_value
-    fill.closed_commission = closed_commission
-    fill.opened = opened
-    fill.opened_value = opened_value
-    fill.opened_commission = opened_commission
-    fill.pnl = pnl
-    fill.position_size = position_size
-    fill.position_price = position_price
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def execute(book: Book, handle: int, price: float, when: float, step: int) -> None:
+@inner  # type: ignore[untyped-decorator]
+def execute(address: int, handle: int, price: float, when: float, step: int) -> None:
     """Fill what remains of an order; without the cash only what closes, and the rest ends as Margin.
 
     price: NaN when slippage leaves none. when: day number noted as the execution's.
     """
     if math.isnan(price):
         return
-    account = book.account[0]
-    order = book.orders[handle]
+    desk = desk_at(address, 0)
+    account = account_at(desk.account, 0)
+    rules = rules_at(desk.rules, 0)
+    order = order_at(desk.orders, handle)
     data = order.data
-    shortcash = book.rules[0].shortcash
-    scheme = book.schemes[data]
-    touch(book, data)
-    position = book.positions[data]
+    scheme = scheme_at(desk.schemes, data)
+    futures = scheme.stocklike == 0
+    touch(address, data)
+    position = position_at(desk.positions, data)
     entry = position.price
     new_size, new_price, opened, closed = moved(position.size, entry, order.remaining, price)
     pnl = (0.0 - closed) * (price - entry) * scheme.mult
     cash = account.cash
     closed_value = closed_commission = opened_value = opened_commission = 0.0
     if closed != 0.0:
-        closed_value = traded_value(scheme, shortcash, -closed, entry)
-        cash += cash_needed(scheme, closed_value) + pnl * scheme.stocklike
-        closed_commission = commission_of(scheme, closed, price)
+        closed_value = value_of(address, data, -closed, entry, rules.shortcash)
+        back = closed_value / scheme.leverage if closed_value > 0.0 else closed_value
+        cash += back + pnl * scheme.stocklike
+        closed_commission = commission_of(address, data, closed, price)
         cash -= closed_commission
-        cash += adjustment(scheme, -closed, position.adjust_base, price)
+        if futures:
+            cash += -closed * (price - position.adjust_base) * scheme.mult
         account.cash = cash
     short_of_cash = False
     if opened != 0.0:
-        opened_value = traded_value(scheme, shortcash, opened, price)
-        cash -= cash_needed(scheme, opened_value)
-        opened_commission = commission_of(scheme, opened, price)
+        opened_value = value_of(address, data, opened, price, rules.shortcash)
+        cash -= opened_value / scheme.leverage if opened_value > 0.0 else opened_value
+        opened_commission = commission_of(address, data, opened, price)
         cash -= opened_commission
         if cash < 0.0:
             short_of_cash = True
             opened = opened_value = opened_commission = 0.0
         else:
-            if abs(new_size) > abs(opened):
-                cash += adjustment(scheme, new_size - opened, position.adjust_base, price)
+            if futures and abs(new_size) > abs(opened):
+                cash += (new_size - opened) * (price - position.adjust_base) * scheme.mult
             position.adjust_base = price
             account.cash = cash
     size = closed + opened
     if size != 0.0:
         position.size, position.price, _, _ = moved(position.size, entry, size, price)
-        position.credit_time = book.bars[data, TIME, bar_of(book, data)]
-        if closed != 0.0 and book.rules[0].int2pnl != 0:
+        position.credit_time = now_of(address, data)
+        if closed != 0.0 and rules.int2pnl != 0:
             closed_commission += position.credit
             position.credit = 0.0
-        book_fill(
-            book,
-            handle,
-            when,
-            price,
-            closed,
-            closed_value,
-            closed_commission,
-            opened,
-            opened_value,
-            opened_commission,
-            pnl,
-            new_size,
-            new_price,
-        )
-        if account.overflow != 0:
+        order.remaining -= size
+        order.executed = when
+        worth = order.filled * order.average
+        part = size * price
+        order.filled += size
+        order.average = (worth + part) / order.filled
+        order.value += closed_value + opened_value
+        order.commission += closed_commission + opened_commission
+        order.pnl += pnl
+        order.status = PARTIAL if order.remaining != 0.0 else COMPLETED
+        if account.fills >= desk.fills_room:
+            account.overflow = 1
             return
-        book.fills[account.fills - 1].step = step
-        note(book.account, book.orders, book.notes, handle, 1)
-        cancel_others(book, handle)
+        fill = fill_at(desk.fills, account.fills)
+        account.fills += 1
+        fill.order = handle
+        fill.data = data
+        fill.step = step
+        fill.time = when
+        fill.size = size
+        fill.price = price
+        fill.closed = closed
+        fill.closed_value = closed_value
+        fill.closed_commission = closed_commission
+        fill.opened = opened
+        fill.opened_value = opened_value
+        fill.opened_commission = opened_commission
+        fill.pnl = pnl
+        fill.position_size = new_size
+        fill.position_price = new_price
+        note(address, handle, 1)
+        cancel_others(address, handle)
     if short_of_cash:
-        end(book, handle, MARGIN)
-        cancel_others(book, handle)
-        dissolve(book, handle)
+        end(address, handle, MARGIN)
+        cancel_others(address, handle)
+        dissolve(address, handle)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def charge_interest(book: Book) -> None:
+@inner  # type: ignore[untyped-decorator]
+def charge_interest(address: int) -> None:
     """Charge each position's interest for the days since the last charge."""
+    desk = desk_at(address, 0)
+    account = account_at(desk.account, 0)
     credit = 0.0
-    for k in range(book.account[0].touched):
-        data = book.queues[TOUCHED, k]
-        position = book.positions[data]
-        scheme = book.schemes[data]
+    for k in range(account.touched):
+        data = position_at(desk.positions, k).nth
+        position = position_at(desk.positions, data)
+        scheme = scheme_at(desk.schemes, data)
         if position.size == 0.0 or scheme.interest == 0.0:
             continue
-        now = book.bars[data, TIME, bar_of(book, data)]
+        now = now_of(address, data)
         if not (position.size > 0.0 and scheme.interest_long == 0):
             days = clock_of(now)[0] - clock_of(position.credit_time)[0]
             if days > 0.0:
@@ -285,30 +222,41 @@ def charge_interest(book: Book) -> None:
                 position.credit += due
                 credit += due
         position.credit_time = now
-    book.account[0].cash -= credit
+    account.cash -= credit
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def settle(book: Book) -> None:
+@inner  # type: ignore[untyped-decorator]
+def position_value(address: int, data: int) -> float:
+    """Value of one position at the close; without shortcash a short stock is worth more as its price falls."""
+    desk = desk_at(address, 0)
+    position = position_at(desk.positions, data)
+    close = float_at(bars_of(address, data), CLOSE * desk.bars_room)
+    scheme = scheme_at(desk.schemes, data)
+    if rules_at(desk.rules, 0).shortcash == 0 and scheme.stocklike != 0 and position.size < 0.0:
+        value = position.price * position.size
+        value += (position.price - close) * position.size
+        return value
+    return value_of(address, data, position.size, close, 1)
+
+
+@inner  # type: ignore[untyped-decorator]
+def settle(address: int) -> None:
     """Pay what futures gained or lost over the bar into the cash, then value the account."""
-    account = book.account[0]
-    shortcash = book.rules[0].shortcash
-    for k in range(account.touched):
-        data = book.queues[TOUCHED, k]
-        position = book.positions[data]
-        if position.size != 0.0:
-            close = book.bars[data, CLOSE, bar_of(book, data)]
-            account.cash += adjustment(book.schemes[data], position.size, position.adjust_base, close)
-            position.adjust_base = close
+    desk = desk_at(address, 0)
+    account = account_at(desk.account, 0)
+    shortcash = rules_at(desk.rules, 0).shortcash
     total = 0.0
     for k in range(account.touched):
-        data = book.queues[TOUCHED, k]
-        position = book.positions[data]
+        data = position_at(desk.positions, k).nth
+        position = position_at(desk.positions, data)
         if position.size == 0.0:
             continue
-        scheme = book.schemes[data]
-        close = book.bars[data, CLOSE, bar_of(book, data)]
-        value = position_value(scheme, shortcash, position, close)
+        scheme = scheme_at(desk.schemes, data)
+        close = float_at(bars_of(address, data), CLOSE * desk.bars_room)
+        if scheme.stocklike == 0:
+            account.cash += position.size * (close - position.adjust_base) * scheme.mult
+            position.adjust_base = close
+        value = position_value(address, data)
         if shortcash == 0:
             value = abs(value)
         if value > 0.0:
@@ -319,20 +267,3 @@ def settle(book: Book) -> None:
         else:
             total += value
     account.value = account.cash + total
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def position_value(scheme: np.void, shortcash: int, position: np.void, price: float) -> float:
-    """Value of one position; without shortcash a short stock is worth more as its price falls."""
-    if shortcash == 0 and scheme.stocklike != 0 and position.size < 0.0:
-        value = position.price * position.size
-        value += (position.price - price) * position.size
-        return value
-    return size_value(scheme, position.size, price)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def first_sent(book: Book) -> None:
-    """Begin a cash check: no data has a trial position yet."""
-    for k in range(book.queues[COUNTS, SENT_TO]):
-        book.positions[book.orders[book.queues[SENT, k]].data].checked = 0

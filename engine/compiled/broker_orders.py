@@ -1,79 +1,81 @@
 """What becomes of orders besides being filled: notifications, pending queue, OCO groups, brackets, cancelling.
 
 One for one `BackBroker.notify`, `cancel`, `_ococheck`, `_take_children`, `_bracketize` and `submit_accept`.
+`address` is that of the book's desk throughout.
 """
 
 from __future__ import annotations
 
-import numpy as np
-from numba import njit
-from numpy.typing import NDArray
-
+from engine.compiled.broker_memory import (
+    account_at,
+    desk_at,
+    float_at,
+    inner,
+    int_at,
+    note_at,
+    order_at,
+    position_at,
+    queue_at,
+    rules_at,
+)
 from engine.compiled.records import (
     ACCEPTED,
     BRACKET_LOST,
     CANCELED,
-    COUNTS,
-    FAMILY,
-    FIRST,
-    JOINED,
-    LAST,
-    MEMBERS,
-    PENDING,
-    PENDING_FROM,
-    PENDING_TO,
-    ROUND,
-    SENT,
-    SENT_TO,
-    SIBLING,
     SUBMITTED,
     TIME,
-    TOUCHED,
-    WAITING,
-    WAITING_TO,
-    Book,
 )
 
 END = -1
 """In the pending queue: where the pass under way ends."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def bar_of(book: Book, data: int) -> int:
-    """Index of the data's current bar; before its first bar Backtrader reads its last one."""
-    index = book.at[data]
-    if index < 0:
-        index += book.lengths[data]
-    return index
+@inner  # type: ignore[untyped-decorator]
+def bars_of(address: int, data: int) -> int:
+    """Address of the data's current open; before its first bar Backtrader reads its last one.
+
+    Other rows of `bars` follow at multiples of `bars_room`.
+    """
+    desk = desk_at(address, 0)
+    bar = int_at(desk.at, data)
+    if bar < 0:
+        bar += int_at(desk.lengths, data)
+    return desk.bars + 8 * (data * 6 * desk.bars_room + bar)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def touch(book: Book, data: int) -> None:
+@inner  # type: ignore[untyped-decorator]
+def now_of(address: int, data: int) -> float:
+    """Day number of the data's current bar."""
+    return float_at(bars_of(address, data), TIME * desk_at(address, 0).bars_room)
+
+
+@inner  # type: ignore[untyped-decorator]
+def touch(address: int, data: int) -> None:
     """Keep a position for this data from now on, as `broker.positions[data]` does; their order decides sums."""
-    position = book.positions[data]
+    desk = desk_at(address, 0)
+    position = position_at(desk.positions, data)
     if position.touched == 0:
         position.touched = 1
-        account = book.account[0]
-        book.queues[TOUCHED, account.touched] = data
+        account = account_at(desk.account, 0)
+        position_at(desk.positions, account.touched).nth = data
         account.touched += 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def note(
-    account: NDArray[np.void], orders: NDArray[np.void], notes: NDArray[np.void], handle: int, fills: int
-) -> None:
+@inner  # type: ignore[untyped-decorator]
+def note(address: int, handle: int, fills: int) -> None:
     """A notification of the order as it is; `fills` of its executions, the newest ones, are news."""
-    count = account[0].notes
-    if count >= len(notes):
-        account[0].overflow = 1
+    desk = desk_at(address, 0)
+    account = account_at(desk.account, 0)
+    if account.notes >= desk.notes_room:
+        account.overflow = 1
         return
-    account[0].notes = count + 1
-    order = orders[handle]
-    entry = notes[count]
+    order = order_at(desk.orders, handle)
+    entry = note_at(desk.notes, account.notes)
+    account.notes += 1
     entry.order = handle
     entry.status = order.status
-    entry.fill_to = account[0].fills
-    entry.fill_from = account[0].fills - fills
+    entry.fill_to = account.fills
+    entry.fill_from = account.fills - fills
     entry.remaining = order.remaining
     entry.filled = order.filled
     entry.average = order.average
@@ -83,175 +85,145 @@ def note(
     entry.executed = order.executed
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def end(book: Book, handle: int, status: int) -> None:
+@inner  # type: ignore[untyped-decorator]
+def end(address: int, handle: int, status: int) -> None:
     """The order ends unfilled: cancelled, expired, out of margin or rejected."""
-    order = book.orders[handle]
+    order = order_at(desk_at(address, 0).orders, handle)
     order.status = status
-    order.executed = book.bars[order.data, TIME, bar_of(book, order.data)]
-    note(book.account, book.orders, book.notes, handle, 0)
+    order.executed = now_of(address, order.data)
+    note(address, handle, 0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def push(account: NDArray[np.void], queues: NDArray[np.int64], row: int, counter: int, handle: int) -> None:
-    """Append to a queue."""
-    to = queues[COUNTS, counter]
-    if to >= queues.shape[1]:
-        account[0].overflow = 1
+@inner  # type: ignore[untyped-decorator]
+def keep(address: int, handle: int) -> None:
+    """Append to the pending queue."""
+    desk = desk_at(address, 0)
+    if desk.pending_to >= desk.queues_room:
+        account_at(desk.account, 0).overflow = 1
         return
-    queues[row, to] = handle
-    queues[COUNTS, counter] = to + 1
+    queue_at(desk.queues, desk.pending_to).pending = handle
+    desk.pending_to += 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def drop(queues: NDArray[np.int64], place: int) -> None:
+@inner  # type: ignore[untyped-decorator]
+def drop(address: int, place: int) -> None:
     """Take one entry out of the pending queue."""
-    last = queues[COUNTS, PENDING_TO] - 1
-    for k in range(place, last):
-        queues[PENDING, k] = queues[PENDING, k + 1]
-    queues[COUNTS, PENDING_TO] = last
+    desk = desk_at(address, 0)
+    desk.pending_to -= 1
+    for k in range(place, desk.pending_to):
+        queue_at(desk.queues, k).pending = queue_at(desk.queues, k + 1).pending
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def count_pending(book: Book) -> None:
+@inner  # type: ignore[untyped-decorator]
+def count_pending(address: int) -> None:
     """Bring `account.pending` up to date."""
-    counts = book.queues[COUNTS]
-    book.account[0].pending = counts[PENDING_TO] - counts[PENDING_FROM] + counts[SENT_TO] + counts[WAITING_TO]
+    desk = desk_at(address, 0)
+    account = account_at(desk.account, 0)
+    account.pending = desk.pending_to - desk.pending_from + desk.sent_to + desk.waiting_to
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def accept(book: Book, handle: int) -> None:
+@inner  # type: ignore[untyped-decorator]
+def accept(address: int, handle: int) -> None:
     """The order is in the market."""
-    order = book.orders[handle]
+    order = order_at(desk_at(address, 0).orders, handle)
     order.noted = 0
     order.status = ACCEPTED
-    push(book.account, book.queues, PENDING, PENDING_TO, handle)
-    note(book.account, book.orders, book.notes, handle, 0)
+    keep(address, handle)
+    note(address, handle, 0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def join(book: Book, handle: int, oco: int) -> None:
-    """Enter the OCO group of another order, or lead an own one (`oco` < 0)."""
-    queues = book.queues
-    if oco < 0:
-        leader = handle
-        queues[ROUND, leader] = 0
-        queues[MEMBERS, leader] = 0
-    else:
-        leader = book.orders[oco].oco
-    book.orders[handle].oco = leader
-    queues[JOINED, handle] = queues[ROUND, leader]
-    queues[MEMBERS, leader] += 1
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def cancel_others(book: Book, handle: int) -> None:
+@inner  # type: ignore[untyped-decorator]
+def cancel_others(address: int, handle: int) -> None:
     """One order of an OCO group is done: dissolve the group, cancel those of it that are pending, newest first.
 
     Orders that name a member later begin a new round: only they are cancelled the next time.
     """
-    queues = book.queues
-    leader = book.orders[handle].oco
-    if queues[MEMBERS, leader] == 0:
+    desk = desk_at(address, 0)
+    group = order_at(desk.orders, handle).oco
+    leader = order_at(desk.orders, group)
+    if leader.members == 0:
         return
-    queues[MEMBERS, leader] = 0
-    ended = queues[ROUND, leader]
-    queues[ROUND, leader] = ended + 1
-    place = queues[COUNTS, PENDING_TO] - 1
-    while place >= queues[COUNTS, PENDING_FROM]:
-        other = queues[PENDING, place]
-        if other != END and book.orders[other].oco == leader and queues[JOINED, other] == ended:
-            drop(queues, place)
-            end(book, other, CANCELED)
+    leader.members = 0
+    leader.round += 1
+    place = desk.pending_to - 1
+    while place >= desk.pending_from:
+        other = queue_at(desk.queues, place).pending
+        if other != END:
+            order = order_at(desk.orders, other)
+            if order.oco == group and order.joined == leader.round - 1:
+                drop(address, place)
+                end(address, other, CANCELED)
         place -= 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def cancel_pending(book: Book, handle: int) -> bool:
+@inner  # type: ignore[untyped-decorator]
+def cancel_pending(address: int, handle: int) -> bool:
     """Cancel the order if it is pending, and with it its OCO group."""
-    queues = book.queues
-    for place in range(queues[COUNTS, PENDING_FROM], queues[COUNTS, PENDING_TO]):
-        if queues[PENDING, place] == handle:
-            drop(queues, place)
-            end(book, handle, CANCELED)
-            cancel_others(book, handle)
+    desk = desk_at(address, 0)
+    for place in range(desk.pending_from, desk.pending_to):
+        if queue_at(desk.queues, place).pending == handle:
+            drop(address, place)
+            end(address, handle, CANCELED)
+            cancel_others(address, handle)
             return True
     return False
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def head_of(book: Book, handle: int) -> int:
-    """The parent of a bracket, which leads it; a single order leads itself."""
-    parent = book.orders[handle].parent
-    return handle if parent < 0 else parent
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def dissolve(book: Book, handle: int) -> None:
+@inner  # type: ignore[untyped-decorator]
+def dissolve(address: int, handle: int) -> None:
     """The bracket is over: cancel what is left of it."""
-    queues = book.queues
-    head = head_of(book, handle)
-    if queues[FAMILY, head] != 0:
-        queues[FAMILY, head] = 0
-        member = queues[FIRST, head]
-        while member >= 0:
-            queues[FIRST, head] = queues[SIBLING, member]
-            cancel_pending(book, member)
-            member = queues[FIRST, head]
-    queues[FIRST, head] = -1
-    queues[LAST, head] = -1
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def release(book: Book, handle: int) -> None:
-    """An order is filled: a parent sets its children free from the next step on, a child ends the bracket."""
-    queues = book.queues
-    if book.orders[handle].parent >= 0:
-        dissolve(book, handle)
-        return
-    child = queues[FIRST, handle] if queues[FAMILY, handle] != 0 else -1
-    if child < 0:
-        book.account[0].error = BRACKET_LOST
-        return
-    child = queues[SIBLING, child]
-    queues[FIRST, handle] = child
-    if child < 0:
-        queues[LAST, handle] = -1
-    while child >= 0:
-        push(book.account, queues, WAITING, WAITING_TO, child)
-        child = queues[SIBLING, child]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def enlist(book: Book, handle: int) -> int:
-    """Enter the bracket: its head. -1: the parent is gone."""
-    queues = book.queues
-    queues[SIBLING, handle] = -1
-    queues[FAMILY, handle] = 0
-    queues[FIRST, handle] = -1
-    queues[LAST, handle] = -1
-    head = head_of(book, handle)
-    if head != handle and queues[FAMILY, head] == 0:
-        return -1
-    queues[FAMILY, head] = 1
-    if queues[FIRST, head] < 0:
-        queues[FIRST, head] = handle
-    else:
-        queues[SIBLING, queues[LAST, head]] = handle
-    queues[LAST, head] = handle
-    return head
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def send(book: Book, head: int) -> None:
-    """Transmit every order of the bracket, those sent before once more."""
-    queues = book.queues
-    member = queues[FIRST, head]
+    orders = desk_at(address, 0).orders
+    parent = order_at(orders, handle).parent
+    head = order_at(orders, handle if parent < 0 else parent)
+    member = head.first if head.family != 0 else END
+    head.family = 0
     while member >= 0:
-        if book.rules[0].checksubmit != 0:
-            book.orders[member].status = SUBMITTED
-            push(book.account, queues, SENT, SENT_TO, member)
-            note(book.account, book.orders, book.notes, member, 0)
+        head.first = order_at(orders, member).sibling
+        cancel_pending(address, member)
+        member = head.first
+    head.first = END
+    head.last = END
+
+
+@inner  # type: ignore[untyped-decorator]
+def release(address: int, handle: int) -> None:
+    """An order is filled: a parent sets its children free from the next step on, a child ends the bracket."""
+    desk = desk_at(address, 0)
+    order = order_at(desk.orders, handle)
+    if order.parent >= 0:
+        dissolve(address, handle)
+        return
+    if order.family == 0 or order.first < 0:
+        account_at(desk.account, 0).error = BRACKET_LOST
+        return
+    child = order_at(desk.orders, order.first).sibling
+    order.first = child
+    if child < 0:
+        order.last = END
+    while child >= 0:
+        if desk.waiting_to >= desk.queues_room:
+            account_at(desk.account, 0).overflow = 1
+            return
+        queue_at(desk.queues, desk.waiting_to).waiting = child
+        desk.waiting_to += 1
+        child = order_at(desk.orders, child).sibling
+
+
+@inner  # type: ignore[untyped-decorator]
+def send(address: int, member: int) -> None:
+    """Transmit every order of a bracket from `member` on, those sent before once more."""
+    desk = desk_at(address, 0)
+    while member >= 0:
+        order = order_at(desk.orders, member)
+        if rules_at(desk.rules, 0).checksubmit == 0:
+            accept(address, member)
+        elif desk.sent_to >= desk.queues_room:
+            account_at(desk.account, 0).overflow = 1
+            return
         else:
-            accept(book, member)
-        member = queues[SIBLING, member]
+            order.status = SUBMITTED
+            queue_at(desk.queues, desk.sent_to).sent = member
+            desk.sent_to += 1
+            note(address, member, 0)
+        member = order.sibling
+    count_pending(address)

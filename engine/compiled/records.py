@@ -63,6 +63,13 @@ ORDER = np.dtype(
         ("first_limit", F),  # limit as the order was made; NaN: none
         ("noted", I),  # 1: noted_close was taken
         ("coc", I),  # 0: the order wants no cheat-on-close
+        ("sibling", I),  # next order of its bracket, -1: none
+        ("first", I),  # of the bracket it leads: first order, last order, whether the broker still knows it
+        ("last", I),
+        ("family", I),
+        ("joined", I),  # the round of its OCO group it joined in
+        ("round", I),  # of the OCO group it leads: the round under way, and how many joined in it
+        ("members", I),
     ]
 )
 
@@ -140,6 +147,7 @@ POSITION = np.dtype(
         ("checked", I),  # 1: the cash check under way has a trial position, which is
         ("check_size", F),
         ("check_price", F),
+        ("nth", I),  # of the whole array: the datas in the order they were touched
     ]
 )
 
@@ -192,16 +200,28 @@ SCHEME = np.dtype(
 """One `CommInfoBase` a data, after its own normalisation (percabs, margin, stocklike)."""
 
 
-(PENDING, SENT, WAITING, SIBLING, FIRST, LAST, FAMILY, JOINED, ROUND, MEMBERS, TOUCHED, COUNTS) = range(12)
-"""Rows of `Book.queues`.
+QUEUE = np.dtype([("pending", I), ("sent", I), ("waiting", I)])
+"""One place in each of the broker's queues of handles: accepted; sent; children to be activated at the next step."""
 
-PENDING, SENT, WAITING: handles in order (accepted; sent; to be activated at the next step).
-SIBLING, FIRST, LAST, FAMILY: brackets as linked lists: next order by order; first, last and whether known, by parent.
-JOINED, ROUND, MEMBERS: OCO groups: the round an order joined in; the round under way and its members, by leader.
-TOUCHED: datas in the order the broker first kept a position for them. COUNTS: the counters below.
-"""
-PENDING_FROM, PENDING_TO, SENT_TO, WAITING_TO, DELIVERED = range(5)
-"""Columns of the row COUNTS."""
+DESK = np.dtype(
+    [
+        *((name, I) for name in ("here", "account", "rules", "schemes", "positions", "orders", "notes", "fills")),
+        *((name, I) for name in ("trades", "bars", "lengths", "at", "queues", "open_trades", "sessions")),
+        ("orders_room", I),
+        ("notes_room", I),
+        ("fills_room", I),
+        ("trades_room", I),
+        ("queues_room", I),
+        ("datas", I),
+        ("bars_room", I),  # the padded length of the bars
+        ("pending_from", I),  # the queue of accepted orders is pending[pending_from:pending_to]
+        ("pending_to", I),
+        ("sent_to", I),
+        ("waiting_to", I),
+        ("delivered", I),  # notifications handed out
+    ]
+)
+"""Where the arrays of a `Book` are in memory (first two lines), how long they are, and the broker's counters."""
 
 
 class Book(NamedTuple):
@@ -221,8 +241,7 @@ class Book(NamedTuple):
     bars: NDArray[np.float64]  # datas, 6, bars
     lengths: NDArray[np.int64]  # datas
     at: NDArray[np.int64]  # datas
-    queues: NDArray[np.int64]  # the broker's own: rows below, then one column an entry
+    queues: NDArray[np.void]  # the broker's own
     open_trades: NDArray[np.void]  # datas: the trade under way or last closed; ref 0: none yet
-    sessions: NDArray[
-        np.float64
-    ]  # datas, 3: microsecond of the day a session ends at; that as a day fraction, in two parts
+    sessions: NDArray[np.float64]  # datas, 3: when sessions end, see `broker.session`
+    desk: NDArray[np.void]  # 1: addresses of all these; make another book rather than exchange an array
