@@ -1,17 +1,20 @@
-"""Does the live path give the backtest's answer? Run both, compare everything, name the first difference.
+"""Do all engines and the live path give stock Backtrader's answer? The first difference has a name.
 
     python -m engine.parity momentum
 
-Floats compare at 1e-9 relative; times, bars, sizes, kinds and statuses exactly.
+Floats compare at 1e-9 relative; times, bars, sizes, kinds and statuses exactly. The fast engines are built to be
+equal to the last bit; `tests/parity` holds them to that.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +33,8 @@ RELATIVE_TOLERANCE = 1e-9
 
 EXACT = frozenset({"size", "filled"})
 REFERENCE, REPLAY = "cerebro", "paper replay"
+FAST = ("compiled", "lean")
+"""The engines that may refuse a strategy; each is a module `engine.NAME` with a `run`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +45,11 @@ class Difference:
     time: Any
     reference: Any
     other: Any
+    engine: str = REPLAY
 
     def __str__(self) -> str:
         when = f" at {self.time}" if self.time is not None else ""
-        return f"{self.what}{when}: {REFERENCE} has {self.reference}, {REPLAY} has {self.other}"
+        return f"{self.what}{when}: {REFERENCE} has {self.reference}, {self.engine} has {self.other}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +74,35 @@ class ParityReport:
         )
 
 
-def compare(reference: Recording, other: Recording) -> ParityReport:
-    """Compare two recordings; of all differences the earliest in time is reported."""
+@dataclass(frozen=True, slots=True)
+class EngineReport:
+    """How one engine fared against the reference.
+
+    report: the comparison; None when there was none to make. refusal: why the engine would not run it.
+    failure: what it raised instead of an answer; the reference's own error makes no report at all.
+    """
+
+    engine: str
+    report: ParityReport | None = None
+    refusal: str | None = None
+    failure: str | None = None
+
+    @property
+    def agrees(self) -> bool:
+        """False when the engine gave another answer; a refusal is none."""
+        return self.failure is None and (self.report is None or self.report.identical)
+
+    def __str__(self) -> str:
+        if self.refusal is not None:
+            return f"refused: {self.refusal}"
+        return f"different: it failed: {self.failure}" if self.report is None else str(self.report)
+
+
+def compare(reference: Recording, other: Recording, engine: str = REPLAY) -> ParityReport:
+    """Compare two recordings; of all differences the earliest in time is reported.
+
+    engine: the name of what made `other`.
+    """
     found = [
         difference
         for name in ("orders", "fills", "trades")
@@ -86,7 +119,7 @@ def compare(reference: Recording, other: Recording) -> ParityReport:
         orders=len(reference.orders),
         fills=len(reference.fills),
         trades=len(reference.trades),
-        difference=first,
+        difference=None if first is None else replace(first, engine=engine),
     )
 
 
@@ -107,13 +140,108 @@ def check_parity(
     journal: an empty journal for the replay. state: file for the paper venue's own state, or None to keep it
     in memory.
     """
-    from brokers.paper import PaperVenue
+    money = {"cash": cash, "commission": commission}
+    reference = run_reference(strategy, params, market, resample=resample, **money)
+    replay = _replay(
+        strategy, params, market, journal, resample=resample, state=state, on_bar=on_bar, **money
+    )
+    return compare(reference, replay)
+
+
+def check_engines(
+    strategy: type[bt.Strategy],
+    params: Mapping[str, Any],
+    market: Market,
+    *,
+    cash: float = 100_000.0,
+    commission: float = 0.001,
+    resample: Sequence[str] = (),
+    engines: Sequence[str] = FAST,
+    journal: StateJournal | None = None,
+    state: Path | None = None,
+    on_bar: Any = None,
+) -> Iterator[EngineReport]:
+    """Run `strategy` over `market` on stock Cerebro, then on each engine, and report each as it is done.
+
+    journal: an empty journal, to compare the replay through the live path as well. on_bar: called with the bars
+    the replay has seen, the slowest part. Raises whatever the run on stock Cerebro raises.
+    """
+    money = {"cash": cash, "commission": commission}
+    reference = run_reference(strategy, params, market, resample=resample, **money)
+    yield EngineReport(REFERENCE, compare(reference, reference, REFERENCE))
+    for engine in engines:
+        run = partial(run_fast, engine, strategy, params, market, resample=resample, **money)
+        yield _report(engine, reference, run)
+    if journal is not None:
+        run = partial(_replay, strategy, params, market, journal, resample=resample, state=state, **money)
+        yield _report(REPLAY, reference, partial(run, on_bar=on_bar))
+
+
+def run_reference(
+    strategy: type[bt.Strategy],
+    params: Mapping[str, Any],
+    market: Market,
+    *,
+    cash: float,
+    commission: float,
+    resample: Sequence[str] = (),
+) -> Recording:
+    """One run on stock Cerebro."""
     from engine.cerebro import assemble, history_feed, run, stock_broker
-    from engine.replay import PaperReplay
 
     history = {name: history_feed(name, frame) for name, frame in market.frames.items()}
-    reference = run(assemble(strategy, params, history, stock_broker(cash, commission), resample=resample))
-    replay = PaperReplay(
+    return run(assemble(strategy, params, history, stock_broker(cash, commission), resample=resample))
+
+
+def run_fast(
+    engine: str,
+    strategy: type[bt.Strategy],
+    params: Mapping[str, Any],
+    market: Market,
+    *,
+    cash: float,
+    commission: float,
+    resample: Sequence[str] = (),
+) -> Recording:
+    """One run on one of the `FAST` engines. Raises Refused where it cannot keep stock's answer."""
+    from engine.cerebro import stock_broker
+
+    run = importlib.import_module(f"engine.{engine}").run
+    recording: Recording = run(
+        strategy, params, market.frames, stock_broker(cash, commission), resample=resample
+    )
+    return recording
+
+
+def _report(engine: str, reference: Recording, run: Callable[[], Recording]) -> EngineReport:
+    """Compare one more run; that it failed where stock did not is a difference as well."""
+    from core.errors import StrategyError
+    from engine.refusal import Refused
+
+    try:
+        return EngineReport(engine, compare(reference, run(), engine))
+    except Refused as refused:
+        return EngineReport(engine, refusal=str(refused))
+    except StrategyError as error:
+        return EngineReport(engine, failure=str(error))
+
+
+def _replay(
+    strategy: type[bt.Strategy],
+    params: Mapping[str, Any],
+    market: Market,
+    journal: StateJournal,
+    *,
+    cash: float,
+    commission: float,
+    resample: Sequence[str],
+    state: Path | None,
+    on_bar: Any,
+) -> Recording:
+    from brokers.paper import PaperVenue
+    from engine.replay import PaperReplay
+
+    return PaperReplay(
         strategy,
         params,
         market.frames,
@@ -125,7 +253,6 @@ def check_parity(
         resample=resample,
         on_bar=on_bar,
     ).run()
-    return compare(reference, replay)
 
 
 def _first_row_difference(table: str, ours: pd.DataFrame, theirs: pd.DataFrame) -> Difference | None:
@@ -174,7 +301,7 @@ def parser() -> CommandParser:
 
     command = CommandParser(
         prog="python -m engine.parity",
-        description="Compare a backtest on stock Backtrader with a replay through the live path.",
+        description="Compare every engine, and a replay through the live path, with stock Backtrader.",
         example="python -m engine.parity momentum --data sample:goog --param fast=10",
     )
     add_run_arguments(command)
@@ -182,43 +309,56 @@ def parser() -> CommandParser:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print `identical` and the counts, or the first difference; exit code 1 when there is one."""
+    """Print one line an engine: `identical` and the counts, the refusal, or the first difference (exit code 1)."""
     import store
     from engine.command import prepare
 
     plan = prepare(args)
     total = sum(map(len, plan.market.frames.values()))
+    reports = []
     with (
         tempfile.TemporaryDirectory(prefix="tradewright-parity-") as folder,
         store.open_store(f"sqlite:///{folder}/journal.db") as journals,
         progress("replaying", total, enabled=not args.json) as on_bar,
     ):
-        report = check_parity(
+        for report in check_engines(
             plan.strategy,
             plan.params,
             plan.market,
-            journals.journal("parity"),
             cash=plan.settings.broker.cash,
             commission=plan.settings.broker.commission,
             resample=plan.resample,
+            journal=journals.journal("parity"),
             state=Path(folder) / "paper.db",
             on_bar=on_bar,
-        )
+        ):
+            reports.append(report)
+            if not args.json:
+                print(_line(report), flush=True)
+    identical = all(report.agrees for report in reports)
     if args.json:
-        difference = None if report.difference is None else str(report.difference)
-        print_json(
-            {
-                "identical": report.identical,
-                "bars": report.bars,
-                "orders": report.orders,
-                "fills": report.fills,
-                "trades": report.trades,
-                "difference": difference,
-            }
-        )
-    else:
-        print(report)
-    return 0 if report.identical else 1
+        print_json({"identical": identical, "engines": [_public(report) for report in reports]})
+    return 0 if identical else 1
+
+
+def _line(report: EngineReport) -> str:
+    said = "the reference" if report.engine == REFERENCE else str(report)
+    return f"{report.engine:<{len(REPLAY)}}  {said}"
+
+
+def _public(report: EngineReport) -> dict[str, Any]:
+    """One engine's part of the JSON; `identical` is null where there was nothing to compare."""
+    found = report.report
+    return {
+        "engine": report.engine,
+        "identical": None if report.refusal is not None else report.agrees,
+        "refusal": report.refusal,
+        "difference": report.failure if found is None or found.difference is None else str(found.difference),
+        "bars": None if found is None else found.bars,
+        "orders": None if found is None else found.orders,
+        "fills": None if found is None else found.fills,
+        "trades": None if found is None else found.trades,
+    }
 
 
 if __name__ == "__main__":
