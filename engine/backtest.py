@@ -9,8 +9,10 @@ python -m engine.backtest momentum --data sample:goog --param fast=10
 from __future__ import annotations
 
 import argparse
+import cProfile
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from core.config import DataSettings, ReportSettings
     from core.results import RunResult
+    from engine.setup import Sizer
     from feeds.market import Market, Source
 
 PROGRESS_BARS = 200
@@ -37,46 +40,62 @@ def backtest(
     *,
     cash: float = 100_000.0,
     commission: float = 0.001,
+    broker: bt.brokers.BackBroker | None = None,
+    sizer: Sizer | None = None,
+    cheat_on_open: bool = False,
     engine: str = "auto",
     resample: Sequence[str] = (),
     settings: DataSettings | None = None,
     on_bar: Callable[[int], None] | None = None,
 ) -> RunResult:
-    """Run a strategy over history on stock Backtrader.
+    """Run a strategy over history; the answer is stock Backtrader's, whatever engine runs it.
 
     strategy: a `bt.Strategy` subclass, or a reference `strategies.registry.load` understands. data: whatever
     `feeds.load` takes (a frame, frames by name, a path, a reference such as "sample:goog"), or a `Market`
-    it returned. commission: a fraction of the traded value. resample: higher timeframes of the first data,
-    such as "1W". settings: how data is loaded and checked. on_bar: called once a bar with the bars so far.
+    it returned. commission: a fraction of the traded value. broker: an ordinary `BackBroker`, configured
+    (slippage, commission schemes, cheat-on-close); it is copied, and its cash and commission count instead of
+    `cash` and `commission`. sizer: a `bt.Sizer` class, or it and its parameters. cheat_on_open: as Cerebro's.
+    engine: "auto" (the fastest that keeps stock's answer), "compiled", "lean" or "cerebro"; the result's
+    `engine_reason` says why it was that one. resample: higher timeframes of the first data, such as "1W".
+    settings: how data is loaded and checked. on_bar: called with the bars so far, once a bar where Python runs
+    the strategy.
 
-    Raises UserError, before anything runs, for whatever of this cannot be used, and for bars fewer than the
-    warm-up; StrategyError when the strategy itself fails.
+    Raises UserError, before anything runs, for whatever of this cannot be used, for an engine that cannot run
+    it, and for bars fewer than the warm-up; StrategyError when the strategy itself fails.
     """
     from engine import preflight
-    from engine.cerebro import assemble, history_feed, run, stock_broker
+    from engine.account import copied, costs_of
+    from engine.cerebro import stock_broker
+    from engine.choose import Task, execute
     from engine.result import run_result
     from feeds.market import Market, load
     from strategies import registry
 
-    reason = preflight.check_engine(engine)
-    preflight.check_money(cash, commission)
+    preflight.check_engine(engine)
+    if broker is None:
+        preflight.check_money(cash, commission)
+        account = stock_broker(cash, commission)
+    else:
+        account = copied(broker)
+        preflight.check_money(account.p.cash, 0.0)
     cls = registry.load(strategy)
     resolved = registry.resolve_params(cls, params or {})
     market = data if isinstance(data, Market) else load(data, settings=settings)
     preflight.check_frames(market.frames)
     preflight.check_names(market.frames, resample)
-    feeds = {name: history_feed(name, frame) for name, frame in market.frames.items()}
-    cerebro = assemble(cls, resolved, feeds, stock_broker(cash, commission), resample=resample, on_bar=on_bar)
+    task = Task(cls, resolved, market.frames, account, tuple(resample), sizer, cheat_on_open, on_bar)
+    outcome = execute(task, engine)
     return run_result(
         "backtest",
         _name_of(cls),
         resolved,
         market,
-        run(cerebro),
-        engine="cerebro",
-        reason=reason,
-        costs={"cash": float(cash), "commission": float(commission)},
+        outcome.recording,
+        engine=outcome.engine,
+        reason=outcome.reason,
+        costs=costs_of(account),
         resample=tuple(resample),
+        notes=outcome.notes,
     )
 
 
@@ -97,7 +116,15 @@ def _parser() -> CommandParser:
     )
     add_run_arguments(parser)
     parser.add_argument(
-        "--engine", default="auto", help="which engine runs it: auto or cerebro (default: auto)"
+        "--engine",
+        default="auto",
+        metavar="ENGINE",
+        help="auto, compiled, lean or cerebro (default: auto, the fastest that keeps stock Backtrader's answer)",
+    )
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="run under Python's profiler; profile.pstats and profile.txt go into the run's folder",
     )
     return parser
 
@@ -112,7 +139,11 @@ def main(args: argparse.Namespace) -> int:
     folder = command.new_run_folder(reports_settings.directory, plan.reference, plan.seed)
     if not args.json:
         print(command.headline("BACKTEST", plan), flush=True)
-    with progress("bars", command.bars_of(plan.market.frames), enabled=not args.json) as done:
+    profile = cProfile.Profile() if args.profile else None
+    with (
+        progress("bars", command.bars_of(plan.market.frames), enabled=not args.json) as done,
+        profile or nullcontext(),
+    ):
         result = backtest(
             plan.strategy,
             plan.market,
@@ -125,6 +156,10 @@ def main(args: argparse.Namespace) -> int:
         )
     result = replace(result, meta={**result.meta, "config": plan.settings.public()})
     tearsheet = _write(result, folder, reports_settings)
+    if profile is not None:
+        from engine.profile import write_profile
+
+        write_profile(profile, folder)
     if args.json:
         print_json(command.summary(result, folder, tearsheet))
     else:

@@ -22,6 +22,7 @@ def run_result(
     reason: str,
     costs: Mapping[str, float],
     resample: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
     meta: Mapping[str, Any] | None = None,
 ) -> RunResult:
     """Metrics added to what was recorded. kind: "backtest" or "paper"; reference: what loads the strategy."""
@@ -40,6 +41,6 @@ def run_result(
         engine_reason=reason,
         prices=dict(market.frames),
         costs=dict(costs),
-        notes=(*market.info.notes, *recording.notes),
+        notes=(*market.info.notes, *recording.notes, *notes),
         meta={"open_trades": recording.open_trades, "resample": list(resample)} | dict(meta or {}),
     )

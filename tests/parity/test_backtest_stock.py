@@ -242,13 +242,16 @@ def test_known_cross_to_the_cent() -> None:
 
 def test_the_result_is_typed() -> None:
     """E3: one call gives statistics, trades, equity and orders."""
-    result = backtest(class_of("KnownCross"), known_market(), params={"size": 10}, cash=5_000, commission=0.0)
-    assert isinstance(result, RunResult)
-    assert (result.kind, result.engine, result.engine_reason) == (
-        "backtest",
-        "cerebro",
-        "cerebro is the reference engine",
+    result = backtest(
+        class_of("KnownCross"),
+        known_market(),
+        params={"size": 10},
+        cash=5_000,
+        commission=0.0,
+        engine="cerebro",
     )
+    assert isinstance(result, RunResult)
+    assert (result.kind, result.engine, result.engine_reason) == ("backtest", "cerebro", "asked for by name")
     assert dict(result.params) == {"fast": 2, "slow": 3, "size": 10}
     assert result.equity.index.equals(result.cash.index)
     assert str(result.equity.index.tz) == "UTC"

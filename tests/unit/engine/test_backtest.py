@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import pstats
 import subprocess
 import sys
 from collections.abc import Callable
@@ -216,7 +217,8 @@ def test_json_is_one_document(here: Path, capsys: Any, monkeypatch: pytest.Monke
     printed = capsys.readouterr()
     document = json.loads(printed.out)
     assert document["params"] == {"fast": 8, "slow": 20}
-    assert document["engine"] == "cerebro"
+    assert document["engine"] in {"compiled", "lean"}
+    assert document["engine_reason"]
     assert document["data"]["bars"] == 120
     assert Path(document["tearsheet"]).is_file()
     assert printed.err == ""
@@ -224,6 +226,18 @@ def test_json_is_one_document(here: Path, capsys: Any, monkeypatch: pytest.Monke
     assert "-cross-" in folder.name
     assert Path(document["tearsheet"]).parent.resolve() == folder
     assert not (here / "runs").exists()
+
+
+@pytest.mark.parametrize("engine", ["auto", "lean", "cerebro"])
+def test_the_engine_can_be_named_and_profiled(here: Path, capsys: Any, engine: str) -> None:
+    """E9: the profile of a run lies in its folder."""
+    assert command(*RUN, "--engine", engine, "--profile", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert engine in {"auto", document["engine"]}
+    folder = Path(document["folder"])
+    assert "cumulative" in (folder / "profile.txt").read_text()
+    functions = {name for _, _, name in pstats.Stats(str(folder / "profile.pstats")).stats}
+    assert "backtest" in functions
 
 
 def spoilt(column: str, value: float) -> Callable[[pd.DataFrame], pd.DataFrame]:

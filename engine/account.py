@@ -1,0 +1,45 @@
+"""The simulated account a run starts with: Backtrader's own broker, configured by whoever calls.
+
+broker = bt.brokers.BackBroker(slip_perc=0.0005)
+broker.setcash(50_000)
+broker.setcommission(commission=2.0, margin=2_000.0, mult=10.0)
+backtest(Momentum, frames, broker=broker)
+"""
+
+from __future__ import annotations
+
+import copy
+
+import backtrader as bt
+
+from core.errors import UserError
+
+
+def copied(broker: bt.brokers.BackBroker) -> bt.brokers.BackBroker:
+    """A new broker with the same parameters and commission schemes; nothing of a run is taken over.
+
+    Raises UserError for anything but Backtrader's simulated broker, and for one with an order or fund history,
+    which Backtrader keeps as an iterator that one run uses up.
+    """
+    if not isinstance(broker, bt.brokers.BackBroker):
+        raise UserError(
+            f"cannot simulate with a {type(broker).__name__}",
+            hint="give a configured backtrader.brokers.BackBroker, or leave broker out",
+        )
+    if broker._userhist or broker._fundhist:
+        raise UserError(
+            "a broker with an order or fund history cannot be copied", hint="leave the history out"
+        )
+    fresh = type(broker)(**dict(broker.p._getkwargs()))
+    fresh.comminfo = {name: copy.copy(scheme) for name, scheme in broker.comminfo.items()}
+    return fresh
+
+
+def costs_of(broker: bt.brokers.BackBroker) -> dict[str, float]:
+    """Cash, commission and slippage as figures for a report; commission is the one of datas without their own.
+
+    commission: a fraction of the traded value, or money a unit where the scheme is a fixed one.
+    """
+    costs = {"cash": float(broker.p.cash), "commission": float(broker.comminfo[None].p.commission)}
+    slippage = {"slippage": float(broker.p.slip_perc), "slippage_fixed": float(broker.p.slip_fixed)}
+    return costs | {name: value for name, value in slippage.items() if value}

@@ -1,0 +1,252 @@
+"""Which engine runs a strategy: compiled, then lean, then Cerebro; the first that keeps stock's answer.
+
+Whatever an engine cannot run it refuses, with the reason, and the next one takes over. A kernel that runs here for
+the first time is compared with lean on the first bars; when they differ the kernel is not used, and that is said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.errors import UserError
+from engine import verdicts
+from engine.account import copied
+from engine.recording import Recording
+from engine.refusal import Refused
+from engine.verdicts import KernelState
+
+if TYPE_CHECKING:
+    import backtrader as bt
+
+    from engine.setup import Sizer
+
+ASKED = "asked for by name"
+COMPILE_SECONDS = 2.0
+"""What compiling a kernel costs, measured; more for a long strategy."""
+LEAN_BARS_A_SECOND = 80_000
+"""What lean runs at a moderate turnover, measured; bars of all datas."""
+CHECKED_BARS = 500
+MOST_CHECKED_BARS = 8_000
+"""A check without a single order proves little, so it goes on to more bars, up to these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be run, whatever the engine; the arguments of `engine.backtest.backtest`, resolved.
+
+    broker: configured; each attempt gets a copy.
+    """
+
+    strategy: type[bt.Strategy]
+    params: Mapping[str, Any]
+    frames: Mapping[str, pd.DataFrame]
+    broker: bt.brokers.BackBroker
+    resample: Sequence[str] = ()
+    sizer: Sizer | None = None
+    cheat_on_open: bool = False
+    on_bar: Callable[[int], None] | None = None
+
+    @property
+    def bars(self) -> int:
+        """Bars of all datas together."""
+        return sum(len(frame) for frame in self.frames.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A recording, the engine that made it, why it was that one, and what a reader has to know."""
+
+    recording: Recording
+    engine: str
+    reason: str
+    notes: tuple[str, ...] = ()
+
+
+def execute(task: Task, engine: str = "auto") -> Outcome:
+    """Run a task on the engine asked for; "auto" takes the first that does not refuse.
+
+    Raises UserError when an engine asked for by name refuses; StrategyError and DataError, the same on every
+    engine, when the strategy fails or the bars are too few.
+    """
+    if engine == "auto":
+        return _first_willing(task)
+    try:
+        return Outcome(RUNS[engine](task), engine, ASKED)
+    except Refused as refusal:
+        raise UserError(
+            f"the {engine} engine cannot run {task.strategy.__name__}: {refusal}",
+            hint='engine="auto" takes the fastest that can; engine="cerebro" runs everything Backtrader runs',
+        ) from refusal
+
+
+def _first_willing(task: Task) -> Outcome:
+    notes: list[str] = []
+    kernel = None
+    try:
+        kernel = _kernel(task)
+        against = _dearer_than_lean(task, kernel) or _differs(task, kernel, notes)
+        if not against:
+            return Outcome(_compiled(task), "compiled", "the fastest engine; all of the strategy compiles")
+    except Refused as refusal:
+        against, kernel = str(refusal), None
+    why_not = f"not compiled: {against}"
+    try:
+        started = time.perf_counter()
+        outcome = Outcome(_lean(task), "lean", why_not, tuple(notes))
+        if kernel is not None and not kernel.ready:
+            spent = verdicts.recall(kernel.key).spent + time.perf_counter() - started
+            verdicts.remember(kernel.key, spent=spent)
+        return outcome
+    except Refused as refusal:
+        why_not = f"{why_not}; not lean: {refusal}"
+    return Outcome(_cerebro(task), "cerebro", why_not, tuple(notes))
+
+
+def _dearer_than_lean(task: Task, kernel: KernelState) -> str:
+    """Why compiling does not pay now, or "": it does once lean would have taken as long as compiling takes."""
+    saved = task.bars / LEAN_BARS_A_SECOND
+    if kernel.ready or verdicts.recall(kernel.key).spent + saved >= COMPILE_SECONDS:
+        return ""
+    return (
+        f"compiling takes about {COMPILE_SECONDS:g} s, once, and {task.bars:,} bars take lean about {saved:.2g} s; "
+        'engine="compiled" compiles now'
+    )
+
+
+def _differs(task: Task, kernel: KernelState, notes: list[str]) -> str:
+    """Check a kernel that has not been compared yet; how it differed from lean, or ""."""
+    checked = verdicts.recall(kernel.key).checked
+    if not checked:
+        checked = _compare_first_bars(task)
+        verdicts.remember(kernel.key, checked=checked)
+    if checked in ("", verdicts.SAME):
+        return ""
+    notes.append(
+        f"the compiled engine was left out, because it differed from lean: {checked}; please report it"
+    )
+    return f"it differed from lean: {checked}"
+
+
+def _compare_first_bars(task: Task) -> str:
+    """Run both engines on the first bars: `verdicts.SAME`, the first difference in words, or "" if unknown.
+
+    Raises Refused as the engines do. What only the cut makes fail (a warm-up that is longer, a `stop` that counts
+    on more bars) is tried again on more bars.
+    """
+    longest = max(len(frame) for frame in task.frames.values())
+    bars, found = CHECKED_BARS, ""
+    while True:
+        part = replace(task, frames=_first_bars(task.frames, bars), on_bar=None)
+        with contextlib.redirect_stdout(io.StringIO()):
+            try:
+                lean, compiled = _lean(part), _compiled(part)
+            except UserError:
+                if bars >= longest:
+                    raise
+            else:
+                difference = first_difference(lean, compiled)
+                if difference or len(lean.orders):
+                    return difference or verdicts.SAME
+                found = verdicts.SAME
+        if bars >= min(longest, MOST_CHECKED_BARS):
+            return found
+        bars *= 4
+
+
+def _first_bars(frames: Mapping[str, pd.DataFrame], bars: int) -> dict[str, pd.DataFrame]:
+    """The frames up to the moment at which the first to begin has so many bars; a later one keeps its first bar."""
+    begins = min(frames.values(), key=lambda frame: frame.index[0])
+    end = begins.index[min(bars, len(begins)) - 1]
+    return {
+        name: frame.iloc[: max(1, frame.index.searchsorted(end, "right"))] for name, frame in frames.items()
+    }
+
+
+def first_difference(reference: Recording, other: Recording) -> str:
+    """Where two recordings part, to the last bit, in words; "" when they are the same."""
+    for name in ("orders", "fills", "trades"):
+        ours, theirs = getattr(other, name), getattr(reference, name)
+        if len(ours) != len(theirs):
+            return f"{len(ours)} {name} instead of {len(theirs)}"
+        for column in theirs.columns:
+            wrong = _unequal(ours[column].to_numpy(), theirs[column].to_numpy())
+            if wrong is not None:
+                there = ours[column].iloc[wrong], theirs[column].iloc[wrong]
+                return f"{column} {there[0]!r} instead of {there[1]!r} in row {wrong + 1} of {name}"
+    for name in ("equity", "cash"):
+        ours, theirs = getattr(other, name), getattr(reference, name)
+        if not ours.index.equals(theirs.index):
+            return f"{name} at other times"
+        wrong = _unequal(ours.to_numpy(), theirs.to_numpy())
+        if wrong is not None:
+            return f"{name} {ours.iloc[wrong]!r} instead of {theirs.iloc[wrong]!r} at {theirs.index[wrong]}"
+    if (other.open_trades, other.notes) != (reference.open_trades, reference.notes):
+        return "other open trades or notes"
+    return ""
+
+
+def _unequal(ours: Any, theirs: Any) -> int | None:
+    """Position of the first pair that is not equal; nothing equals nothing."""
+    different = (ours != theirs) & ~(pd.isna(ours) & pd.isna(theirs))
+    return int(np.argmax(different)) if different.any() else None
+
+
+def _kernel(task: Task) -> KernelState:
+    from engine import compiled
+
+    if not hasattr(compiled, "run"):
+        raise Refused("the compiled engine is not built yet")
+    return compiled.kernel_state(**_arguments(task, on_bar=False))
+
+
+def _compiled(task: Task) -> Recording:
+    from engine import compiled
+
+    if not hasattr(compiled, "run"):
+        raise Refused("the compiled engine is not built yet")
+    return compiled.run(**_arguments(task))
+
+
+def _lean(task: Task) -> Recording:
+    from engine import lean
+
+    return lean.run(**_arguments(task))
+
+
+def _cerebro(task: Task) -> Recording:
+    from engine.cerebro import assemble, history_feed, run
+
+    feeds = {name: history_feed(name, frame) for name, frame in task.frames.items()}
+    cerebro = assemble(
+        task.strategy, task.params, feeds, copied(task.broker), resample=task.resample, on_bar=task.on_bar
+    )
+    if task.sizer is not None:
+        kind, arguments = task.sizer if isinstance(task.sizer, tuple) else (task.sizer, {})
+        cerebro.addsizer(kind, **arguments)
+    cerebro.p.cheat_on_open = task.cheat_on_open
+    return run(cerebro)
+
+
+def _arguments(task: Task, *, on_bar: bool = True) -> dict[str, Any]:
+    given = {
+        "cls": task.strategy,
+        "params": task.params,
+        "frames": task.frames,
+        "broker": copied(task.broker),
+        "resample": task.resample,
+        "sizer": task.sizer,
+        "cheat_on_open": task.cheat_on_open,
+    }
+    return given | {"on_bar": task.on_bar} if on_bar else given
+
+
+RUNS: Mapping[str, Callable[[Task], Recording]] = {"compiled": _compiled, "lean": _lean, "cerebro": _cerebro}
+"""The engines by name."""
