@@ -255,7 +255,7 @@ def settle(address: int) -> None:
         close = float_at(bars_of(address, data), CLOSE * desk.bars_room)
         if scheme.stocklike == 0:
             account.cash += position.size * (close - position.adjust_base) * scheme.mult
-            position.adjust_base = close
+        position.adjust_base = close
         value = position_value(address, data)
         if shortcash == 0:
             value = abs(value)
