@@ -13,7 +13,7 @@ from typing import Any
 import backtrader as bt
 import pandas as pd
 
-from core.errors import StrategyError, TradewrightError
+from core.errors import StrategyError
 from engine.cerebro import assemble, history_feed, run, stock_broker
 from engine.parity import compare
 from engine.recording import Recording
@@ -47,15 +47,31 @@ class Case:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a run came to: a recording, or what it raised; and what it printed."""
+    """What a run came to: a recording, or what it raised; and what it printed.
+
+    notifications: of orders and trades, where they were counted.
+    """
 
     recording: Recording | None
     error: BaseException | None
     printed: str
+    notifications: int = 0
 
     @property
     def refusal(self) -> Refused | None:
         return self.error if isinstance(self.error, Refused) else None
+
+
+class Notifications(bt.Analyzer):
+    """Counts what the strategy is told of."""
+
+    count = 0
+
+    def notify_order(self, order: bt.Order) -> None:
+        self.count += 1
+
+    def notify_trade(self, trade: bt.Trade) -> None:
+        self.count += 1
 
 
 def _answer(job: Callable[[], Recording]) -> Answer:
@@ -67,16 +83,11 @@ def _answer(job: Callable[[], Recording]) -> Answer:
     with contextlib.redirect_stdout(out):
         try:
             recording = job()
-        except (
-            TradewrightError,
-            ArithmeticError,
-            LookupError,
-            TypeError,
-            ValueError,
-            AttributeError,
-        ) as raised:
+        except Exception as raised:  # noqa: BLE001 - whatever an engine raises is its answer
             error = raised
-    return Answer(recording, error, out.getvalue())
+    counters = recording.strategy.analyzers if recording is not None else ()
+    told = sum(counter.count for counter in counters if isinstance(counter, Notifications))
+    return Answer(recording, error, out.getvalue(), told)
 
 
 def on_stock(case: Case) -> Answer:
@@ -89,6 +100,7 @@ def on_stock(case: Case) -> Answer:
         if case.sizer is not None:
             kind, arguments = case.sizer if isinstance(case.sizer, tuple) else (case.sizer, {})
             cerebro.addsizer(kind, **arguments)
+        cerebro.addanalyzer(Notifications)
         return run(cerebro)
 
     return _answer(job)

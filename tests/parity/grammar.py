@@ -8,7 +8,9 @@ runs on many draws. Everything follows from seeds.
 from __future__ import annotations
 
 import importlib.util
+import linecache
 import random
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -88,13 +90,13 @@ class Draw:
         lists = {name: tuple(values[name]) for name in ("starts", "resample")}
         return cls(**{**values, **lists, "settings": settings})
 
-    def smaller(self, datas: int) -> Iterable[Draw]:
-        """Draws with fewer bars, and with one data less where the strategy takes any number."""
+    def smaller(self) -> Iterable[Draw]:
+        """Draws with fewer bars, and with one data less."""
         bars = self.keep or self.bars
         for kept in (bars // 2, bars * 3 // 4, bars * 9 // 10, bars - 1):
             if 0 < kept < bars:
                 yield replace(self, keep=kept)
-        if 1 < len(self.starts) <= datas:
+        if len(self.starts) > 1:
             yield replace(self, starts=self.starts[:-1])
 
 
@@ -102,6 +104,7 @@ def load_class(source: str, path: Path) -> type[bt.Strategy]:
     """The generated class, from a module file of its own, as engines read a class's source."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(source)
+    linecache.checkcache(str(path))
     name = f"tests_parity_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -215,6 +218,10 @@ Lines = list[str]
 
 def _indent(lines: Iterable[str], by: int = 1) -> Lines:
     return ["    " * by + line for line in lines]
+
+
+def _name_of(head: str) -> str:
+    return head.removeprefix("def ").partition("(")[0]
 
 
 class _Author:
@@ -844,10 +851,11 @@ class _Author:
             self.taken = True
         following = [*self.updates, *blocks]
         methods = [*self._notifications(), *self._next(following)]
-        for head, body in self.helpers.items():
-            methods += ["", head, *_indent(body)]
+        methods += self._helpers("\n".join(methods))
         if self.maybe(0.4):
             methods += ["", "def stop(self):", *_indent(self._report())]
+        init = ["def __init__(self):", *_indent(self._init())]
+        self._keep_what_is_used("\n".join([*init, *methods]))
         source = "\n".join(
             [
                 *self._imports(),
@@ -856,12 +864,26 @@ class _Author:
                 f"class {CLASS}(bt.Strategy):",
                 *_indent(self._params()),
                 "",
-                *_indent(["def __init__(self):", *_indent(self._init())]),
+                *_indent(init),
                 *(line.rstrip() for line in _indent(methods)),
                 "",
             ]
         )
         return Template(seed, source, self.params, self.datas, self.aligned, self.intraday, self.resample)
+
+    def _helpers(self, callers: str) -> Lines:
+        """The helper methods that are called."""
+        used = {head: body for head, body in self.helpers.items() if f"self.{_name_of(head)}(" in callers}
+        inner = "\n".join(line for body in used.values() for line in body)
+        for head, body in self.helpers.items():
+            if head not in used and f"self.{_name_of(head)}(" in inner:
+                used[head] = body
+        return [line for head, body in used.items() for line in ["", head, *_indent(body)]]
+
+    def _keep_what_is_used(self, text: str) -> None:
+        words = {name: re.compile(rf"\b(?:p|params)\.{name}\b") for name in self.params}
+        self.params = {name: self.params[name] for name, word in words.items() if word.search(text)}
+        self.imports = {name for name in self.imports if re.search(rf"\b{name}[.(]", text)}
 
     def _imports(self) -> Lines:
         plain = sorted(name for name in self.imports if name != "deque")
