@@ -199,6 +199,15 @@ INDICATORS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("bt.ind.RSI_SMA({d}.close, period={n}, safediv=True)", "percent", ("",)),
     ("bt.ind.Stochastic({d}, period={n}, period_dfast=3, safediv=True)", "percent", (".percK", ".percD", "")),
     ("bt.ind.AroonUp({d}, period={n})", "percent", ("",)),
+    ("bt.ind.RSI_SMA({d}.close, period={n})", "percent", ("",)),
+    ("bt.ind.RSI_EMA({d}.close, period={m})", "percent", ("",)),
+    ("bt.ind.WilliamsR({d}, period={m}) + 100.0", "percent", ("",)),
+    ("bt.ind.CCI({d}, period={m})", "zero", ("",)),
+    ("bt.ind.DirectionalIndicator({d}, period={m})", "percent", (".plusDI", ".minusDI")),
+    ("bt.ind.KAMA({line}, period={n})", "price", ("",)),
+    ("bt.ind.ZeroLagExponentialMovingAverage({line}, period={n})", "price", ("",)),
+    ("bt.ind.AccelerationDecelerationOscillator({d}, period={n})", "zero", ("",)),
+    ("bt.ind.PercentChange({line}, period={n})", "zero", ("",)),
     ("bt.ind.MACD({d}, period_me1={n}, period_me2={m}, period_signal=4)", "zero", (".macd", ".signal", "")),
     ("bt.ind.MACDHisto({d}.close, period_me1=3, period_me2={m}, period_signal={n})", "zero", (".histo",)),
     ("bt.ind.CrossOver({d}.close, bt.ind.SMA({line}, period={n}))", "zero", ("",)),
@@ -239,6 +248,8 @@ class _Author:
         self.tests: list[str] = []
         self.on_order: list[Callable[[], Lines]] = []
         self.imports: set[str] = set()
+        self.lead: Lines = []
+        self.taken = self.started = False
         self.datas = dice.choices((1, 2, 3), (0.66, 0.22, 0.12))[0]
         self.many = self.datas > 1
         self.aligned = self.many and dice.random() < 0.5
@@ -679,6 +690,16 @@ class _Author:
             side = self.pick("buy", "sell")
             when = self.pick(f"len(self) % {self.pick(4, 6, 9)} == {self.pick(0, 1, 2)}", self.test(1))
             lines += [f"if {when}:", f"    {self.send(side, *self.typed(side))}"]
+        if self.maybe(0.1):
+            when, number = self.pick(5, 8), self.pick(1, 2)
+            lines += [
+                f"if len(self) % {when} == 1:",
+                f"    {self.send('buy', f'tradeid={number}', size='6')}",
+            ]
+            lines += [
+                f"elif len(self) % {when} == 4:",
+                f"    {self.send('sell', f'tradeid={number}', size='6')}",
+            ]
         if self.maybe(0.5):
             lines += [f"if len(self) % {self.pick(11, 13)} == 3:", f"    {self.close()}"]
         return lines
@@ -767,7 +788,7 @@ class _Author:
     def remember(self) -> None:
         """Some state, updated every bar, and a condition about it."""
         d = self.d
-        choice = self.dice.randrange(8)
+        choice = self.dice.randrange(9)
         if choice == 0:
             streak = self.place("streak", "0")
             self.updates.append(f"{streak} = {streak} + 1 if {d}.close[0] > {d}.close[-1] else 0")
@@ -811,12 +832,20 @@ class _Author:
             self.tests.append(f"{count} {self.pick('<', '>')} {self.pick(3, 8)}")
         elif choice == 5:
             peak = self.scalar("peak", "0.0")
-            self.updates.append(f"{peak} = max({peak}, self.broker.getvalue())")
+            if self.maybe(0.6):
+                self.updates.append(f"{peak} = max({peak}, self.broker.getvalue())")
+            else:
+                self.shared["cash_now"] = "0.0"
             self.tests.append(f"self.broker.getvalue() {self.pick('<', '>=')} {peak} * 0.995")
         elif choice == 6:
             self.scalar("losses", "0")
             self.scalar("pnl", "0.0")
             self.tests.append(self.pick("self.losses < 2", "self.pnl <= 0", "self.pnl > -500.0"))
+        elif choice == 7:
+            self.started = True
+            self.tests.append(
+                f"self.broker.getvalue() {self.pick('>', '<')} self.first_value * {self.pick('1.0', '1.01')}"
+            )
         else:
             self.imports.add("deque")
             recent = self.place("recent", f"deque(maxlen={self.pick(4, 6)})")
@@ -825,13 +854,21 @@ class _Author:
                 f"{d}.high[0] - {d}.low[0] {self.pick('>=', '<')} sum({recent}) / len({recent})"
             )
 
+    def spread(self) -> None:
+        """A line of two datas, and its mean."""
+        self.lead = [
+            f"self.spread = self.data0.close - {self.pick('0.5', '1.0')} * self.data1.close",
+            f"self.spread_mean = bt.ind.SMA(self.spread, period={self.period()})",
+        ]
+        self.tests.append(f"self.spread[0] {self.pick('<', '>')} self.spread_mean[0]")
+
     def wants(self) -> None:
         """A condition that moves into a helper method."""
-        data = self.d
+        data, tests = self.d, self.tests
         if self.many:
-            self.d = self.key = "data"
+            self.d, self.key, self.tests = "data", "data", []
         text = self.test()
-        self.d, self.key = data, "d"
+        self.d, self.key, self.tests = data, "d", tests
         name = self.pick("wants_in", "is_setup")
         body = self.pick([f"return {text}"], [f"if {text}:", "    return True", "return False"])
         if self.helpers.setdefault(f"def {name}(self{', data' if self.many else ''}):", body) is body:
@@ -842,9 +879,10 @@ class _Author:
     def write(self, seed: int) -> Template:
         for _ in range(self.pick(0, 1, 1, 2)):
             self.remember()
+        if self.aligned and self.maybe(0.3):
+            self.spread()
         if self.maybe(0.35):
             self.wants()
-        self.taken = False
         blocks: Lines = []
         for block in self.dice.sample(self.BLOCKS, self.pick(1, 1, 2, 2, 3)):
             blocks += block(self)
@@ -902,7 +940,7 @@ class _Author:
         return [f"params = ({words},)"]
 
     def _init(self) -> Lines:
-        lines: Lines = []
+        lines: Lines = list(self.lead)
         if self.many and self.nested:
             lines += [
                 f"self.inds = {self.pick('{}', 'dict()')}",
@@ -949,6 +987,23 @@ class _Author:
                 self.scalar("margins", "0")
                 body += ["if order.status in (order.Margin, order.Rejected):", "    self.margins += 1"]
             lines += ["", "def notify_order(self, order):", *_indent(body)]
+        if "cash_now" in self.shared:
+            lines += [
+                "",
+                "def notify_cashvalue(self, cash, value):",
+                "    self.cash_now = cash",
+                "    self.peak = max(self.peak, value)",
+            ]
+        if self.maybe(0.1):
+            first = "self.data0" if self.many else self.home
+            lines += [
+                "",
+                "def nextstart(self):",
+                f"    self.buy(data={first}, size=2)",
+                *self.pick([], ["    self.next()"]),
+            ]
+        if self.started:
+            lines += ["", "def start(self):", "    self.first_value = self.broker.getvalue()"]
         if "losses" in self.shared:
             lines += [
                 "",
