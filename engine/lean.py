@@ -8,7 +8,10 @@ those of `engine.cerebro.run`. What it cannot keep so is `Refused`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import gc
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
@@ -48,11 +51,39 @@ def run(
     cerebro.analyzers[:] = [(LeanRecorder, (), {"_name": RECORDER})]
     cerebro._runonce = lambda strategies: LeanLoop(cerebro, strategies[0], on_bar).run()
     cerebro._runnext = _refuse_bar_by_bar
-    with strategy_errors(cls, cerebro):
+    with strategy_errors(cls, cerebro), fewer_collections():
         cerebro.run()
     check_ready(cerebro, cls)
     recorder: LeanRecorder = cerebro.runningstrats[0].analyzers.getbyname(RECORDER)
     return recorder.recording()
+
+
+_collecting = threading.Lock()
+_runs = 0
+_thresholds = gc.get_threshold()
+OBJECTS_BETWEEN_COLLECTIONS = 50_000
+
+
+@contextmanager
+def fewer_collections() -> Iterator[None]:
+    """Look for garbage in cycles less often: a run makes many objects that last, and few cycles.
+
+    The process's setting is put back when the last of several runs in threads ends.
+    """
+    global _runs, _thresholds
+    with _collecting:
+        _runs += 1
+        if _runs == 1:
+            _thresholds = gc.get_threshold()
+            if 0 < _thresholds[0] < OBJECTS_BETWEEN_COLLECTIONS:
+                gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *_thresholds[1:])
+    try:
+        yield
+    finally:
+        with _collecting:
+            _runs -= 1
+            if _runs == 0:
+                gc.set_threshold(*_thresholds)
 
 
 def _refuse_bar_by_bar(_: Any) -> None:

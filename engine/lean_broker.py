@@ -7,17 +7,22 @@ order the bar does not touch, interest on schemes that charge none, and the acco
 from __future__ import annotations
 
 import collections
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 from backtrader.brokers import BackBroker
-from backtrader.order import Order
+from backtrader.order import BuyOrder, Order, OrderExecutionBit, SellOrder
 from backtrader.position import Position
+
+from engine.lean_lines import Cursor
+from engine.lean_orders import clone_order, execute_order, make_order, split, touches
+from engine.refusal import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from engine.lean_lines import Cursor
+    from engine.lean_recording import Change
 
 PLAIN_METHODS = (
     "getvalue",
@@ -35,6 +40,12 @@ def is_plain(scheme: bt.CommInfoBase) -> bool:
     """Whether a commission scheme costs nothing while a position is held: no futures, no interest, stock rules."""
     own = any(getattr(type(scheme), name) is not getattr(bt.CommInfoBase, name) for name in PLAIN_METHODS)
     return not own and scheme._stocklike and not scheme._creditrate
+
+
+Bars = tuple[Sequence[float], Sequence[float], Sequence[float], Sequence[float], Sequence[float], Cursor]
+"""Open, high, low, close and time of every bar, and where the data is."""
+Notice = tuple[Order, int, "OrderExecutionBit | None"]
+"""What is told: the order, the status it took, the execution if there was one."""
 
 
 class LeanPosition(Position):
@@ -56,11 +67,20 @@ class LeanPosition(Position):
     def datetime(self) -> Any:
         """When interest was last looked at, which is every bar the position is held."""
         self._settle()
-        return self.__dict__["datetime"]
+        moment = self.__dict__["datetime"]
+        if isinstance(moment, bt.LineRoot):  # booked on this bar: the data instead of its time
+            moment = self.datetime = moment.datetime.datetime()
+        return moment
 
     @datetime.setter
     def datetime(self, moment: Any) -> None:
         self.__dict__["datetime"] = moment
+
+    def book(self, size: float, price: float, data: Any) -> None:
+        """`update` with an execution on the current bar of `data`. size: signed, not zero."""
+        self.price_orig = self.price
+        self.size, self.price, self.upopened, self.upclosed = split(self.size, self.price, size, price)
+        self.__dict__["datetime"] = data
 
     def _settle(self) -> None:
         if self._broker is not None:
@@ -109,10 +129,19 @@ class LeanBroker(BackBroker):
     cash was set since the last of them.
     """
 
+    bars: Mapping[Any, Bars]
+    copies: bool
+    changes: list[Change]
+    touched: list[None]
+
     @classmethod
-    def adopt(cls, broker: BackBroker, step: Cursor) -> LeanBroker:
-        """Turn a started stock broker into this one, in place."""
+    def adopt(cls, broker: BackBroker, step: Cursor, bars: Mapping[Any, Bars], copies: bool) -> LeanBroker:
+        """Turn a started stock broker into this one, in place.
+
+        bars: per data its arrays and its cursor. copies: whether somebody looks at the orders in `notifs`.
+        """
         broker._step, broker._settled, broker.changes, broker.touched = step, step[0], [], []
+        broker.bars, broker.copies = bars, copies
         broker.__class__ = cls
         lean: LeanBroker = broker
         lean.positions = LeanPositions(lean, list(lean.positions.items()))
@@ -122,6 +151,7 @@ class LeanBroker(BackBroker):
     def release(self) -> None:
         """Turn it back, with every figure settled."""
         self._settle()
+        notices = self.take_notices()
         positions = collections.defaultdict(Position)
         for data, position in self.positions.items():
             marks = position.__dict__
@@ -130,7 +160,14 @@ class LeanBroker(BackBroker):
             positions[data] = position
         self.__class__ = BackBroker
         self.positions = positions
-        del self._step, self._settled, self.touched, self.changes
+        self.notifs.extend([notice[0].clone() for notice in notices])
+        del self._step, self._settled, self.touched, self.changes, self.bars, self.copies
+
+    def take_notices(self) -> list[Notice]:
+        """What is to be told, oldest first; none of it is left."""
+        notices = list(self.notifs)
+        self.notifs.clear()
+        return notices
 
     @property
     def cash(self) -> float:
@@ -152,6 +189,12 @@ class LeanBroker(BackBroker):
     _unrealized = _put_off("_unrealized")
     _fundval = _put_off("_fundval")
     _matching = False
+
+    def setcommission(self, *args: Any, **kwargs: Any) -> None:
+        """Refused: the account's curve is computed with the schemes of the start."""
+        raise Refused("changes the commission while it runs")
+
+    addcommissioninfo = setcommission
 
     def add_cash(self, cash: float) -> None:
         """Add cash at the end of the next bar."""
@@ -180,6 +223,191 @@ class LeanBroker(BackBroker):
             held = tuple((data, p.size, p.price) for data, p in self.positions.items() if p.size)
             self.changes.append((self._step[0], self.cash, held))
 
+    def buy(
+        self,
+        owner: Any,
+        data: Any,
+        size: float,
+        price: float | None = None,
+        plimit: float | None = None,
+        exectype: int | None = None,
+        valid: Any = None,
+        tradeid: int = 0,
+        oco: Order | None = None,
+        trailamount: float | None = None,
+        trailpercent: float | None = None,
+        parent: Order | None = None,
+        transmit: bool = True,
+        histnotify: bool = False,
+        _checksubmit: bool = True,
+        *,
+        _kind: type[Order] = BuyOrder,
+        **kwargs: Any,
+    ) -> Order:
+        """`BackBroker.buy`."""
+        order = make_order(
+            _kind,
+            owner,
+            data,
+            size,
+            price,
+            plimit,
+            exectype,
+            valid,
+            tradeid,
+            trailamount,
+            trailpercent,
+            parent,
+            transmit,
+            histnotify,
+        )
+        if kwargs:
+            order.addinfo(**kwargs)
+        self._ocoize(order, oco)
+        if parent is not None or not transmit:
+            return self.submit(order, check=_checksubmit)
+        self._pchildren[order.ref].append(order)
+        return self.transmit(order, check=_checksubmit)
+
+    def sell(self, *args: Any, **kwargs: Any) -> Order:
+        """`BackBroker.sell`."""
+        return self.buy(*args, _kind=SellOrder, **kwargs)
+
+    def notify(self, order: Order) -> None:
+        """Queue what the strategy is told: a copy of the order, or where nobody looks at it, what changed."""
+        done = order.executed
+        seen, now = done.p2, len(done.exbits)
+        bit = done.exbits[-1] if now > seen else None
+        if self.copies:
+            order = clone_order(order)
+        else:
+            done.p1, done.p2 = seen, now
+        self.notifs.append((order, order.status, bit))
+
+    def check_submitted(self) -> None:
+        """`BackBroker.check_submitted`."""
+        cash = self.cash
+        positions: dict[Any, tuple[float, float]] = {}
+        submitted = self.submitted
+        while submitted:
+            order = submitted.popleft()
+            if order.parent is not None and self._take_children(order) is None:
+                continue
+            data = order.data
+            held = self.positions[data]
+            before = positions.get(data) or (held.size, held.price)
+            price = order.created.price
+            if self.p.coo and order.exectype == Order.Market:
+                price = data.open[0]
+            scheme = self.getcommissioninfo(data)
+            size, after, opened, closed = split(*before, order.executed.remsize, price)
+            positions[data] = size, after
+            if closed:
+                cash = self._close_cash(scheme, cash, closed, price, 0, price)[0]
+            if opened:
+                cash = self._open_cash(scheme, cash, opened, price)[0]
+            if cash >= 0.0:
+                self.submit_accept(order)
+                continue
+            order.margin()
+            self.notify(order)
+            self._ococheck(order)
+            self._bracketize(order, cancel=True)
+
+    def _close_cash(
+        self, scheme: Any, cash: float, closed: float, entry: float, pnl: float, price: float
+    ) -> tuple[float, float, float]:
+        """Cash after closing that many, the value given back, the commission."""
+        if self.p.shortcash:
+            value = scheme.getvaluesize(-closed, entry)
+        else:
+            value = scheme.getoperationcost(closed, entry)
+        back = value
+        if value > 0:
+            back /= scheme.get_leverage()
+        cash += back + pnl * scheme.stocklike
+        commission = scheme.getcommission(closed, price)
+        return cash - commission, value, commission
+
+    def _open_cash(self, scheme: Any, cash: float, opened: float, price: float) -> tuple[float, float, float]:
+        """Cash after opening that many, the value paid, the commission."""
+        if self.p.shortcash:
+            value = scheme.getvaluesize(opened, price)
+        else:
+            value = scheme.getoperationcost(opened, price)
+        paid = value
+        if value > 0:
+            paid /= scheme.get_leverage()
+        cash -= paid
+        commission = scheme.getcommission(opened, price)
+        return cash - commission, value, commission
+
+    def _execute(
+        self,
+        order: Order,
+        ago: int | None = None,
+        price: float | None = None,
+        cash: float | None = None,
+        position: Position | None = None,
+        dtcoc: float | None = None,
+    ) -> Any:
+        """`BackBroker._execute`; what futures need is left out."""
+        if ago is None or self.p.filler is not None:
+            return super()._execute(order, ago, price, cash, position, dtcoc)
+        if price is None:
+            return None
+        data = order.data
+        size = order.executed.remsize
+        scheme = self.getcommissioninfo(data)
+        held = self.positions[data]
+        entry = held.price
+        psize, pprice, opened, closed = split(held.size, entry, size, price)
+        pnl = scheme.profitandloss(-closed, entry, price)
+        money = self.cash
+        closedvalue = closedcomm = openedvalue = openedcomm = 0.0
+        if closed:
+            money, closedvalue, closedcomm = self._close_cash(scheme, money, closed, entry, pnl, price)
+            self.cash = money
+        wanted = opened
+        if opened:
+            money, openedvalue, openedcomm = self._open_cash(scheme, money, opened, price)
+            if money < 0.0:
+                opened = 0
+                openedvalue = openedcomm = 0.0
+            else:
+                held.adjbase = price
+                self.cash = money
+        done = closed + opened
+        if done:
+            scheme.confirmexec(done, price)
+            held.book(done, price, data)
+            if closed and self.p.int2pnl:
+                closedcomm += self.d_credit.pop(data, 0.0)
+            moment = dtcoc or data.datetime[ago]
+            margin = scheme.margin
+            execute_order(
+                order, moment, done, price, closed, closedvalue, closedcomm, opened, openedvalue, openedcomm,
+                margin, pnl, psize, pprice,
+            )  # fmt: skip
+            order.comminfo = scheme
+            self.notify(order)
+            self._ococheck(order)
+        if wanted and not opened:
+            order.margin()
+            self.notify(order)
+            self._ococheck(order)
+            self._bracketize(order, cancel=True)
+        return None
+
+    def _ococheck(self, order: Order) -> None:
+        """`BackBroker._ococheck`; an order alone in its group cancels nothing."""
+        leader = self._ocos.get(self._ocos[order.ref])
+        group = self._ocol.get(leader)
+        if group is not None and len(group) == 1 and group[0] == order.ref:
+            del self._ocol[leader]
+        elif group is not None:
+            super()._ococheck(order)
+
     def next(self) -> None:
         """`BackBroker.next` for plain schemes, and without its last step, the account's value."""
         self._matching = True
@@ -188,21 +416,55 @@ class LeanBroker(BackBroker):
             self._toactivate.popleft().activate()
         if self.submitted and self.p.checksubmit:
             self.check_submitted()
-        pending = self.pending
-        pending.append(None)
-        while (order := pending.popleft()) is not None:
-            if order.expire():
-                self.notify(order)
-                self._ococheck(order)
-                self._bracketize(order, cancel=True)
-            elif not order.active():
-                pending.append(order)
-            else:
-                self._try_exec(order)
-                if order.alive():
-                    pending.append(order)
-                elif order.status == Order.Completed:
-                    self._bracketize(order)
+        if self.pending:
+            self._match_pending()
         self._matching = False
         if self._cash_addition:
             self._settle()
+
+    def _match_pending(self) -> None:
+        """One pass over the pending orders, first come first served."""
+        pending, bars = self.pending, self.bars
+        at_once = self.p.coc or self.p.coo
+        pending.append(None)
+        while (order := pending.popleft()) is not None:
+            kind = order.exectype
+            opens, highs, lows, closes, times, cursor = bars[order.data]
+            at = cursor[0]
+            if kind != Order.Market and order.valid and times[at] > order.valid:
+                order.expire()
+                self.notify(order)
+                self._ococheck(order)
+                self._bracketize(order, cancel=True)
+                continue
+            if not order._active:
+                pending.append(order)
+                continue
+            if kind == Order.Market:
+                if not at_once and times[at] <= order.created.dt:
+                    pending.append(order)
+                    continue
+                self._try_exec_market(order, opens[at], highs[at], lows[at])
+            elif kind == Order.Close:
+                self._try_exec_close(order, closes[at])
+            elif kind == Order.Historical:
+                self._try_exec_historical(order)
+            elif touches(order, opens[at], highs[at], lows[at]):
+                self._try_exec_touched(order, opens[at], highs[at], lows[at], closes[at])
+            elif kind == Order.StopTrail or (kind == Order.StopTrailLimit and not order.triggered):
+                order.trailadjust(closes[at])
+            if order.status <= Order.Partial:
+                pending.append(order)
+            elif order.status == Order.Completed:
+                self._bracketize(order)
+
+    def _try_exec_touched(self, order: Order, opening: float, high: float, low: float, close: float) -> None:
+        kind, created = order.exectype, order.created
+        if kind == Order.Limit:
+            self._try_exec_limit(order, opening, high, low, created.price)
+        elif order.triggered:
+            self._try_exec_limit(order, opening, high, low, created.pricelimit)
+        elif kind in (Order.Stop, Order.StopTrail):
+            self._try_exec_stop(order, opening, high, low, created.price, close)
+        else:
+            self._try_exec_stoplimit(order, opening, high, low, close, created.price, created.pricelimit)

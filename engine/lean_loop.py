@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +10,8 @@ import backtrader as bt
 import numpy as np
 from backtrader.linebuffer import LineBuffer
 from backtrader.lineseries import LineSeries, LineSeriesStub
+from backtrader.order import Order
+from backtrader.trade import Trade
 
 from engine.cerebro import RECORDER
 from engine.lean_broker import LeanBroker, is_plain
@@ -47,6 +50,7 @@ class LeanLoop:
         self.times, self.places = timeline(self.datas)
         self.shared: list[LineBuffer] = []
         self.done = 0
+        self.recorder: LeanRecorder = strategy.analyzers.getbyname(RECORDER)
         self.values: list[tuple[float, float]] = []
         self.others = [a for a in strategy.analyzers if type(a) is not LeanRecorder]
         self.others += strategy._slave_analyzers
@@ -138,14 +142,14 @@ class LeanLoop:
         cerebro, strategy, on_bar = self.cerebro, self.strategy, self.on_bar
         (data,) = self.datas
         at, now = self.at[id(data)], self.now
-        broker = LeanBroker.adopt(self.broker, at)
+        broker, tell = self._adopt(at), self._tell
         match, note = broker.next, broker.note
         submitted, pending, activated = broker.submitted, broker.pending, broker._toactivate
         waiting, added, touched = broker.notifs, broker._cash_addition, broker.touched
         first_line, *own_lines = [line.array for line in strategy.lines.lines]
         put_time = first_line.append
         prenext, nextstart, next_bar = strategy.prenext, strategy.nextstart, strategy.next
-        recorder = strategy.analyzers.getbyname(RECORDER)
+        recorder = self.recorder
         first = strategy._minperiods[0] - 1
         for bar, time in enumerate(self.times):
             at[0] = bar
@@ -153,18 +157,13 @@ class LeanLoop:
             if pending or submitted or waiting or activated or added or touched:
                 match()
                 note()
-                while waiting:
-                    order = waiting.popleft()
-                    (order.owner or strategy)._addnotification(order)
-                told = bool(strategy._orderspending or strategy._tradespending)
-                if cerebro._event_stop:
-                    return
+                told = bool(waiting)
             put_time(time)
             for line in own_lines:
                 line.append(np.nan)
             now[0] = bar
             if told:
-                strategy._notify()
+                tell(time)
             self.done = bar + 1
             if on_bar is not None:
                 on_bar(bar + 1)
@@ -180,16 +179,99 @@ class LeanLoop:
             if cerebro._event_stop:
                 return
 
+    def _adopt(self, step: Cursor) -> LeanBroker:
+        kind = type(self.strategy)
+        self.wants_orders = (
+            kind.notify_order is not bt.Strategy.notify_order
+            or self.strategy._tradehistoryon
+            or self._watched()
+        )
+        self.wants_trades = kind.notify_trade is not bt.Strategy.notify_trade
+        names = ("open", "high", "low", "close", "datetime")
+        bars: Any = {
+            data: (*(getattr(data.lines, name).array for name in names), self.at[id(data)])
+            for data in self.datas
+        }
+        return LeanBroker.adopt(self.broker, step, bars, self.wants_orders)
+
+    def _tell(self, now: float) -> None:
+        """`Strategy._addnotification` of what the broker has to tell, then `Strategy._notify` without the account."""
+        strategy, recorder = self.strategy, self.recorder
+        notices = self.broker.take_notices()
+        ended: list[Trade] = []
+        for order, _, bit in notices:
+            if order.owner is not strategy and order.owner is not None:
+                raise Refused("an order has another owner than the strategy")
+            if bit is not None:
+                ended += self._book(order, bit)
+        if self.wants_orders:
+            strategy._orderspending.extend([notice[0] for notice in notices])
+        if self.wants_trades:
+            strategy._tradespending.extend(ended)
+        sentinel = getattr(strategy, "_sentinel", None)
+        if (
+            sentinel is not None
+            and isinstance(strategy, bt.SignalStrategy)
+            and any(order.ref == sentinel.ref and status > Order.Partial for order, status, _ in notices)
+        ):
+            strategy._sentinel = None
+        for order, status, bit in notices:
+            if self.wants_orders and (order.exectype != Order.Historical or order.histnotify):
+                strategy.notify_order(order)
+            recorder.tell(order, status, bit, now)
+        for trade in ended:
+            if self.wants_trades:
+                strategy.notify_trade(trade)
+            recorder.notify_trade(trade)
+
+    def _book(self, order: Order, bit: Any) -> list[Trade]:
+        """Update the trades with one execution; copies of those to be told of."""
+        strategy, told = self.strategy, []
+        trades = strategy._trades[order.data][order.tradeid]
+        if not trades:
+            trades.append(Trade(data=order.data, tradeid=order.tradeid, historyon=strategy._tradehistoryon))
+        trade = trades[-1]
+        if bit.closed:
+            trade.update(
+                order,
+                bit.closed,
+                bit.price,
+                bit.closedvalue,
+                bit.closedcomm,
+                bit.pnl,
+                comminfo=order.comminfo,
+            )
+            if trade.isclosed:
+                told.append(copy.copy(trade))
+        if bit.opened:
+            if trade.isclosed:
+                trade = Trade(data=order.data, tradeid=order.tradeid, historyon=strategy._tradehistoryon)
+                trades.append(trade)
+            trade.update(
+                order,
+                bit.opened,
+                bit.price,
+                bit.openedvalue,
+                bit.openedcomm,
+                bit.pnl,
+                comminfo=order.comminfo,
+            )
+            if trade.isclosed:
+                told.append(copy.copy(trade))
+        if trade.justopened and self.wants_trades:
+            told.append(copy.copy(trade))
+        return told
+
     def _run_any(self, plain: bool) -> None:
         """Any number of datas, and whatever has to be called on every bar, in the order of `Cerebro._runonce`."""
         cerebro, strategy = self.cerebro, self.strategy
         strategies, watched, on_bar = [strategy], self._watched(), self.on_bar
         account: Cursor = [-1]
         if plain:
-            LeanBroker.adopt(self.broker, account)
+            self._adopt(account)
         # A figure put off is that of the bar it is read on, which is too late once the datas have moved.
         settle = watched and plain
-        recorder = strategy.analyzers.getbyname(RECORDER)
+        recorder = self.recorder
         steps = zip(
             self.times, self._moves(self.at), self._moves(self.followers), self._phases(), strict=True
         )
@@ -219,9 +301,10 @@ class LeanLoop:
                 line.array.append(np.nan)
             self.now[0] = step
             strategy.lines.datetime[0] = time
-            told = strategy._orderspending or strategy._tradespending
-            if watched or told:
+            if watched or not plain:
                 strategy._notify()
+            elif self.broker.notifs:
+                self._tell(time)
             if not plain:
                 self.values.append((self.broker.getvalue(), self.broker.getcash()))
             self.done = step + 1
@@ -244,7 +327,7 @@ class LeanLoop:
                 return
 
     def _match(self, settle: bool) -> None:
-        """`Cerebro._brokernotify`, when there is anything to match or tell."""
+        """`Cerebro._brokernotify`, when there is anything to match; settle: tell and value the account at once."""
         broker, strategy = self.broker, self.strategy
         if (
             broker.pending
@@ -256,9 +339,9 @@ class LeanLoop:
         ):
             broker.next()
             broker.note()
-            while broker.notifs:
-                order = broker.notifs.popleft()
-                (order.owner or strategy)._addnotification(order)
+            if settle:
+                for order, _, _ in broker.take_notices():
+                    (order.owner or strategy)._addnotification(order)
         if settle:
             broker._settle()
 
@@ -286,7 +369,7 @@ class LeanLoop:
 
     def _hand_over_account(self, plain: bool) -> None:
         broker, bars = self.broker, self.done
-        recorder = self.strategy.analyzers.getbyname(RECORDER)
+        recorder = self.recorder
         times = np.array(self.times[:bars])
         if not plain:
             figures = np.array(self.values, dtype=np.float64).reshape(bars, 2)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import backtrader as bt
 import numpy as np
 
-from engine.recording import Recorder
+from engine.recording import ORDER_STATUSES, Recorder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,11 +19,35 @@ Change = tuple[int, float, Held]
 """From which bar on the account is so: (bar, cash, open positions)."""
 
 
+STATUS_TEXTS = {number: (status.value, status.terminal) for number, status in ORDER_STATUSES.items()}
+
+
 class LeanRecorder(Recorder):
     """A `Recorder` that is told of no bar; the account's curve is given to it at the end by `set_account`."""
 
     def notify_cashvalue(self, cash: float, value: float) -> None:
         """Nothing: see `set_account`."""
+
+    def tell(self, order: bt.Order, status: int, bit: Any, now: float) -> None:
+        """`notify_order`, told what changed. bit: the execution, if that is what changed; now: the bar's time."""
+        row = self._orders.get(order.ref)
+        if row is None:
+            row = self._orders[order.ref] = self._new_row(order)
+            if order.created.dt > now:
+                self._ahead[order.data._name] += 1
+        row["status"], terminal = STATUS_TEXTS[status]
+        if order.info:
+            stated = order.info.get("exit_reason")
+            if stated is not None:
+                row["exit_reason"] = str(stated) or row["exit_reason"]
+        if bit is not None:
+            executed = order.executed
+            row["filled"] = abs(executed.size)
+            row["average_price"] = executed.price
+            row["commission"] = executed.comm
+            self._execute(order, bit, row)
+        if terminal:
+            row["closed_time"] = order.executed.dt or now
 
     def set_account(
         self, times: NDArray[np.float64], equity: NDArray[np.float64], cash: NDArray[np.float64]

@@ -250,7 +250,9 @@ def _as_in_stock(traceback: TracebackType | None) -> TracebackType | None:
     kept = None
     for number, step in reversed(list(enumerate(steps))):
         path = Path(step.tb_frame.f_code.co_filename)
-        ours = path.parent == ENGINE and (path.stem in STAND_INS or (path.stem in DRIVERS and kept is not None))
+        ours = path.parent == ENGINE and (
+            path.stem in STAND_INS or (path.stem in DRIVERS and kept is not None)
+        )
         if number == 0 or not ours:
             kept = TracebackType(kept, step.tb_frame, step.tb_lasti, step.tb_lineno)
     return kept

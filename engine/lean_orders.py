@@ -1,0 +1,242 @@
+"""Making, copying and matching Backtrader's orders with its own values, by shorter ways.
+
+Every object is Backtrader's own class with the attributes its constructor gives it. An order carries a few of
+its parameters as attributes too, where Backtrader finds them by a failing attribute first.
+"""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import math
+from typing import Any
+
+from backtrader.order import Order, OrderBase, OrderData, OrderExecutionBit
+from backtrader.utils import AutoOrderedDict
+
+_new = object.__new__
+_TRAILING = (Order.StopTrail, Order.StopTrailLimit)
+_END_OF_DAY = datetime.time(23, 59, 59, 999_990)
+_END_OF_DAY_PARTS = (23 / 24.0, 59 / 1440.0, 59 / 86_400.0, 999_990 / 86_400e6)
+_SURELY_BEFORE_THE_END = 0.9999
+"""Part of a day before which rounding a time cannot take it to the end of its day."""
+
+
+def make_order(
+    kind: type[Order],
+    owner: Any,
+    data: Any,
+    size: float,
+    price: float | None,
+    plimit: float | None,
+    exectype: int | None,
+    valid: Any,
+    tradeid: int,
+    trailamount: float | None,
+    trailpercent: float | None,
+    parent: Order | None,
+    transmit: bool,
+    histnotify: bool,
+) -> Order:
+    """`BuyOrder(...)` or `SellOrder(...)`. size: above zero, as Backtrader's brokers are given it."""
+    if valid is not None or exectype in _TRAILING:
+        order = kind(
+            owner=owner,
+            data=data,
+            size=size,
+            price=price,
+            pricelimit=plimit,
+            exectype=exectype,
+            valid=valid,
+            tradeid=tradeid,
+            trailamount=trailamount,
+            trailpercent=trailpercent,
+            parent=parent,
+            transmit=transmit,
+            histnotify=histnotify,
+        )
+        order.valid, order.exectype = order.valid, order.exectype
+        order.trailamount, order.trailpercent = trailamount, trailpercent
+    else:
+        params = _new(kind.params)
+        params.owner, params.data, params.size, params.price, params.pricelimit = (
+            owner,
+            data,
+            size,
+            price,
+            plimit,
+        )
+        params.exectype, params.valid, params.tradeid = exectype, None, tradeid
+        params.trailamount, params.trailpercent = trailamount, trailpercent
+        params.parent, params.transmit, params.histnotify = parent, transmit, histnotify
+        order = _new(kind)
+        order.params = order.p = params
+        order.ref = next(OrderBase.refbasis)
+        order.broker = None
+        order.info = AutoOrderedDict()
+        order.comminfo = None
+        order.triggered = False
+        order._active = parent is None
+        order.status = Order.Created
+        order._plimit = plimit
+        order.exectype = Order.Market if exectype is None else exectype
+        order.size = signed = size if kind.ordtype == Order.Buy else -size
+        close = data.close[0]
+        moment = data.datetime[0]
+        order.created = _order_data(
+            moment, signed, 0, price if price or plimit else close, plimit, close, trailamount, trailpercent
+        )
+        order._limitoffset = 0.0
+        order.executed = _order_data(None, 0, signed, 0.0, 0.0, 0.0, 0.0, 0.0)
+        order.position = 0
+        order.dteos = session_end(data, moment)
+        order.valid = None
+    order.owner, order.data, order.tradeid, order.parent, order.transmit = (
+        owner,
+        data,
+        tradeid,
+        parent,
+        transmit,
+    )
+    return order
+
+
+def _order_data(
+    dt: float | None,
+    size: float,
+    remsize: float,
+    price: Any,
+    pricelimit: Any,
+    pclose: float,
+    trailamount: Any,
+    trailpercent: Any,
+) -> OrderData:
+    """`OrderData(...)`."""
+    made = _new(OrderData)
+    made.pclose = pclose
+    made.exbits = collections.deque()
+    made.p1 = made.p2 = 0
+    made.dt = dt
+    made.size = size
+    made.remsize = remsize
+    made.price = pricelimit if pricelimit and not price else price
+    made.pricelimit = pricelimit or made.price
+    made.trailamount = trailamount
+    made.trailpercent = trailpercent
+    made._plimit = pricelimit
+    made.value = 0.0
+    made.comm = 0.0
+    made.margin = None
+    made.pnl = 0.0
+    made.psize = 0
+    made.pprice = 0
+    return made
+
+
+def session_end(data: Any, moment: float) -> float:
+    """The provisional end of session that an order made at `moment` carries, as a day number."""
+    day = math.floor(moment)
+    plain = data._tz is None and data.p.sessionend == _END_OF_DAY
+    if plain and moment - day < _SURELY_BEFORE_THE_END:
+        return math.fsum((float(day), *_END_OF_DAY_PARTS))
+    now = data.datetime.datetime(0)
+    end = data.p.sessionend
+    session = now.replace(hour=end.hour, minute=end.minute, second=end.second, microsecond=end.microsecond)
+    if session < now:
+        session += datetime.timedelta(days=1)
+    return data.date2num(session)  # type: ignore[no-any-return]
+
+
+def clone_order(order: Order) -> Order:
+    """`order.clone()`."""
+    executed = order.executed
+    executed.p1, executed.p2 = executed.p2, len(executed.exbits)
+    twin = _new(type(order))
+    twin.__dict__.update(order.__dict__)
+    twin.executed = done = _new(OrderData)
+    done.__dict__.update(executed.__dict__)
+    return twin
+
+
+def execute_order(
+    order: Order,
+    dt: float,
+    size: float,
+    price: float,
+    closed: float,
+    closedvalue: float,
+    closedcomm: float,
+    opened: float,
+    openedvalue: float,
+    openedcomm: float,
+    margin: Any,
+    pnl: float,
+    psize: float,
+    pprice: float,
+) -> None:
+    """`order.execute(...)`: add an execution and take the status it leads to. size: not zero."""
+    bit = _new(OrderExecutionBit)
+    bit.dt = dt
+    bit.size = size
+    bit.price = price
+    bit.closed = closed
+    bit.opened = opened
+    bit.closedvalue = closedvalue
+    bit.openedvalue = openedvalue
+    bit.closedcomm = closedcomm
+    bit.openedcomm = openedcomm
+    bit.value = closedvalue + openedvalue
+    bit.comm = closedcomm + openedcomm
+    bit.pnl = pnl
+    bit.psize = psize
+    bit.pprice = pprice
+    done = order.executed
+    done.exbits.append(bit)
+    done.remsize -= size
+    done.dt = dt
+    before = done.size * done.price
+    now = size * price
+    done.size += size
+    done.price = (before + now) / done.size
+    done.value += bit.value
+    done.comm += bit.comm
+    done.pnl += pnl
+    done.psize = psize
+    done.pprice = pprice
+    done.margin = margin
+    order.status = Order.Partial if done.remsize else Order.Completed
+
+
+def split(held: float, held_price: float, size: float, price: float) -> tuple[float, float, float, float]:
+    """`Position.update` of a position as numbers: its size and price afterwards, what was opened, what closed."""
+    after = held + size
+    if not after:
+        return after, 0.0, 0, size
+    if not held:
+        return after, price, size, 0
+    if held > 0:
+        if size > 0:
+            return after, (held_price * held + size * price) / after, size, 0
+        kept = after > 0
+    else:
+        if size < 0:
+            return after, (held_price * held + size * price) / after, size, 0
+        kept = after < 0
+    if kept:
+        return after, held_price, 0, size
+    return after, price, after, -held
+
+
+def touches(order: Order, opening: float, high: float, low: float) -> bool:
+    """Whether a bar can fill or trigger an active order that is neither a market nor a close order."""
+    kind, created = order.exectype, order.created
+    limit = created.price
+    if kind != Order.Limit:
+        if not order.triggered:
+            if order.ordtype == Order.Buy:
+                return bool(opening >= limit or high >= limit)
+            return bool(opening <= limit or low <= limit)
+        limit = created.pricelimit
+    if order.ordtype == Order.Buy:
+        return bool(limit >= opening or limit >= low)
+    return bool(limit <= opening or limit <= high)
