@@ -89,7 +89,7 @@ def match(address: int, handle: int, step: int) -> None:
             when = order.created if order.created != 0.0 else now
         elif rules.coo != 0 or not now <= order.created:
             price = opened
-        if rules.slip_open != 0:
+        if rules.slip_open != 0 and not math.isnan(price):
             price = slipped(address, buy, bound, price, 0)
     elif kind == CLOSE_ORDER:
         if now > order.created and now >= order.session_end:

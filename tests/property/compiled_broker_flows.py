@@ -464,6 +464,8 @@ def stock(flow: Flow) -> Outcome:
 
 def new_book(flow: Flow) -> Any:
     broker = broker_of(flow)
+    if flow.early:  # Cerebro itself does so
+        broker.set_coo(True)
     end = clock(23, 59, 59, 999_990) if flow.session_end is None else flow.session_end
     parameters = SimpleNamespace(sessionend=end)
     datas = [SimpleNamespace(_name=f"D{n}", _tz=None, p=parameters) for n in range(len(flow.markets))]
