@@ -9,11 +9,14 @@ rate and required return are zero.
 from __future__ import annotations
 
 import math
+from datetime import UTC
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from core.results import Coded, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,13 +32,14 @@ NORMAL = NormalDist()
 
 STOCK_DAYS, ALL_DAYS, WEEKS, MONTHS = 252.0, 365.0, 52.0, 12.0
 DAY = 86_400.0
+DAY_NS = 86_400_000_000_000
 
 
 def summarize(
     equity: pd.Series,
-    trades: pd.DataFrame,
+    trades: pd.DataFrame | Table,
     *,
-    fills: pd.DataFrame | None = None,
+    fills: pd.DataFrame | Table | None = None,
     periods: float | None = None,
 ) -> dict[str, float]:
     """Every metric of one run, always with the same keys.
@@ -45,16 +49,19 @@ def summarize(
     fills: gives exposure and commission including what is still open; without it both come from the trades.
     periods: bars a year; None takes it from the index. The first value of equity is the start value.
     """
-    known = equity[np.isfinite(equity.to_numpy(dtype=np.float64))]
-    values = known.to_numpy(dtype=np.float64)
-    a_year = periods_per_year(known.index) if periods is None else float(periods)
+    values = equity.to_numpy(dtype=np.float64)
+    finite = np.isfinite(values)
+    index = equity.index
+    if not finite.all():
+        values, index = values[finite], index[finite]
+    a_year = periods_per_year(index) if periods is None else float(periods)
     # Values near the largest float overflow; what comes of that is not a figure either.
     with np.errstate(over="ignore", invalid="ignore"):
         found = {
             **equity_metrics(values, a_year),
             **trade_metrics(_column(trades, "pnl_net")),
             "commission": float(np.nansum(_column(trades if fills is None else fills, "commission"))),
-            "exposure": _exposure(known.index, trades, fills),
+            "exposure": _exposure(index, trades, fills),
             "start_value": float(values[0]) if values.size else NAN,
             "end_value": float(values[-1]) if values.size else NAN,
             "bars": float(values.size),
@@ -64,25 +71,37 @@ def summarize(
 
 
 def equity_metrics(equity: FloatArray, periods: float) -> dict[str, float]:
-    """What follows from the equity curve alone. equity: (n,), finite; periods: bars a year."""
+    """What follows from the equity curve alone. equity: (n,), finite; periods: bars a year.
+
+    The figures are those of the functions below; what several of them need is worked out once.
+    """
     returns = simple_returns(equity)
     drawdown = drawdowns(equity)
+    ordered = np.sort(returns)
+    mean = float(returns.mean()) if returns.size else NAN
+    deviation = float(returns.std(ddof=1)) if returns.size > 1 else NAN
+    ratio = mean / deviation if deviation > ROUNDING else NAN
+    deepest = float(drawdown.max()) if drawdown.size else 0.0
+    growth, yearly = total_return(equity), cagr(equity, periods)
+    root = math.sqrt(periods)
     return {
-        "total_return": total_return(equity),
-        "cagr": cagr(equity, periods),
-        "volatility": volatility(returns, periods),
-        "sharpe": sharpe(returns, periods),
+        "total_return": growth,
+        "cagr": yearly,
+        "volatility": deviation * root,
+        "sharpe": ratio * root,
         "sortino": sortino(returns, periods),
-        "calmar": calmar(equity, periods),
-        "max_drawdown": float(drawdown.max()) if drawdown.size else NAN,
+        "calmar": yearly / deepest if deepest > ROUNDING else NAN,
+        "max_drawdown": deepest if drawdown.size else NAN,
         "max_drawdown_bars": float(longest_run(drawdown > 0)) if drawdown.size else NAN,
-        "recovery_factor": recovery_factor(equity),
+        "recovery_factor": growth / deepest if deepest > ROUNDING else NAN,
         "omega": omega(returns),
-        "tail_ratio": tail_ratio(returns),
-        "ulcer_index": ulcer_index(equity),
-        "psr": probabilistic_sharpe(returns),
-        "var_95": value_at_risk(returns),
-        "cvar_95": conditional_value_at_risk(returns),
+        "tail_ratio": _tail_ratio(ordered),
+        "ulcer_index": _root_mean_square(drawdown),
+        "psr": _probabilistic_sharpe(returns, ratio, 0.0),
+        "var_95": 0.0 - _quantile(ordered, 0.05) if ordered.size else NAN,
+        "cvar_95": 0.0 - float(np.mean(ordered[: int((ordered.size - 1) * 0.05) + 1]))
+        if ordered.size
+        else NAN,
     }
 
 
@@ -190,16 +209,12 @@ def omega(returns: FloatArray) -> float:
 
 def tail_ratio(returns: FloatArray) -> float:
     """Size of the 95th percentile of returns over the size of the 5th; NaN when the 5th is zero."""
-    if not returns.size:
-        return NAN
-    high, low = np.abs(np.percentile(returns, (95, 5)))
-    return float(high / low) if low > ROUNDING else NAN
+    return _tail_ratio(np.sort(returns))
 
 
 def ulcer_index(equity: FloatArray) -> float:
     """Root mean square of the drawdown over all bars, a fraction. Martin and McCann (1989)."""
-    drawdown = drawdowns(equity)
-    return math.sqrt(float(np.mean(drawdown**2))) if drawdown.size else NAN
+    return _root_mean_square(drawdowns(equity))
 
 
 def sqn(pnl: FloatArray) -> float:
@@ -221,7 +236,10 @@ def probabilistic_sharpe(returns: FloatArray, benchmark: float = 0.0) -> float:
     Corrects for length, skewness and kurtosis. Bailey and Lopez de Prado (2012), eq. 11. NaN below three
     returns or without variance.
     """
-    ratio = _ratio_of_moments(returns)
+    return _probabilistic_sharpe(returns, _ratio_of_moments(returns), benchmark)
+
+
+def _probabilistic_sharpe(returns: FloatArray, ratio: float, benchmark: float) -> float:
     if returns.size < 3 or math.isnan(ratio):
         return NAN
     skewness, excess = _shape(returns)
@@ -294,36 +312,52 @@ def periods_per_year(index: pd.Index) -> float:
 
     if not isinstance(index, pd.DatetimeIndex) or len(index) < 2:
         return NAN
-    seconds = np.asarray(index.as_unit("ns").asi8, dtype=np.float64) / 1e9
-    spacing = float(np.median(np.diff(seconds)))
+    times = _nanoseconds(index)
+    spacing = _median(np.diff(times)) / 1e9
     if spacing <= 0:
         return NAN
+    local = times if index.tz is None or index.tz is UTC else index.as_unit("ns").tz_localize(None).asi8
+    dates = local // DAY_NS
     if spacing < 0.8 * DAY:
-        return _intraday_periods(index, spacing)
+        return _intraday_periods(dates, spacing)
     days = spacing / DAY
     if days < 5.5:
-        return _trading_days(index) / max(1, round(days))
+        return _trading_days(dates) / max(1, round(days))
     if days < 10.5:
         return WEEKS
     return MONTHS / max(1, round(days / 30.4)) if days > 25 else ALL_DAYS / round(days)
 
 
-def _intraday_periods(index: pd.DatetimeIndex, spacing: float) -> float:
-    counts = np.unique(index.normalize().asi8, return_counts=True)[1]
+def _median(distances: npt.NDArray[np.int64]) -> float:
+    """The median, seen at once where most distances are the shortest."""
+    shortest = int(distances.min())
+    if 2 * np.count_nonzero(distances == shortest) > len(distances):
+        return float(shortest)
+    return float(np.median(distances))
+
+
+def _intraday_periods(dates: npt.NDArray[np.int64], spacing: float) -> float:
+    """dates: (n,) days since 1970, rising; spacing: seconds."""
+    starts = np.flatnonzero(np.diff(dates)) + 1
+    counts = np.diff(np.concatenate(([0], starts, [len(dates)])))
     # On few dates the first and the last are cut off; on many, the ordinary day is the middle one.
     ordinary = float(counts.max() if counts.size <= 3 else np.median(counts))
-    days = _trading_days(index)
-    saw_weekend = (index[-1].normalize() - index[0].normalize()).days + index[0].day_of_week >= 6
+    days = _trading_days(dates)
+    saw_weekend = int(dates[-1] - dates[0]) + _weekday(int(dates[0])) >= 6
     if not saw_weekend and ordinary * spacing > 23 / 24 * DAY:
         days = ALL_DAYS
     return ordinary * days
 
 
-def _trading_days(index: pd.DatetimeIndex) -> float:
+def _trading_days(dates: npt.NDArray[np.int64]) -> float:
     """252, 312 or 365 days a year by the weekdays that trade regularly (a rare special session does not)."""
-    share = np.bincount(index.day_of_week, minlength=7) / len(index)
+    share = np.bincount((dates + 3) % 7, minlength=7) / len(dates)
     regular = int((share > 0.05).sum())
     return {6: 6 * WEEKS, 7: ALL_DAYS}.get(regular, STOCK_DAYS)
+
+
+def _weekday(date: int) -> int:
+    return (date + 3) % 7  # the first day of 1970 was a Thursday
 
 
 def _ratio_of_moments(returns: FloatArray) -> float:
@@ -331,6 +365,26 @@ def _ratio_of_moments(returns: FloatArray) -> float:
         return NAN
     deviation = float(returns.std(ddof=1))
     return float(returns.mean()) / deviation if deviation > ROUNDING else NAN
+
+
+def _quantile(ordered: FloatArray, share: float) -> float:
+    """`np.percentile`, linear, of values already sorted, n > 0: numpy's own arithmetic."""
+    place = share * (ordered.size - 1)
+    below = math.floor(place)
+    above = min(below + 1, ordered.size - 1)
+    low, high, weight = float(ordered[below]), float(ordered[above]), place - below
+    return high - (high - low) * (1.0 - weight) if weight >= 0.5 else low + (high - low) * weight
+
+
+def _tail_ratio(ordered: FloatArray) -> float:
+    if not ordered.size:
+        return NAN
+    high, low = abs(_quantile(ordered, 0.95)), abs(_quantile(ordered, 0.05))
+    return high / low if low > ROUNDING else NAN
+
+
+def _root_mean_square(values: FloatArray) -> float:
+    return math.sqrt(float(np.mean(values**2))) if values.size else NAN
 
 
 def _over_drawdown(value: float, equity: FloatArray) -> float:
@@ -361,22 +415,55 @@ def _loss_at(returns: FloatArray, z: float, z2: float, z3: float, method: TailMe
     return -(float(returns.mean()) + z * float(returns.std(ddof=1)))
 
 
-def _column(frame: pd.DataFrame, name: str) -> FloatArray:
-    return frame[name].to_numpy(dtype=np.float64) if name in frame.columns else np.empty(0)
+def _column(table: pd.DataFrame | Table, name: str) -> FloatArray:
+    if isinstance(table, Table):
+        return np.asarray(table.columns[name], dtype=np.float64)
+    return table[name].to_numpy(dtype=np.float64) if name in table.columns else np.empty(0)
 
 
-def _exposure(index: pd.Index, trades: pd.DataFrame, fills: pd.DataFrame | None) -> float:
+def _exposure(index: pd.Index, trades: pd.DataFrame | Table, fills: pd.DataFrame | Table | None) -> float:
     """Fraction of bars at whose close something is held; NaN without bars."""
     if not len(index):
         return NAN
     held = np.zeros(len(index), dtype=np.bool_)
-    if fills is not None and len(fills):
-        for _, of_symbol in fills.sort_values("time", kind="stable").groupby("symbol", sort=False):
-            size = of_symbol["size"].to_numpy(dtype=np.float64)
-            position = np.concatenate(([0.0], np.cumsum(size)))
-            position[np.abs(position) < 1e-9 * np.abs(size).max()] = 0.0
-            held |= position[index.__class__(of_symbol["time"]).searchsorted(index, side="right")] != 0
-    elif fills is None and len(trades):
-        for start, end in zip(trades["entry_time"], trades["exit_time"], strict=True):
+    if fills is not None:
+        times, symbols, sizes = _executions(fills)
+        bars = _nanoseconds(index)
+        for symbol in set(symbols.tolist()):
+            mine = symbols == symbol
+            held |= _held(bars, times[mine], sizes[mine])
+    elif len(_column(trades, "pnl_net")):
+        made = trades.frame() if isinstance(trades, Table) else trades
+        for start, end in zip(made["entry_time"], made["exit_time"], strict=True):
             held[index.searchsorted(start) : index.searchsorted(end)] = True
     return float(held.mean())
+
+
+def _executions(fills: pd.DataFrame | Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any], FloatArray]:
+    """Times in nanoseconds, symbols (or codes of them) and signed sizes of the fills."""
+    import pandas as pd
+
+    if isinstance(fills, Table):
+        symbol = fills.columns["symbol"]
+        codes = symbol.codes if isinstance(symbol, Coded) else symbol
+        return np.asarray(fills.columns["time"]).view(np.int64), codes, _column(fills, "size")
+    return _nanoseconds(fills["time"]), pd.factorize(fills["symbol"])[0], _column(fills, "size")
+
+
+def _nanoseconds(times: pd.Index | pd.Series) -> npt.NDArray[np.int64]:
+    import pandas as pd
+
+    index = times if isinstance(times, pd.DatetimeIndex) else pd.DatetimeIndex(times)
+    return np.asarray(index.as_unit("ns").asi8)
+
+
+def _held(
+    bars: npt.NDArray[np.int64], times: npt.NDArray[np.int64], size: FloatArray
+) -> npt.NDArray[np.bool_]:
+    """At which bars one symbol is held. bars: (n,) rising; times: of its fills, in any order; all nanoseconds."""
+    order = np.argsort(times, kind="stable")
+    position = np.concatenate(([0.0], np.cumsum(size[order])))
+    position[np.abs(position) < 1e-9 * np.abs(size).max()] = 0.0
+    first = np.searchsorted(bars, times[order])  # the bar of each fill, whose close it is held at
+    lasting = np.diff(np.concatenate(([0], first, [len(bars)])))
+    return np.repeat(position != 0, lasting)

@@ -18,6 +18,7 @@ ENGINES: Mapping[str, str] = {
 }
 """Engines that may be asked for, and what they are."""
 PRICES = ("open", "high", "low", "close")
+COLUMNS = {*PRICES, "volume"}
 
 
 def check_engine(name: str) -> None:
@@ -42,6 +43,8 @@ def check_frames(frames: Mapping[str, pd.DataFrame]) -> None:
     if not frames:
         raise DataError("there is no data to run on", hint="name at least one with --data")
     for name, frame in frames.items():
+        if _sound(frame):
+            continue
         missing = [column for column in (*PRICES, "volume") if column not in frame.columns]
         if missing:
             raise DataError(
@@ -61,6 +64,16 @@ def check_frames(frames: Mapping[str, pd.DataFrame]) -> None:
             raise DataError(
                 f"{name} has a price that is not a number at {when}", hint="fill or drop that bar"
             )
+
+
+def _sound(frame: pd.DataFrame) -> bool:
+    """Whether nothing is wrong, seen at once: floats only, all finite, over times that only rise."""
+    index = frame.index
+    if len(frame) == 0 or not isinstance(index, pd.DatetimeIndex) or set(frame.columns) != COLUMNS:
+        return False
+    times, values = index.asi8, frame.to_numpy()
+    rising = index[0] is not pd.NaT and bool((times[1:] > times[:-1]).all())
+    return rising and values.dtype == np.float64 and bool(np.isfinite(values).all())
 
 
 def check_names(frames: Mapping[str, pd.DataFrame], resample: Sequence[str]) -> None:

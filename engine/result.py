@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from analyzers.metrics import summarize
 from core.results import RunResult
 from engine.recording import Recording
 from feeds.market import Market
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def run_result(
@@ -33,10 +36,10 @@ def run_result(
         data=market.info,
         equity=recording.equity,
         cash=recording.cash,
-        trades=recording.trades,
-        orders=recording.orders,
-        fills=recording.fills,
-        metrics=summarize(recording.equity, recording.trades, fills=recording.fills),
+        trades=cast("pd.DataFrame", recording.unread("trades")),
+        orders=cast("pd.DataFrame", recording.unread("orders")),
+        fills=cast("pd.DataFrame", recording.unread("fills")),
+        metrics=summarize(recording.equity, recording.unread("trades"), fills=recording.unread("fills")),
         engine=engine,
         engine_reason=reason,
         prices=dict(market.frames),

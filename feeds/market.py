@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from core.clock import Clock, WallClock
 from core.errors import ConfigError, DataError, DataQualityError
 from core.types import DataInfo
 from feeds import quality, spacing
+from feeds.accept import accept
 from feeds.cache import BarCache, Series
 from feeds.clean import clean
 from feeds.historical.ccxt import CcxtProvider
@@ -102,6 +104,7 @@ def load(
     return Market(frames, _info(raws, frames, report), report)
 
 
+@cache
 def _default_settings() -> DataSettings:
     from core.config import DataSettings
 
@@ -224,6 +227,12 @@ def provider_for(reference: Reference) -> Provider:
 def _prepare(
     raw: _Raw, options: DataSettings, first: pd.Timestamp | None, last: pd.Timestamp | None, *, adjust: bool
 ) -> tuple[pd.DataFrame, QualityReport]:
+    timeframe = raw.timeframe or options.timeframe
+    if first is None and last is None and timeframe is None:
+        accepted = accept(raw.table, options.max_gap_bars)
+        if accepted is not None:
+            bars, report = accepted
+            return bars, replace(report, notes=(*raw.notes, *report.notes)) if raw.notes else report
     try:
         arranged = arrange(raw.table, adjust=adjust)
     except DataQualityError as error:
@@ -235,7 +244,7 @@ def _prepare(
         frame,
         symbol=raw.symbol,
         max_gap_bars=options.max_gap_bars,
-        timeframe=raw.timeframe or options.timeframe,
+        timeframe=timeframe,
     )
     notes = (*raw.notes, *arranged.notes, *report.notes)
     skipped = 0 if frame is arranged.frame else int((arranged.frame.index < frame.index[0]).sum())
@@ -261,7 +270,7 @@ def _cut(
 
 
 def _info(raws: list[_Raw], frames: Mapping[str, pd.DataFrame], report: QualityReport) -> DataInfo:
-    indexes = [pd.DatetimeIndex(frame.index) for frame in frames.values()]
+    indexes = [cast("pd.DatetimeIndex", frame.index) for frame in frames.values()]
     known = next((raw.timeframe for raw in raws if raw.timeframe), None)
     timeframe = known or spacing.name_timeframe(spacing.infer_step(indexes[0].asi8))
     return DataInfo(

@@ -89,12 +89,21 @@ def infer_step(times: Int64) -> int:
     """
     if len(times) < 2:
         return 0
-    distances, counts = np.unique(np.diff(times), return_counts=True)
-    step = int(distances[np.argmax(counts)])
+    between = np.diff(times)
+    step = _commonest(between)
     if step >= 28 * DAY:
         return max(1, round(step / MONTH)) * MONTH
-    regular = counts[distances % step == 0].sum() / counts.sum()
+    regular = np.count_nonzero(between % step == 0) / len(between)
     return step if regular >= REGULAR_SHARE else 0
+
+
+def _commonest(between: Int64) -> int:
+    """The commonest distance, the shortest of several as common; seen at once where it is the shortest of all."""
+    shortest = int(between.min())
+    if 2 * np.count_nonzero(between == shortest) > len(between):
+        return shortest
+    distances, counts = np.unique(between, return_counts=True)
+    return int(distances[np.argmax(counts)])
 
 
 def find_breaks(index: pd.DatetimeIndex, step: int, limit: int) -> list[Break]:
@@ -107,6 +116,8 @@ def find_breaks(index: pd.DatetimeIndex, step: int, limit: int) -> list[Break]:
         return []
     if step >= 28 * DAY:
         return _monthly(index, max(1, round(step / MONTH)), limit)
+    if (times[1:] - times[:-1] == step).all():
+        return []
     if step == DAY:
         return _daily(times, limit)
     if step < DAY:
@@ -130,15 +141,20 @@ def _monthly(index: pd.DatetimeIndex, months: int, limit: int) -> list[Break]:
 def _daily(times: Int64, limit: int) -> list[Break]:
     # The first bar's time of day becomes noon, so that no clock change moves a bar to the next date.
     days = (times - times[0] % DAY + DAY // 2) // DAY
-    is_open = ~_closed_weekdays(np.unique(days), int(days[0]), int(days[-1]))
+    is_open = ~_closed_weekdays(_distinct(days), int(days[0]), int(days[-1]))
     dates = days.astype("datetime64[D]")
     missing = np.busday_count(dates[:-1] + 1, dates[1:], weekmask=is_open.tolist())
     seven_days = bool(is_open.all())
+    found = np.flatnonzero(missing > 0)
     return [
-        Break(int(i), int(i) + 1, int(m), closure=not seven_days and m <= max(limit, CLOSURE_DAYS))
-        for i, m in enumerate(missing)
-        if m > 0
+        Break(i, i + 1, m, closure=not seven_days and m <= max(limit, CLOSURE_DAYS))
+        for i, m in zip(found.tolist(), missing[found].tolist(), strict=True)
     ]
+
+
+def _distinct(rising: Int64) -> Int64:
+    """Each value once. rising: (n,) sorted, n > 0."""
+    return rising[np.concatenate(([True], rising[1:] != rising[:-1]))]
 
 
 def _closed_weekdays(days: Int64, first: int, last: int) -> Flags:
@@ -161,7 +177,7 @@ def _intraday(times: Int64, step: int, limit: int) -> list[Break]:
     closures: set[int] = set()
     if long_enough:
         first, last = int(times[0] // DAY), int(times[-1] // DAY)
-        closed_day = _closed_weekdays(np.unique(times // DAY), first, last)
+        closed_day = _closed_weekdays(_distinct(times // DAY), first, last)
         closed_slot = _closed_slots(times, step, width, closed_day)
         for i in long_enough:
             lost = (int(times[i]) + step, int(times[i + 1]))
@@ -184,7 +200,7 @@ def _closed_slots(times: Int64, step: int, width: int, closed_day: Flags) -> Fla
     days = days[~closed_day[(days + 3) % 7]]
     starts = days[:, None] * DAY + np.arange(per_day)[None, :] * width
     possible = ((starts >= times[0]) & (starts + width <= times[-1] + step)).sum(axis=0)
-    buckets = np.unique(times // width)
+    buckets = _distinct(times // width)
     buckets = buckets[~closed_day[(buckets // per_day + 3) % 7]]
     present = np.bincount(buckets % per_day, minlength=per_day)
     return np.asarray((possible >= 2) & (present < OPEN_SHARE * possible), dtype=np.bool_)
