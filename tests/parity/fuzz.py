@@ -182,6 +182,10 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     )
     try:
         yield pool
+    except BaseException:  # interrupted, or a difference was found: what still runs is of no use
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -13,6 +13,7 @@ import backtrader as bt
 
 FOLDER = Path(__file__).parent
 DAILY = ("trend", "chop", "gappy", "coarse")
+STANDING = ("flat", "chop", "coarse", "gappy")
 INTRADAY = ("minute", "minute", "minute")
 
 
@@ -57,7 +58,10 @@ class Entry:
 
 CORPUS: tuple[Entry, ...] = (
     Entry(
-        "tutorial_sma.py", "TestStrategy", "tutorial log, order handle, buyprice, buycomm, dataclose, stop"
+        "tutorial_sma.py",
+        "TestStrategy",
+        "tutorial log, order handle, buyprice, buycomm, dataclose, stop",
+        kinds=STANDING,
     ),
     Entry("three_falling_closes.py", "ThreeFalling", "f-string log, bar_executed, len(self)"),
     Entry("golden_cross.py", "GoldenCross", "math.floor, broker.cash, str.format, attribute set in next"),
@@ -68,7 +72,12 @@ CORPUS: tuple[Entry, ...] = (
     ),
     Entry("macd_atr.py", "MacdAtr", "start, CrossOver, a line delayed, stop by hand with max"),
     Entry("turtle_units.py", "Turtle", "pyramiding, helper with return value, broker.getvalue"),
-    Entry("trailing_by_hand.py", "TrailingByHand", "stop_price None or number, early return, counters"),
+    Entry(
+        "trailing_by_hand.py",
+        "TrailingByHand",
+        "stop_price None or number, early return, counters",
+        kinds=STANDING,
+    ),
     Entry(
         "stop_trail_percent.py", "StopTrailer", "class-valued and order-type params, StopTrail, order.alive"
     ),
@@ -76,7 +85,12 @@ CORPUS: tuple[Entry, ...] = (
     Entry("bracket_ema.py", "BracketEma", "buy_bracket, sell_bracket, valid timedelta, list of refs"),
     Entry("manual_bracket.py", "ManualBracket", "parent and transmit"),
     Entry("oco_breakout.py", "OcoBreakout", "oco, position.price"),
-    Entry("limits_that_expire.py", "ExpiringLimits", "valid as timedelta, datetime, 0 and day number"),
+    Entry(
+        "limits_that_expire.py",
+        "ExpiringLimits",
+        "valid as timedelta, datetime, 0 and day number",
+        kinds=STANDING,
+    ),
     Entry("stop_limit_breakout.py", "StopLimitBreakout", "StopLimit, status in a tuple"),
     Entry("cancel_stale.py", "CancelStale", "counter of bars waiting, cancel, close at the session's end"),
     Entry("monthly_rebalance.py", "MonthlyRebalance", "target percent of several datas", starts=(0, 30)),
@@ -99,7 +113,7 @@ CORPUS: tuple[Entry, ...] = (
     Entry("turn_of_month.py", "TurnOfMonth", "num2date, month changes"),
     Entry("opening_range.py", "OpeningRange", "session times, times as params", kinds=INTRADAY, bars=216),
     Entry("intraday_vwap.py", "IntradayVwap", "datetime.hour, accumulators", kinds=INTRADAY, bars=216),
-    Entry("martingale.py", "Martingale", "size doubled after losses, notify_trade"),
+    Entry("martingale.py", "Martingale", "size doubled after losses, notify_trade", kinds=STANDING),
     Entry("loss_streak.py", "LossStreak", "pause after losses in a row, pnlcomm, justopened"),
     Entry("time_exit.py", "TimeExit", "get(size=n), min of a slice, exit after bars"),
     Entry(
@@ -108,7 +122,10 @@ CORPUS: tuple[Entry, ...] = (
     Entry("nextstart_first.py", "FirstPosition", "nextstart, start, stop"),
     Entry("every_status.py", "EveryStatus", "every status, dict of counters, margin", cash=50_000.0),
     Entry(
-        "base_classes.py", "AboveAverage", "two levels of bases, a mixin, class attributes, module constants"
+        "base_classes.py",
+        "AboveAverage",
+        "two levels of bases, a mixin, class attributes, module constants",
+        kinds=STANDING,
     ),
     Entry("old_style_super.py", "Bigger", "super(Class, self), methods overridden that return orders"),
     Entry("mode_strings.py", "ModeStrategy", "string-valued params and state, getattr with a default"),
@@ -122,8 +139,10 @@ CORPUS: tuple[Entry, ...] = (
     Entry("candle_patterns.py", "CandlePatterns", "helpers with booleans, body and span lines"),
     Entry("signal_cross.py", "SmaCross", "SignalStrategy, one signal"),
     Entry("signal_exits.py", "SignalExits", "SignalStrategy, own indicator, long exit, sizer"),
+    Entry("signal_class.py", "SignalClass", "bt.Signal, short exit, bt.Cmp"),
+    Entry("supertrend.py", "SuperTrendStrategy", "own indicator with two lines that read themselves"),
     Entry("talib_sma.py", "TalibCross", "bt.talib indicators"),
-    Entry("indicator_next.py", "OwnIndicatorNext", "own indicator with nextstart and next"),
+    Entry("indicator_next.py", "OwnIndicatorNext", "own indicator with nextstart and next", kinds=STANDING),
     Entry("indicator_once.py", "OwnIndicatorOnce", "own indicator with once"),
     Entry("indicator_composed.py", "KeltnerStyle", "own indicator by lines alone"),
     Entry("weekly_filter.py", "WeeklyFilter", "weekly bars beside daily", resample=("1W",)),
@@ -132,7 +151,7 @@ CORPUS: tuple[Entry, ...] = (
     Entry("numpy_slope.py", "NumpySlope", "numpy arrays in next"),
     Entry("numpy_scalars.py", "NumpyScalars", "numpy functions on numbers, drawdown"),
     Entry("deque_of_closes.py", "DequeOfCloses", "deque with maxlen, list with pop"),
-    Entry("grid_orders.py", "GridOrders", "list of orders with append, remove, in; while"),
+    Entry("grid_orders.py", "GridOrders", "list of orders with append, remove, in; while", kinds=STANDING),
     Entry("refs_bookkeeping.py", "RefsBookkeeping", "dict and set of refs, defaultdict, pop, discard"),
     Entry("order_info.py", "OrderInfo", "order.info, addinfo, keyword info, oco"),
     Entry("trade_ids.py", "TradeIds", "tradeid from itertools.cycle"),
@@ -156,7 +175,7 @@ CORPUS: tuple[Entry, ...] = (
     Entry("buy_and_hold_dca.py", "DollarCostAveraging", "date.month and day, integer division"),
     Entry("gap_fade.py", "GapFade", "three handles compared by ref, bound methods"),
     Entry("ratchet_stop.py", "RatchetStop", "stop order cancelled and sent again"),
-    Entry("donchian_params_obj.py", "Donchian", "own channel indicator, close and reverse"),
+    Entry("donchian_params_obj.py", "Donchian", "own channel indicator, close and reverse", kinds=STANDING),
     Entry("heikin_ashi.py", "HeikinByHand", "tuple unpacking, None or number"),
     Entry(
         "session_end_close.py", "CloseOrders", "Close orders, day number arithmetic", kinds=INTRADAY, bars=216
