@@ -171,4 +171,14 @@ def _run(primitive: Primitive, o: Any) -> bool:
     arrays = outputs + [line.array for line in primitive.sources(o)]
     if any(type(values) is not array or len(values) < end for values in arrays):
         return False
-    return primitive.kernel(*map(np.frombuffer, arrays), start, end, *scalars) == 0
+    if primitive.kernel(*map(np.frombuffer, arrays), start, end, *scalars) != 0:
+        return False
+    if primitive.advances:
+        _advance(o, end)
+    return True
+
+
+def _advance(o: Any, bars: int) -> None:
+    """Leave the pointers where `Indicator.once_via_next` leaves them after `bars` bars."""
+    for part in (*o.datas, *o._lineiterators[LineIterator.IndType], o):
+        part.advance(size=bars)

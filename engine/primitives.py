@@ -21,6 +21,7 @@ from backtrader.linebuffer import (
     _LineDelay,
     _LineForward,
 )
+from backtrader.lineseries import LineSeriesStub
 
 from indicators import kernels, operations
 
@@ -44,6 +45,7 @@ class Primitive:
     sources(o), outputs(o): line buffers. scalars(o): what o holds, unchanged.
     reach(*scalars): bars before `start` that the kernel reads; 0 <= reach <= start must hold.
     fits(o): whether this instance is one the kernel computes.
+    advances: stock computes the class bar by bar and leaves what it reads at its last bar.
     """
 
     kernel: Callable[..., int]
@@ -52,6 +54,7 @@ class Primitive:
     outputs: Callable[[Any], Lines]
     reach: Callable[..., int] = _no_reach
     fits: Callable[[Any], bool] = _always
+    advances: bool = False
 
 
 def _line(o: Any) -> Lines:
@@ -119,15 +122,27 @@ def _sar_prices(o: Any) -> Lines:
     return (o.data.high, o.data.low, o.data.close)
 
 
+def _steps(o: Any) -> bool:
+    """Whether the only data moves with stock's bar by bar computation: an indicator would not, nor one data given twice."""
+    (data, *others) = o.datas
+    still = isinstance(data, LineSeriesStub) and data.slave
+    moves = isinstance(data, LineSeriesStub) or type(data).advance is bt.feed.AbstractDataBase.advance
+    return moves and not still and not others and o.data is data
+
+
 def _laguerre(index: bool) -> Primitive:
     def rested(o: Any) -> bool:
-        return o.l0 == o.l1 == o.l2 == o.l3 == 0.0
+        return _steps(o) and o.l0 == o.l1 == o.l2 == o.l3 == 0.0
 
-    return Primitive(kernels.laguerre, _data, lambda o: (o.p.gamma, index), _line, fits=rested)
+    return Primitive(kernels.laguerre, _data, lambda o: (o.p.gamma, index), _line, fits=rested, advances=True)
 
 
 def _error_limit(o: Any) -> Scalars:
     return (o.ema.alpha, o.ema.alpha1, o.p.gainlimit)
+
+
+def _corrects(o: Any) -> bool:
+    return _steps(o) and type(o.p.gainlimit) is int and o.ema.datas[0] is o.data
 
 
 _OPERATORS = {
@@ -262,10 +277,10 @@ def _indicator_primitives() -> dict[type, Primitive]:
         indicators.ExponentialSmoothingDynamic: Primitive(*dynamic, fits=_dynamic_lines),
         indicators.WeightedAverage: Primitive(*weights, fits=_plain_weights),
         indicators.NonZeroDifference: _reads_datas(kernels.non_zero_difference),
-        indicators.ParabolicSAR: Primitive(*sar),
+        indicators.ParabolicSAR: Primitive(*sar, fits=_steps, advances=True),
         indicators.LaguerreRSI: _laguerre(True),
         indicators.LaguerreFilter: _laguerre(False),
-        indicators.ZeroLagIndicator: Primitive(*error, fits=lambda o: type(o.p.gainlimit) is int),
+        indicators.ZeroLagIndicator: Primitive(*error, fits=_corrects, advances=True),
     }
 
 
