@@ -7,6 +7,7 @@ the first time is compared with lean on the first bars; when they differ the ker
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,6 @@ from engine import verdicts
 from engine.account import copied
 from engine.recording import Recording
 from engine.refusal import Refused
-from engine.verdicts import KernelState
 
 if TYPE_CHECKING:
     import backtrader as bt
@@ -88,51 +88,60 @@ def execute(task: Task, engine: str = "auto") -> Outcome:
 
 
 def _first_willing(task: Task) -> Outcome:
-    notes: list[str] = []
-    kernel = None
+    admission = Admission(task)
     try:
-        kernel = _kernel(task)
-        against = _dearer_than_lean(task, kernel) or _differs(task, kernel, notes)
-        if not against:
-            return Outcome(_compiled(task), "compiled", "the fastest engine; all of the strategy compiles")
+        return Outcome(
+            _compiled(task, admission), "compiled", "the fastest engine; all of the strategy compiles"
+        )
     except Refused as refusal:
-        against, kernel = str(refusal), None
-    why_not = f"not compiled: {against}"
+        why_not = f"not compiled: {refusal}"
+    started = time.perf_counter()
     try:
-        started = time.perf_counter()
-        outcome = Outcome(_lean(task), "lean", why_not, tuple(notes))
-        if kernel is not None and not kernel.ready:
-            spent = verdicts.recall(kernel.key).spent + time.perf_counter() - started
-            verdicts.remember(kernel.key, spent=spent)
-        return outcome
+        outcome = Outcome(_lean(task), "lean", why_not, admission.notes)
     except Refused as refusal:
         why_not = f"{why_not}; not lean: {refusal}"
-    return Outcome(_cerebro(task), "cerebro", why_not, tuple(notes))
+        return Outcome(_cerebro(task), "cerebro", why_not, admission.notes)
+    if admission.postponed:
+        verdicts.add_spent(admission.postponed, time.perf_counter() - started)
+    return outcome
 
 
-def _dearer_than_lean(task: Task, kernel: KernelState) -> str:
-    """Why compiling does not pay now, or "": it does once lean would have taken as long as compiling takes."""
-    saved = task.bars / LEAN_BARS_A_SECOND
-    if kernel.ready or verdicts.recall(kernel.key).spent + saved >= COMPILE_SECONDS:
-        return ""
-    return (
-        f"compiling takes about {COMPILE_SECONDS:g} s, once, and {task.bars:,} bars take lean about {saved:.2g} s; "
-        'engine="compiled" compiles now'
-    )
+@dataclass(slots=True)
+class Admission:
+    """Decides, once the kernel of a task is known, whether it may run; refuses when not.
 
+    postponed: name of a kernel that was not worth compiling yet. notes: what a reader of the result has to know.
+    """
 
-def _differs(task: Task, kernel: KernelState, notes: list[str]) -> str:
-    """Check a kernel that has not been compared yet; how it differed from lean, or ""."""
-    checked = verdicts.recall(kernel.key).checked
-    if not checked:
-        checked = _compare_first_bars(task)
-        verdicts.remember(kernel.key, checked=checked)
-    if checked in ("", verdicts.SAME):
-        return ""
-    notes.append(
-        f"the compiled engine was left out, because it differed from lean: {checked}; please report it"
-    )
-    return f"it differed from lean: {checked}"
+    task: Task
+    postponed: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __call__(self, name: str, ready: bool) -> None:
+        """Raise Refused unless the kernel of that name may run. ready: whether nothing has to be compiled."""
+        known = verdicts.recall(name)
+        if not ready:
+            self._weigh(name, known.spent)
+        checked = known.checked
+        if not checked:
+            checked = _compare_first_bars(self.task)
+            verdicts.set_checked(name, checked)
+        if checked not in ("", verdicts.SAME):
+            self.notes = (
+                f"the compiled engine was left out: {checked} where it differed from lean; please report it",
+            )
+            raise Refused(f"differed from lean: {checked}")
+
+    def _weigh(self, name: str, spent: float) -> None:
+        """Compiling pays once lean has taken, or would take, as long as compiling does."""
+        bars = self.task.bars
+        saved = bars / LEAN_BARS_A_SECOND
+        if spent + saved < COMPILE_SECONDS:
+            self.postponed = name
+            raise Refused(
+                f"compiling takes about {COMPILE_SECONDS:g} s, once, and lean about {saved:.2g} s for {bars:,} bars; "
+                'engine="compiled" compiles now'
+            )
 
 
 def _compare_first_bars(task: Task) -> str:
@@ -199,20 +208,30 @@ def _unequal(ours: Any, theirs: Any) -> int | None:
     return int(np.argmax(different)) if different.any() else None
 
 
-def _kernel(task: Task) -> KernelState:
-    from engine import compiled
+def _compiled(task: Task, admit: Admission | None = None) -> Recording:
+    from engine.compiled import running
 
-    if not hasattr(compiled, "run"):
-        raise Refused("the compiled engine is not built yet")
-    return compiled.kernel_state(**_arguments(task, on_bar=False))
+    given = _arguments(task)
+    if admit is not None and "admit" in inspect.signature(running.run).parameters:
+        given["admit"] = admit
+    elif admit is not None:
+        admit(*_kernel(task))
+    return running.run(**given)
 
 
-def _compiled(task: Task) -> Recording:
-    from engine import compiled
+def _kernel(task: Task) -> tuple[str, bool]:
+    """Name of the kernel a task needs, and whether it is compiled."""
+    from engine.compiled.kernel import is_compiled, name_of
+    from engine.compiled.translate import translate
+    from engine.setup import prepare
 
-    if not hasattr(compiled, "run"):
-        raise Refused("the compiled engine is not built yet")
-    return compiled.run(**_arguments(task))
+    if task.resample or task.cheat_on_open:
+        return "", True  # refused by the engine itself
+    given = _arguments(task)
+    given.pop("on_bar")
+    given.pop("cheat_on_open")
+    source = translate(prepare(**given, recorder=False)).source
+    return name_of(source), is_compiled(source)
 
 
 def _lean(task: Task) -> Recording:
@@ -235,8 +254,8 @@ def _cerebro(task: Task) -> Recording:
     return run(cerebro)
 
 
-def _arguments(task: Task, *, on_bar: bool = True) -> dict[str, Any]:
-    given = {
+def _arguments(task: Task) -> dict[str, Any]:
+    return {
         "cls": task.strategy,
         "params": task.params,
         "frames": task.frames,
@@ -244,8 +263,8 @@ def _arguments(task: Task, *, on_bar: bool = True) -> dict[str, Any]:
         "resample": task.resample,
         "sizer": task.sizer,
         "cheat_on_open": task.cheat_on_open,
+        "on_bar": task.on_bar,
     }
-    return given | {"on_bar": task.on_bar} if on_bar else given
 
 
 RUNS: Mapping[str, Callable[[Task], Recording]] = {"compiled": _compiled, "lean": _lean, "cerebro": _cerebro}

@@ -1,6 +1,6 @@
 """What is remembered of a kernel between runs and processes: whether it was checked, and what not compiling it cost.
 
-One small file a kernel in the user's cache directory; where that cannot be written, this process alone remembers.
+One small file a kernel, by its name, beside the kernels; where that cannot be written, this process alone remembers.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+from engine.compiled import kernel
 
 SAME = "same"
 _known: dict[tuple[Path, str], Verdict] = {}
@@ -22,27 +24,6 @@ class Verdict:
     spent: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class KernelState:
-    """What `engine.compiled.kernel_state` says of the kernel a task needs.
-
-    key: names the kernel's source and everything it was made with, as a file name. ready: whether nothing has to
-    be compiled, because this process or the disk has it.
-    """
-
-    key: str
-    ready: bool
-
-
-def cache_directory() -> Path:
-    """`$TRADEWRIGHT_CACHE`, or tradewright in the user's cache directory. Makes nothing."""
-    given = os.environ.get("TRADEWRIGHT_CACHE")
-    if given:
-        return Path(given)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "tradewright"
-
-
 def recall(key: str) -> Verdict:
     """What is known of the kernel of that key."""
     path = _path(key)
@@ -52,26 +33,31 @@ def recall(key: str) -> Verdict:
     return known
 
 
-def remember(key: str, *, checked: str | None = None, spent: float | None = None) -> None:
-    """Write down what was learnt; None leaves it as it was."""
-    path, known = _path(key), recall(key)
-    known = replace(
-        known,
-        checked=known.checked if checked is None else checked,
-        spent=known.spent if spent is None else spent,
-    )
-    _known[path, key] = known
+def set_checked(key: str, checked: str) -> None:
+    """Write down what the check found."""
+    _remember(key, replace(recall(key), checked=checked))
+
+
+def add_spent(key: str, seconds: float) -> None:
+    """Write down that lean ran once more in the kernel's place."""
+    known = recall(key)
+    _remember(key, replace(known, spent=known.spent + seconds))
+
+
+def _remember(key: str, verdict: Verdict) -> None:
+    path = _path(key)
+    _known[path, key] = verdict
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.write_text(json.dumps(asdict(known)))
+        fresh.write_text(json.dumps(asdict(verdict)))
         fresh.replace(path)
     except OSError:
         return  # a cache that cannot be written is only a slower one
 
 
 def _path(key: str) -> Path:
-    return cache_directory() / "verdicts" / f"{key}.json"
+    return kernel.folder() / "verdicts" / f"{key}.json"
 
 
 def _read(path: Path) -> Verdict:

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import engine.compiled
+import engine.compiled.running
 import engine.lean
 from core.errors import StrategyError, UserError
 from engine import backtest, choose, verdicts
 from engine.refusal import Refused
-from engine.verdicts import KernelState, recall
+from engine.verdicts import recall
 
 RUN_LEAN = engine.lean.run
 
@@ -52,14 +52,11 @@ class Compiled:
     change: Callable[[Any], Any] = lambda recording: recording
     runs: list[int] = field(default_factory=list)
 
-    def kernel_state(self, **task: Any) -> KernelState:
+    def run(self, *, admit: Callable[[str, bool], None] | None = None, **task: Any) -> Any:
         if self.refusal is not None:
             raise self.refusal
-        return KernelState(self.key, self.ready)
-
-    def run(self, **task: Any) -> Any:
-        if self.refusal is not None:
-            raise self.refusal
+        if admit is not None:
+            admit(self.key, self.ready)
         if task["params"]["fails_on"]:
             raise Refused("raises an exception on bar 9")
         self.runs.append(len(next(iter(task["frames"].values()))))
@@ -69,9 +66,8 @@ class Compiled:
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Compiled:
     stand_in = Compiled()
-    monkeypatch.setattr(engine.compiled, "run", stand_in.run, raising=False)
-    monkeypatch.setattr(engine.compiled, "kernel_state", stand_in.kernel_state, raising=False)
-    monkeypatch.setenv("TRADEWRIGHT_CACHE", str(tmp_path))
+    monkeypatch.setattr(engine.compiled.running, "run", stand_in.run)
+    monkeypatch.setenv("TRADEWRIGHT_KERNELS", str(tmp_path))
     return stand_in
 
 
@@ -139,7 +135,7 @@ def test_a_difference_falls_back_loudly(compiled: Compiled) -> None:
     for _ in range(2):
         result = backtest(Swing, market())
         assert result.engine == "lean"
-        assert "it differed from lean: equity" in result.engine_reason
+        assert "differed from lean: equity" in result.engine_reason
         assert any("compiled engine was left out" in note for note in result.notes)
     assert len(compiled.runs) == 1
 
@@ -153,7 +149,7 @@ def test_a_small_cold_run_does_not_compile_until_it_pays(
     assert "compiling takes about 2 s, once" in result.engine_reason
     assert compiled.runs == []
     assert recall("k1").spent > 0.0
-    verdicts.remember("k1", spent=2.0)
+    verdicts.add_spent("k1", 2.0)
     assert backtest(Swing, market()).engine == "compiled"
     compiled.key = "k3"
     monkeypatch.setattr(choose, "LEAN_BARS_A_SECOND", 100)  # 300 bars would take lean three seconds
@@ -173,7 +169,7 @@ def test_a_failing_strategy_fails_the_same_on_every_engine(compiled: Compiled, e
 def test_a_cache_that_cannot_be_written_is_no_failure(
     compiled: Compiled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TRADEWRIGHT_CACHE", "/proc/none")
+    monkeypatch.setenv("TRADEWRIGHT_KERNELS", "/proc/none")
     assert backtest(Swing, market()).engine == "compiled"
 
 
