@@ -138,10 +138,11 @@ def test_child_of_a_cancelled_parent_is_rejected() -> None:
 
 
 def test_bracket_sent_twice_raises_in_stock_and_is_an_error_here() -> None:
-    """Sent at once and again with its child, a parent is in the market twice; cancelling the child removes one."""
-    entry = flows.Place(0, 1, 2, price=5.0)
-    script = {0: [entry, flows.Place(0, -1, 2, price=20.0, parent=1)], 1: [flows.Withdraw(1)]}
-    outcome = check(flow_of(bars(FLAT, FLAT, (6.0, 6.0, 4.0, 4.0)), script))
+    """A parent sent alone and again with its child is in the market twice; one of them outlives the bracket."""
+    leader, entry = flows.Place(0, 1, 2, price=5.0), flows.Place(0, 1, 2, price=5.0, oco=1)
+    child = flows.Place(0, -1, 2, price=20.0, parent=1)
+    script = {0: [leader], 1: [entry, child, flows.Withdraw(3)], 2: [flows.Withdraw(1)]}
+    outcome = check(flow_of(bars(FLAT, FLAT, FLAT, (6.0, 6.0, 4.0, 4.0)), script))
     assert outcome.failed == "bracket lost"
 
 
