@@ -12,6 +12,8 @@ from typing import Any
 
 import backtrader as bt
 from backtrader.linebuffer import LineBuffer
+from backtrader.lineroot import LineRoot
+from backtrader.lineseries import LineSeries
 
 from engine.refusal import Refused
 
@@ -19,6 +21,7 @@ Cursor = list[int]
 """One number: the index of the current bar in the arrays of the lines that share it; -1 before the first."""
 
 _classes: dict[type, type | None] = {}
+_series_classes: dict[type, type | None] = {}
 
 
 def share(line: LineBuffer, cursor: Cursor) -> bool:
@@ -40,20 +43,49 @@ def release(lines: Iterable[LineBuffer]) -> None:
         del line._cursor
 
 
+def shorten(series: Any) -> bool:
+    """Let an indicator or data whose lines are shared be read directly; False when its class reads its own way."""
+    kind = type(series)
+    if kind not in _series_classes:
+        own = any(getattr(kind, name) is not getattr(LineSeries, name) for name in _SERIES_METHODS)
+        _series_classes[kind] = None if own else _derive(kind, _SERIES_METHODS, _SERIES_OPERATIONS)
+    derived = _series_classes[kind]
+    if derived is None:
+        return False
+    series._first = series.lines.lines[0]
+    series.__class__ = derived
+    return True
+
+
+def restore(series: Iterable[Any]) -> None:
+    """Undo `shorten`."""
+    for each in series:
+        each.__class__ = type(each).stock
+        del each._first
+
+
 def shared_class(kind: type) -> type | None:
     """The class a line of this class gets while it shares a cursor, or None when it overrides what would change."""
     if kind not in _classes:
         own = any(getattr(kind, name, None) is not getattr(LineBuffer, name, None) for name in _METHODS)
-        body = {
-            **_METHODS,
-            "stock": kind,
-            "__module__": kind.__module__,
-            "__qualname__": kind.__qualname__,
-            "__doc__": kind.__doc__,
-        }
-        # Not by the metaclass: it would derive parameters and enter the class in Backtrader's registries again.
-        _classes[kind] = None if own else type.__new__(type(kind), kind.__name__, (kind,), body)
+        _classes[kind] = None if own else _derive(kind, _METHODS, _LINE_OPERATIONS)
     return _classes[kind]
+
+
+def _derive(kind: type, methods: dict[str, Any], operations: dict[str, Any]) -> type:
+    """A subclass that looks the same from outside; operators the class has of its own stay."""
+    kept = {name: f for name, f in operations.items() if getattr(kind, name) is getattr(LineRoot, name)}
+    body = {
+        **methods,
+        **kept,
+        "stock": kind,
+        "__hash__": kind.__hash__,
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+        "__doc__": kind.__doc__,
+    }
+    # Not by the metaclass: it would derive parameters and enter the class in Backtrader's registries again.
+    return type.__new__(type(kind), kind.__name__, (kind,), body)
 
 
 def name_lines(series: Any) -> None:
@@ -111,6 +143,56 @@ def _date(self: Any, ago: int = 0, tz: Any = None, naive: bool = True) -> dateti
     return bt.num2date(number, tz=tz, naive=naive).date()  # type: ignore[no-any-return]
 
 
+def _operations(value: str) -> dict[str, Any]:
+    """Backtrader's operators for something whose current value is the expression `value`, as direct as can be."""
+    made: dict[str, Any] = {"LineRoot": LineRoot}
+    source = []
+    for name, sign in _BINARY.items():
+        for method, formula in ((name, f"{value} {sign} other"), (f"r{name}", f"other {sign} {value}")):
+            if hasattr(LineRoot, f"__{method}__"):
+                source.append(
+                    f"def {method}(self, other):\n"
+                    f"    if self._opstage == 1:\n"
+                    f"        return LineRoot.__{method}__(self, other)\n"
+                    f"    if isinstance(other, LineRoot):\n"
+                    f"        other = other[0]\n"
+                    f"    return {formula}\n"
+                )
+    for name, formula in {"neg": f"-{value}", "abs": f"abs({value})", "bool": f"bool({value})"}.items():
+        source.append(
+            f"def {name}(self):\n    return LineRoot.__{name}__(self) if self._opstage == 1 else {formula}\n"
+        )
+    exec("".join(source), made)
+    return {f"__{name}__": made[name] for name in made if hasattr(LineRoot, f"__{name}__")}
+
+
+_BINARY = {
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "floordiv": "//",
+    "truediv": "/",
+    "pow": "**",
+    "lt": "<",
+    "gt": ">",
+    "le": "<=",
+    "ge": ">=",
+    "eq": "==",
+    "ne": "!=",
+}
+_LINE_OPERATIONS = _operations("self.array[self._cursor[0]]")
+_SERIES_OPERATIONS = _operations("self._first.array[self._first._cursor[0]]")
+
+
+def _series_getitem(self: Any, ago: int) -> float:
+    return self._first.array[self._first._cursor[0] + ago]  # type: ignore[no-any-return]
+
+
+def _series_len(self: Any) -> int:
+    return self._first._cursor[0] + 1  # type: ignore[no-any-return]
+
+
+_SERIES_METHODS = {"__getitem__": _series_getitem, "__len__": _series_len}
 _METHODS: dict[str, Any] = {
     "__getitem__": _getitem,
     "__setitem__": _setitem,

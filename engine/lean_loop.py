@@ -15,7 +15,7 @@ from backtrader.trade import Trade
 
 from engine.cerebro import RECORDER
 from engine.lean_broker import LeanBroker, is_plain
-from engine.lean_lines import Cursor, name_lines, release, share
+from engine.lean_lines import Cursor, name_lines, release, restore, share, shorten
 from engine.lean_recording import LeanRecorder, account_curve
 from engine.once import evaluate
 from engine.refusal import Refused
@@ -49,6 +49,7 @@ class LeanLoop:
         self.datas = sorted(strategy.datas, key=lambda data: (data._timeframe, data._compression))
         self.times, self.places = timeline(self.datas)
         self.shared: list[LineBuffer] = []
+        self.shortened: list[Any] = []
         self.done = 0
         self.recorder: LeanRecorder = strategy.analyzers.getbyname(RECORDER)
         self.values: list[tuple[float, float]] = []
@@ -68,6 +69,7 @@ class LeanLoop:
                 self._run_any(plain)
             self._hand_over_account(plain)
         finally:
+            restore(self.shortened)
             release(self.shared)
             if isinstance(self.broker, LeanBroker):
                 self.broker.release()
@@ -108,6 +110,7 @@ class LeanLoop:
             name_lines(data)
             self.at[id(data)] = [-1]
             self._share(data.lines.lines, self.at[id(data)])
+            self._shorten(data)
             follower = self.followers[id(data)] = [-1] if len(self.datas) > 1 else self.now
             clocks.update((id(part), follower) for part in (data, *data.lines.lines))
         later = {id(part) for each in strategy.getindicators() for part in (each, *lines_of(each))}
@@ -119,7 +122,12 @@ class LeanLoop:
             self._share(lines, cursor)
             if not isinstance(indicator, LineBuffer):
                 name_lines(indicator)
+                self._shorten(indicator)
             clocks.update((id(part), cursor) for part in (indicator, *lines))
+
+    def _shorten(self, series: Any) -> None:
+        if shorten(series):
+            self.shortened.append(series)
 
     def _lag(self, clock: Any, later: set[int]) -> Cursor:
         """Cursor of an indicator whose clock moves after it, or, nested in another indicator, never."""

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import backtrader as bt
 import numpy as np
+import pandas as pd
 
-from engine.recording import ORDER_STATUSES, Recorder
+from core.results import FILL_COLUMNS, ORDER_COLUMNS, TRADE_COLUMNS, Coded, Table
+from engine.recording import (
+    DTYPES,
+    FLOAT,
+    LOOKED_AHEAD,
+    MILLISECONDS_A_DAY,
+    ORDER_STATUSES,
+    TEXT,
+    TIME,
+    UNIX_EPOCH_DAY,
+    Recorder,
+    Recording,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,7 +66,49 @@ class LeanRecorder(Recorder):
         self, times: NDArray[np.float64], equity: NDArray[np.float64], cash: NDArray[np.float64]
     ) -> None:
         """Equity and cash of every bar that was run; times are day numbers. All of shape (bars,)."""
-        self._times, self._equity, self._cash = times.tolist(), equity.tolist(), cash.tolist()
+        self._curve = times, equity, cash
+
+    def recording(self) -> Recording:
+        """Everything seen; the tables become DataFrames when somebody looks. Raises as `Recorder.recording`."""
+        if not self.decided and not self._acts_in_warm_up():
+            self._check_warm_up(len)
+        times, equity, cash = self._curve
+        index = pd.DatetimeIndex(stamps_of(times), tz="UTC", name="time")
+        return Recording(
+            equity=pd.Series(equity, index=index, name="equity"),
+            cash=pd.Series(cash, index=index, name="cash"),
+            trades=_later(TRADE_COLUMNS, self._trades),
+            orders=_later(ORDER_COLUMNS, [tuple(row.values()) for row in self._orders.values()]),
+            fills=_later(FILL_COLUMNS, self._fills),
+            open_trades=sum(book.running is not None for book in self._books.values()),
+            strategy=self.strategy,
+            notes=tuple(LOOKED_AHEAD.format(count=n, name=name) for name, n in self._ahead.items()),
+        )
+
+
+def stamps_of(days: NDArray[np.float64]) -> NDArray[np.datetime64]:
+    """`engine.recording.times_of` as naive datetime64[ns] in UTC; NaN gives NaT."""
+    milliseconds = np.rint((days - UNIX_EPOCH_DAY) * MILLISECONDS_A_DAY)
+    known = ~np.isnan(milliseconds)
+    stamps = np.full(len(days), np.datetime64("NaT"), dtype="datetime64[ns]")
+    stamps[known] = milliseconds[known].astype(np.int64).astype("datetime64[ms]")
+    return stamps
+
+
+def _later(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
+    """`engine.recording._table` for rows, as a table that becomes a DataFrame when somebody looks."""
+    columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    made: dict[str, Any] = {}
+    for name, values in zip(names, columns, strict=True):
+        kind = DTYPES.get(name, FLOAT)
+        if kind == TIME:
+            made[name] = stamps_of(np.array(values, dtype=np.float64))
+        elif kind == TEXT:
+            words = {word: code for code, word in enumerate(dict.fromkeys(values))}
+            made[name] = Coded(tuple(words), np.array([words[value] for value in values], dtype=np.int64))
+        else:
+            made[name] = np.array(values, dtype=kind)
+    return cast("pd.DataFrame", Table(made))
 
 
 def account_curve(
