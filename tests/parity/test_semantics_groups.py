@@ -117,7 +117,7 @@ def test_a_child_of_a_sent_order_sends_it_again(engine: str) -> None:
             if len(self) == 3:
                 self.sell(size=1, exectype=bt.Order.Stop, price=4.0, parent=self.parent)
 
-    done = outcome(engine, Twice, FLAT, may_refuse=["lean", "compiled"])
+    done = outcome(engine, Twice, FLAT, may_refuse=["compiled"])
     assert done.strategy.submitted == [(2, bt.Order.Limit), (4, bt.Order.Limit), (4, bt.Order.Stop)]
 
 

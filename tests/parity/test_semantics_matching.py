@@ -230,15 +230,20 @@ def test_a_trailing_stop_limit_keeps_its_distance_and_stops_trailing(engine: str
 
     class Trail(Once):
         def order(self):
-            self.sell(
-                size=1, exectype=bt.Order.StopTrailLimit, price=10.0, plimit=9.5, trailamount=1.0
-            )
+            self.sell(size=1, exectype=bt.Order.StopTrailLimit, price=10.0, plimit=9.5, trailamount=1.0)
 
     moved = (10.0, 12.0, 9.5, 12.0)
     assert outcome(engine, Trail, [START, moved, (10.4, 10.6, 10.0, 10.0)]).fills == [(3, -1, 10.5)]
     low = (10.4, 10.4, 10.0, 10.0)
     bars = [START, moved, low, (10.0, 10.2, 9.0, 10.2), (10.45, 10.55, 10.4, 10.5)]
     assert outcome(engine, Trail, bars).fills == [(5, -1, 10.5)]
+
+    class Above(Once):
+        def order(self):
+            self.sell(size=1, exectype=bt.Order.StopTrailLimit, price=10.0, plimit=10.5, trailamount=1.0)
+
+    triggers = (12.0, 12.0, 8.9, 11.0)
+    assert outcome(engine, Above, [START, triggers, (10.0, 10.6, 9.9, 10.0)]).fills == [(3, -1, 10.5)]
 
 
 def test_cheat_on_close(engine: str) -> None:
@@ -356,7 +361,19 @@ def test_percent_goes_before_fixed(engine: str) -> None:
     assert done.fills == [(2, 1, 11.0 * 1.02), (2, -1, 11.0 * 0.98)]
 
 
-class LimitAtFive(bt.Strategy):
+def test_a_stop_limit_can_slip_past_its_limit(engine: str) -> None:
+    """Rule 6.9"""
+
+    class Stop(Once):
+        def order(self):
+            self.buy(size=1, exectype=bt.Order.StopLimit, price=11.0, plimit=11.1)
+
+    bars = [START, (10.2, 11.2, 10.0, 10.9)]
+    done = outcome(engine, Stop, bars, broker=lambda account: account.set_slippage_fixed(0.5))
+    assert done.fills == [(2, 1, 11.2)]
+
+
+class LimitUntil(bt.Strategy):
     """A limit below the market, with an end from `until`."""
 
     def next(self):
@@ -370,11 +387,11 @@ LATE_DIP = [START, START, (10.0, 10.0, 9.5, 10.0), (10.0, 10.0, 9.5, 10.0)]
 def test_good_till_a_date(engine: str) -> None:
     """Rule 7.1"""
 
-    class Until3(LimitAtFive):
+    class Until3(LimitUntil):
         def until(self):
             return datetime.datetime(2024, 1, 3)
 
-    class Until2(LimitAtFive):
+    class Until2(LimitUntil):
         def until(self):
             return datetime.datetime(2024, 1, 2)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import backtrader as bt
 import pytest
 
-from tests.parity.semantics import EVERY_ENGINE, FLAT, RISING, frame_of, outcome
+from tests.parity.semantics import EVERY_ENGINE, FLAT, frame_of, outcome
 
 pytestmark = EVERY_ENGINE
 ROUNDING = 1e-12
@@ -131,9 +131,7 @@ def test_interest_on_long_positions(engine: str) -> None:
 
     only_short = outcome(engine, Hold, FLAT, broker=lambda a: a.setcommission(interest=0.365))
     assert only_short.cash[-1] == 900.0
-    both = outcome(
-        engine, Hold, FLAT, broker=lambda a: a.setcommission(interest=0.365, interest_long=True)
-    )
+    both = outcome(engine, Hold, FLAT, broker=lambda a: a.setcommission(interest=0.365, interest_long=True))
     assert both.cash == pytest.approx([1000.0, 900.0, 899.9, 899.8, 899.7, 899.6], rel=ROUNDING)
 
 
@@ -216,7 +214,7 @@ def test_added_cash_waits_for_the_next_valuation(engine: str) -> None:
                 self.broker.getvalue([self.data])
                 self.seen.append(self.broker.getcash())
 
-    done = outcome(engine, Add, may_refuse=["lean", "compiled"])
+    done = outcome(engine, Add, may_refuse=["compiled"])
     assert done.strategy.seen == [1000.0, 1300.0]
     assert done.cash == [1000.0, 1000.0, 1500.0, 1500.0, 1300.0]
 
@@ -233,7 +231,7 @@ def test_cash_set_is_there_at_once(engine: str) -> None:
                 self.broker.set_cash(70.0)
                 self.seen.append((self.broker.getcash(), self.broker.getvalue()))
 
-    done = outcome(engine, Set, may_refuse=["lean", "compiled"])
+    done = outcome(engine, Set, may_refuse=["compiled"])
     assert done.strategy.seen == [(70.0, 70.0)]
     assert done.cash == [1000.0, 1000.0, 70.0, 70.0, 70.0]
 
@@ -288,7 +286,12 @@ def test_a_reversal_ends_one_trade_and_begins_another(engine: str) -> None:
                 self.close()
 
     done = outcome(engine, Reverse, may_refuse=["compiled"])
-    assert done.strategy.seen == [(2, True, False, 2), (3, False, True, 0), (3, True, False, -3), (4, False, True, 0)]
+    assert done.strategy.seen == [
+        (2, True, False, 2),
+        (3, False, True, 0),
+        (3, True, False, -3),
+        (4, False, True, 0),
+    ]
     assert done.trades == [(4.0, 4.0, 1), (-6.0, -6.0, 1)]
 
 
@@ -329,6 +332,6 @@ def test_trade_ids_keep_trades_apart(engine: str) -> None:
                 self.sell(size=1, tradeid=1)
                 self.buy(size=1, tradeid=2)
 
-    done = outcome(engine, Ids, may_refuse=["lean", "compiled"])
+    done = outcome(engine, Ids, may_refuse=["compiled"])
     assert done.cash[-1] == 1000.0
     assert [trade[0] for trade in done.trades] == [4.0, -4.0]

@@ -41,7 +41,7 @@ def test_without_the_check_nothing_is_submitted(engine: str) -> None:
             if len(self) == 1:
                 self.buy(size=1)
 
-    done = outcome(engine, Buy, slippage={"checksubmit": False}, may_refuse=["compiled", "lean"])
+    done = outcome(engine, Buy, slippage={"checksubmit": False}, may_refuse=["compiled"])
     assert done.strategy.seen == [(2, "Accepted"), (2, "Completed")]
 
 
@@ -145,9 +145,7 @@ def test_cancel_on_the_same_bar_does_nothing(engine: str) -> None:
 
 def test_average_price_is_rounded_again(engine: str) -> None:
     """Rule 3.9"""
-    price = next(
-        cents / 100 for cents in range(1000, 2000) if (0.0 + 3 * (cents / 100)) / 3 != cents / 100
-    )
+    price = next(cents / 100 for cents in range(1000, 2000) if (0.0 + 3 * (cents / 100)) / 3 != cents / 100)
     bars = [(price, price, price, price)] * 3
 
     class Buy(bt.Strategy):
@@ -268,7 +266,7 @@ def test_unchecked_orders_fail_only_at_the_fill(engine: str) -> None:
             if len(self) == 3:
                 self.buy(size=100)
 
-    done = outcome(engine, Buy, DROP, slippage={"checksubmit": False}, may_refuse=["lean", "compiled"])
+    done = outcome(engine, Buy, DROP, slippage={"checksubmit": False}, may_refuse=["compiled"])
     assert done.statuses == ["Margin", "Completed"]
     assert done.fills == [(4, 100, 9.0)]
     assert done.cash[-1] == 100.0
@@ -286,3 +284,26 @@ def test_a_short_sale_needs_no_cash(engine: str) -> None:
     assert done.fills == [(2, -1000, 11.0)]
     assert done.cash[1:3] == [11_010.0, 11_010.0]
     assert done.value[1:3] == [-990.0, -2990.0]
+
+
+def test_first_come_first_served(engine: str) -> None:
+    """Rule 4.10"""
+
+    class SellFirst(bt.Strategy):
+        def next(self):
+            if len(self) == 1:
+                self.buy(size=100)
+            if len(self) == 3:
+                self.sell(size=100)
+                self.buy(size=100)
+
+    class BuyFirst(bt.Strategy):
+        def next(self):
+            if len(self) == 1:
+                self.buy(size=100)
+            if len(self) == 3:
+                self.buy(size=100)
+                self.sell(size=100)
+
+    assert outcome(engine, SellFirst, FLAT).statuses == ["Completed", "Completed", "Completed"]
+    assert outcome(engine, BuyFirst, FLAT).statuses == ["Completed", "Margin", "Completed"]
