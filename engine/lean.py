@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import backtrader as bt
 
 from engine.cerebro import RECORDER
+from engine.lean_delivery import BarByBarLoop
 from engine.lean_loop import LeanLoop
 from engine.lean_recording import LeanRecorder
 from engine.refusal import Refused
@@ -50,7 +51,7 @@ def run(
     )
     cerebro.analyzers[:] = [(LeanRecorder, (), {"_name": RECORDER})]
     cerebro._runonce = lambda strategies: LeanLoop(cerebro, strategies[0], on_bar).run()
-    cerebro._runnext = _refuse_bar_by_bar
+    cerebro._runnext = lambda strategies: BarByBarLoop(cerebro, strategies[0], on_bar).run()
     with strategy_errors(cls, cerebro), fewer_collections():
         cerebro.run()
     check_ready(cerebro, cls)
@@ -84,9 +85,3 @@ def fewer_collections() -> Iterator[None]:
             _runs -= 1
             if _runs == 0:
                 gc.set_threshold(*_thresholds)
-
-
-def _refuse_bar_by_bar(_: Any) -> None:
-    raise Refused(
-        "its indicators have to be computed bar by bar (resampling, or an indicator that asks for it)"
-    )

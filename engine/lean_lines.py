@@ -151,7 +151,7 @@ def _operations(value: str) -> dict[str, Any]:
         for method, formula in ((name, f"{value} {sign} other"), (f"r{name}", f"other {sign} {value}")):
             if hasattr(LineRoot, f"__{method}__"):
                 source.append(
-                    f"def {method}(self, other):\n"
+                    f"def _{method}(self, other):\n"
                     f"    if self._opstage == 1:\n"
                     f"        return LineRoot.__{method}__(self, other)\n"
                     f"    if isinstance(other, LineRoot):\n"
@@ -160,10 +160,10 @@ def _operations(value: str) -> dict[str, Any]:
                 )
     for name, formula in {"neg": f"-{value}", "abs": f"abs({value})", "bool": f"bool({value})"}.items():
         source.append(
-            f"def {name}(self):\n    return LineRoot.__{name}__(self) if self._opstage == 1 else {formula}\n"
+            f"def _{name}(self):\n    return LineRoot.__{name}__(self) if self._opstage == 1 else {formula}\n"
         )
-    exec("".join(source), made)
-    return {f"__{name}__": made[name] for name in made if hasattr(LineRoot, f"__{name}__")}
+    exec(compile("".join(source), "<operators>", "exec"), made)
+    return {f"_{name}__": made[name] for name in made if hasattr(LineRoot, f"_{name}__")}
 
 
 _BINARY = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from types import CodeType
 from typing import Any
 
 import backtrader as bt
@@ -44,10 +45,13 @@ class LeanLoop:
         for name in INTERNALS:
             if getattr(type(strategy), name) is not getattr(bt.Strategy, name):
                 raise Refused(f"overrides Backtrader's own {name}")
+        self.names = names_used(type(strategy))
+        if any(name.startswith("tick_") for name in self.names):
+            raise Refused("reads the ticks of a data")
         self.cerebro, self.strategy, self.on_bar = cerebro, strategy, on_bar
         self.broker = strategy.broker
         self.datas = sorted(strategy.datas, key=lambda data: (data._timeframe, data._compression))
-        self.times, self.places = timeline(self.datas)
+        self._read_times()
         self.shared: list[LineBuffer] = []
         self.shortened: list[Any] = []
         self.done = 0
@@ -74,6 +78,16 @@ class LeanLoop:
             if isinstance(self.broker, LeanBroker):
                 self.broker.release()
 
+    def _read_times(self) -> None:
+        self.times, self.places = timeline(self.datas)
+
+    def _closes_are_finite(self) -> bool:
+        return all(np.isfinite(np.frombuffer(data.lines.close.array)).all() for data in self.datas)
+
+    def _places(self, data: Any) -> Any:
+        """The bar of a data at every step."""
+        return self.places[id(data)]
+
     def _watched(self) -> bool:
         """Whether something besides the strategy's own methods has to be called on every bar."""
         cerebro, kind = self.cerebro, type(self.strategy)
@@ -84,6 +98,7 @@ class LeanLoop:
             or self.others
             or self.strategy.getobservers()
             or self.lagging
+            or not self.names.isdisjoint(("_orders", "_orderspending", "_tradespending"))
             or kind._notify not in (bt.Strategy._notify, bt.SignalStrategy._notify)
             or kind.notify_cashvalue is not bt.Strategy.notify_cashvalue
             or kind.notify_fund is not bt.Strategy.notify_fund
@@ -94,8 +109,8 @@ class LeanLoop:
         broker = self.broker
         history = broker._userhist or broker._fundhist
         schemes = [broker.getcommissioninfo(data) for data in self.datas]
-        finite = all(np.isfinite(np.frombuffer(data.lines.close.array)).all() for data in self.datas)
-        return finite and not history and all(map(is_plain, schemes))
+        alone = all(data._compensate is None for data in self.datas)
+        return alone and not history and self._closes_are_finite() and all(map(is_plain, schemes))
 
     def _share_lines(self) -> None:
         """Give every line that Backtrader would move in the loop the cursor it moves with."""
@@ -391,8 +406,22 @@ class LeanLoop:
         recorder.set_account(times, equity, cash)
 
     def _closes(self, data: Any) -> Any:
-        closes = np.frombuffer(data.lines.close.array)
-        return closes if len(self.datas) == 1 else closes[self.places[id(data)]]
+        return np.frombuffer(data.lines.close.array)[self._places(data)]
+
+
+def names_used(cls: type) -> set[str]:
+    """Names of attributes and globals in the code of a strategy's own classes."""
+    found: set[str] = set()
+    for kind in cls.__mro__:
+        if kind.__module__.partition(".")[0] in ("backtrader", "builtins"):
+            continue
+        todo = [getattr(member, "__code__", None) for member in vars(kind).values()]
+        while todo:
+            code = todo.pop()
+            if isinstance(code, CodeType):
+                found.update(code.co_names)
+                todo.extend(code.co_consts)
+    return found
 
 
 def timeline(datas: list[Any]) -> tuple[list[float], dict[int, Any]]:

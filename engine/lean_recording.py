@@ -65,8 +65,12 @@ class LeanRecorder(Recorder):
     def set_account(
         self, times: NDArray[np.float64], equity: NDArray[np.float64], cash: NDArray[np.float64]
     ) -> None:
-        """Equity and cash of every bar that was run; times are day numbers. All of shape (bars,)."""
-        self._curve = times, equity, cash
+        """Equity and cash of every bar that was run; times are day numbers. All of shape (bars,).
+
+        Of several at one time the last counts: a resampled data delivers once more on the last bar.
+        """
+        last = np.append(times[1:] != times[:-1], True)[: len(times)]
+        self._curve = times[last], equity[last], cash[last]
 
     def recording(self) -> Recording:
         """Everything seen; the tables become DataFrames when somebody looks. Raises as `Recorder.recording`."""

@@ -1,0 +1,257 @@
+"""A lean run bar by bar, where Backtrader computes indicators as the bars come: resampled datas.
+
+The strategy's indicators are moved by Backtrader's own `_next` over arrays that grow, so that all they can see is
+what they see there. What the datas deliver is Backtrader's own doing too, but for whole weeks, months or years of
+one data, whose bars follow from its times.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import backtrader as bt
+import numpy as np
+from backtrader import date2num, num2date
+from backtrader.feed import DataClone
+from backtrader.resamplerfilter import Resampler
+
+from engine.lean_broker import LeanBroker
+from engine.lean_lines import Cursor
+from engine.lean_loop import LeanLoop
+
+COLUMNS = ("open", "high", "low", "close", "volume", "openinterest", "datetime")
+PERIODS: dict[int, Callable[[Any], int]] = {
+    bt.TimeFrame.Weeks: lambda date: date.isocalendar()[0] * 100 + date.isocalendar()[1],
+    bt.TimeFrame.Months: lambda date: date.year * 100 + date.month,
+    bt.TimeFrame.Years: lambda date: date.year,
+}
+"""The number by which Backtrader tells one week, month or year from another."""
+NOT_MIDNIGHT = 0.9999
+"""Part of a day after which rounding could take a time to the next day."""
+
+
+class BarByBarLoop(LeanLoop):
+    """Takes the place of `Cerebro._runnext`."""
+
+    def run(self) -> None:
+        """Run all bars, then hand the account's curve to the recorder."""
+        plain = self._account_is_plain()
+        try:
+            self._run_bars(plain)
+            self._hand_over_account(plain)
+        finally:
+            if isinstance(self.broker, LeanBroker):
+                self.broker.release()
+
+    def _read_times(self) -> None:
+        self.times: list[float] = []
+        self.seen: list[tuple[int, ...]] = []
+        self.lagging = []
+        self.at: dict[int, Cursor] = {id(data): [-1] for data in self.datas}
+
+    def _closes_are_finite(self) -> bool:
+        frames = [data.p.dataname for data in self.datas if not isinstance(data, DataClone)]
+        return all(np.isfinite(frame["close"].to_numpy(dtype=np.float64)).all() for frame in frames)
+
+    def _run_bars(self, plain: bool) -> None:
+        cerebro, strategy, recorder, on_bar = self.cerebro, self.strategy, self.recorder, self.on_bar
+        strategies, watched = [strategy], self._watched()
+        indicators = strategy.getindicators()
+        account: Cursor = [-1]
+        if plain:
+            self._adopt(account)
+        cursors = [self.at[id(data)] for data in self.datas]
+        settle = watched and plain
+        for step, time in enumerate(self._deliver(plain)):
+            for cursor, data in zip(cursors, self.datas, strict=True):
+                cursor[0] = data.lines[0]._idx
+            if cerebro._timerscheat:
+                cerebro._check_timers(strategies, time, cheat=True)
+            if cerebro.p.cheat_on_open:
+                strategy._next_open()
+                if cerebro._event_stop:
+                    return
+            account[0] = step
+            if plain:
+                self._match(settle)
+            else:
+                cerebro._brokernotify()
+            if cerebro._event_stop:
+                return
+            if cerebro._timers:
+                cerebro._check_timers(strategies, time, cheat=False)
+            strategy._clk_update()
+            for indicator in indicators:
+                indicator._next()
+            now = strategy.lines.datetime[0]
+            if watched or not plain:
+                strategy._notify()
+            elif self.broker.notifs:
+                self._tell(now)
+            if not plain:
+                self.values.append((self.broker.getvalue(), self.broker.getcash()))
+            new = not self.times or self.times[-1] != now
+            self.times.append(now)
+            self.seen.append(tuple(cursor[0] for cursor in cursors))
+            self.done = step + 1
+            if on_bar is not None and new:
+                on_bar(self.done)
+            phase = strategy._getminperstatus()
+            if phase <= 0:
+                recorder.decided = True
+            (strategy.next if phase < 0 else strategy.nextstart if phase == 0 else strategy.prenext)()
+            if watched:
+                strategy._next_analyzers(phase)
+                strategy._next_observers(phase)
+            strategy.clear()
+            if cerebro._event_stop:
+                return
+
+    def _places(self, data: Any) -> Any:
+        number = next(k for k, other in enumerate(self.datas) if other is data)
+        return np.array([places[number] for places in self.seen])
+
+    def _deliver(self, plain: bool) -> Iterator[float]:
+        base, *clones = self.datas
+        if plain and all(self._follows(base, clone) for clone in clones) and plain_times(base):
+            return deliver_periods(base, clones)
+        return deliver_as_stock(self.cerebro, self.datas)
+
+    def _follows(self, base: Any, clone: Any) -> bool:
+        """Whether a data is made of whole weeks, months or years of the first one."""
+        if type(clone) is not DataClone or clone.data is not base or len(clone._filters) != 1:
+            return False
+        filtered = clone._filters[0][0]
+        return (
+            type(filtered) is Resampler
+            and filtered.p.timeframe in PERIODS
+            and not filtered.componly
+            and clone._calendar is None
+        )
+
+
+def plain_times(base: Any) -> bool:
+    """Whether a data's times increase, in UTC, and none is at the last second of its day."""
+    times = getattr(base, "_columns", {}).get("datetime")
+    if times is None or base._tz is not None or base._tzinput or base._filters or base.buflen():
+        return False
+    finite = all(np.isfinite(base._columns[name]).all() for name in ("open", "high", "low", "close"))
+    return bool(finite and (np.diff(times) > 0).all() and (times % 1.0 < NOT_MIDNIGHT).all())
+
+
+def deliver_periods(base: Any, clones: list[Any]) -> Iterator[float]:
+    """Move one data, and datas made of its weeks, months or years, as `Cerebro._runnext` would; yields its time."""
+    columns = [base._columns.get(name) for name in base.getlinealiases()]
+    count = base.known_bars
+    lists = [[float("nan")] * count if column is None else column.tolist() for column in columns]
+    rows = list(zip(*lists, strict=True))
+    into = appenders(base)
+    waiting = [(appenders(clone), periods_of(base, clone)) for clone in clones]
+    for bar, row in enumerate(rows):
+        put(into, row)
+        for target, finished in waiting:
+            if bar in finished:
+                put(target, finished[bar])
+        yield row[-1]
+    base._idx = count
+    for target, finished in waiting:
+        if count in finished:
+            put(target, finished[count])
+    if any(count in finished for _, finished in waiting):
+        yield rows[-1][-1]
+
+
+Line = tuple[Any, Callable[[float], None]]
+
+
+def appenders(data: Any) -> list[Line]:
+    """The lines of a data with the `append` of their arrays."""
+    return [(line, line.array.append) for line in data.lines.lines]
+
+
+def put(lines: list[Line], row: tuple[float, ...]) -> None:
+    """Add one bar."""
+    for (line, append), value in zip(lines, row, strict=True):
+        append(value)
+        line._idx += 1
+        line.lencount += 1
+
+
+def periods_of(base: Any, clone: Any) -> dict[int, tuple[float, ...]]:
+    """Bars of the weeks, months or years of a data, by the number of its bar they are delivered on.
+
+    The one that is not over at the end is delivered on the bar after the last.
+    """
+    resampler = clone._filters[0][0]
+    number_of, compression = PERIODS[resampler.p.timeframe], resampler.p.compression
+    columns = {name: base._columns.get(name) for name in COLUMNS}
+    times = columns["datetime"].tolist()
+    names = base.getlinealiases()
+    found: dict[int, tuple[float, ...]] = {}
+    numbers = [number_of(num2date(time)) for time in times]
+    start = over = 0
+
+    def bar_of(first: int, end: int) -> tuple[float, ...]:
+        volume = 0.0
+        for value in (columns["volume"] if columns["volume"] is not None else [np.nan] * len(times))[
+            first:end
+        ]:
+            volume += value
+        values = {
+            "open": columns["open"][first],
+            "high": columns["high"][first:end].max(),
+            "low": columns["low"][first:end].min(),
+            "close": columns["close"][end - 1],
+            "volume": volume,
+            "openinterest": np.nan if columns["openinterest"] is None else columns["openinterest"][end - 1],
+            "datetime": times[end - 1],
+        }
+        return tuple(float(values[name]) for name in names)
+
+    for bar in range(1, len(times)):
+        if numbers[bar] > numbers[bar - 1]:
+            over += 1
+            if over % compression == 0:
+                found[bar] = bar_of(start, bar)
+                start = bar
+    if times:
+        found[len(times)] = bar_of(start, len(times))
+    return found
+
+
+def deliver_as_stock(cerebro: bt.Cerebro, datas: list[Any]) -> Iterator[float]:
+    """The part of `Cerebro._runnext` that moves the datas, for datas of history; yields the leading time."""
+    first = datas[0]
+    resampled = [number for number, data in enumerate(datas) if data.resampling and not data.replaying]
+    leading = range(len(datas)) if len(resampled) in (0, len(datas)) else None
+    dt0 = date2num(datetime.datetime.max) - 2
+    more = True
+    while more:
+        moved = [data.next(ticks=False) for data in datas]
+        more = any(moved)
+        if more:
+            times = [data.datetime[0] if got else None for data, got in zip(datas, moved, strict=True)]
+            leaders = leading if leading is not None else [n for n in range(len(datas)) if n not in resampled]
+            dt0 = min(time for n in leaders if (time := times[n]) is not None)
+            master = datas[times.index(dt0)]
+            cerebro._dtmaster, cerebro._udtmaster = master.num2date(dt0), num2date(dt0)
+            for number, data in enumerate(datas):
+                if not moved[number]:
+                    data._check(forcedata=master)
+                    if data.next(datamaster=master, ticks=False):
+                        times[number] = data.datetime[0]
+            for data, time in zip(datas, times, strict=True):
+                if time is not None:
+                    if time > dt0:
+                        data.rewind()
+                    elif not data.replaying:
+                        data._tick_fill(force=True)
+            yield dt0
+        else:
+            late = first._last()
+            for data in datas[1:]:
+                late += data._last(datamaster=first)
+            if late:
+                yield dt0
