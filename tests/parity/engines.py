@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import importlib
 import io
 import itertools
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import backtrader as bt
+import numpy as np
 import pandas as pd
 
 from core.errors import StrategyError
@@ -130,6 +133,40 @@ def difference(stock: Answer, fast: Answer) -> str | None:
     assert stock.recording is not None
     assert fast.recording is not None
     return recordings_differ(stock.recording, fast.recording)
+
+
+def traces_differ(stock: Answer, fast: Answer) -> str | None:
+    """What a strategy that really ran left behind: all it printed, and its numbers and texts in the end."""
+    if stock.printed != fast.printed:
+        return f"printed: {stock.printed[-200:]!r} and {fast.printed[-200:]!r}"
+    if stock.recording is None or fast.recording is None:
+        return None
+    left, right = (vars(answer.recording.strategy) for answer in (stock, fast) if answer.recording)
+    for name in left:
+        mine, theirs = _values(left[name]), _values(right.get(name))
+        if not name.startswith("_") and _is_plain(mine) and repr(mine) != repr(theirs):
+            return f"self.{name}: {mine!r} and {theirs!r}"
+    return None
+
+
+def _values(value: Any) -> Any:
+    """A dictionary's values, whose keys may be datas; anything else as it is."""
+    return list(value.values()) if isinstance(value, dict) else value
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a number, a text, None, or a sequence of such."""
+    if isinstance(value, (list, tuple, deque)):
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (
+        int,
+        float,
+        bool,
+        str,
+        np.float64,
+        datetime.date,
+        datetime.datetime,
+    )
 
 
 def recordings_differ(reference: Recording, other: Recording) -> str | None:

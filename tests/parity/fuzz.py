@@ -26,7 +26,7 @@ from pathlib import Path
 import backtrader as bt
 
 from core.cli import CommandParser, print_json, run_command
-from tests.parity.engines import FAST, Answer, Case, difference, on_fast, on_stock
+from tests.parity.engines import FAST, Answer, Case, difference, on_fast, on_stock, traces_differ
 from tests.parity.grammar import Draw, Template, draw, load_class, template
 
 DRAW_MARK = "# draw: "
@@ -88,10 +88,16 @@ class Failure:
         return path
 
 
-def parts(case: Case, engine: str, stock: Answer) -> str | None:
-    """Where the engine's answer parts from stock's; None also where it refuses."""
+def parts(engine: str, stock: Answer, fast: Answer) -> str | None:
+    """Where the engine's answer parts from stock's."""
+    found = difference(stock, fast)
+    return traces_differ(stock, fast) if found is None and engine == "lean" else found
+
+
+def parts_on(case: Case, engine: str) -> str | None:
+    """The same for a case that is run here; None also where the engine refuses."""
     fast = on_fast(engine, case)
-    return None if fast.refusal is not None else difference(stock, fast)
+    return None if fast.refusal is not None else parts(engine, on_stock(case), fast)
 
 
 def check(
@@ -112,9 +118,7 @@ def check(
                     tally.refused[f"{engine}: {fast.refusal.reason}"] += 1
                     continue
                 tally.ran[engine] += 1
-                found = difference(stock, fast)
-                if found is None and engine == "lean" and fast.printed != stock.printed:
-                    found = f"printed: {stock.printed[-200:]!r} and {fast.printed[-200:]!r}"
+                found = parts(engine, stock, fast)
                 if found is not None:
                     drawn, found = _shrink(strategy, drawn, engine, found)
                     return tally, Failure(made.seed, number, engine, found, made.source, drawn)
@@ -142,8 +146,7 @@ def _shrink(strategy: type[bt.Strategy], drawn: Draw, engine: str, found: str) -
         going = False
         for smaller in drawn.smaller():
             steps += 1
-            case = smaller.case(strategy)
-            still = parts(case, engine, on_stock(case))
+            still = parts_on(smaller.case(strategy), engine)
             if still is not None:
                 drawn, found, going = smaller, still, True
                 break
@@ -159,7 +162,7 @@ def replay(path: Path) -> str | None:
     engine = values.pop("engine")
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         case = Draw.from_dict(values).case(load_class(source, Path(folder) / f"replayed_{path.stem}.py"))
-        return parts(case, engine, on_stock(case))
+        return parts_on(case, engine)
 
 
 def _leave_interrupts_to_the_parent() -> None:
