@@ -287,6 +287,21 @@ def test_cheat_on_open_checks_market_orders_at_the_open(engine: str) -> None:
     assert (done.fills, done.statuses) == ([], ["Margin"])
 
 
+def test_a_filler_fills_in_parts(engine: str) -> None:
+    """Rule 5.21"""
+
+    class Buy(Once):
+        def order(self):
+            self.buy(size=5)
+
+    def filler(account: bt.brokers.BackBroker) -> None:
+        account.set_filler(bt.broker.fillers.FixedSize(size=2))
+
+    done = outcome(engine, Buy, broker=filler, may_refuse=["compiled"])
+    assert done.fills == [(2, 2, 11.0), (3, 2, 13.0), (4, 1, 15.0)]
+    assert done.statuses == ["Completed"]
+
+
 class Both(Once):
     def order(self):
         self.buy(size=1)

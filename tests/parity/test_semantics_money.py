@@ -333,3 +333,40 @@ def test_trade_ids_keep_trades_apart(engine: str) -> None:
     done = outcome(engine, Ids, may_refuse=["compiled"])
     assert done.cash[-1] == 1000.0
     assert [trade[0] for trade in done.trades] == [4.0, -4.0]
+
+
+def test_a_closing_pays_back_the_entry_and_then_the_profit(engine: str) -> None:
+    """Rule 9.10"""
+    bought, sold = 10.01, 10.81
+    paid = 1000.0 - 3 * bought
+    expected = paid + (3 * bought + 3 * (sold - bought) * 1.0)
+    assert expected != paid + 3 * sold
+    bars = [(price, price, price, price) for price in (bought, bought, sold, sold)]
+
+    class InAndOut(bt.Strategy):
+        def next(self):
+            if len(self) == 1:
+                self.buy(size=3)
+            if len(self) == 2:
+                self.close()
+
+    assert outcome(engine, InAndOut, bars).cash[-1] == expected
+
+
+def test_an_average_entry_price(engine: str) -> None:
+    """Rule 9.11"""
+
+    class Add(bt.Strategy):
+        def next(self):
+            if len(self) == 1:
+                self.buy(size=1)
+            if len(self) == 2:
+                self.buy(size=3)
+            if len(self) == 3 and self.position.price == (11.0 * 1 + 3 * 13.0) / 4:
+                self.sell(size=2)
+            if len(self) == 4 and self.position.price == 12.5:
+                self.sell(size=5)
+
+    done = outcome(engine, Add)
+    assert done.fills == [(2, 1, 11.0), (3, 3, 13.0), (4, -2, 15.0), (5, -5, 17.0)]
+    assert done.trades[0][0] == 2 * 2.5 + 2 * 4.5
