@@ -26,6 +26,7 @@ from engine.compiled.broker_match import match, trail
 from engine.compiled.broker_memory import (
     account_at,
     desk_at,
+    entry,
     float_at,
     inner,
     note_at,
@@ -91,8 +92,6 @@ __all__ = [
     "touch",
 ]
 
-entry = nb.njit(cache=True, nogil=True, error_model="numpy")
-"""Compiles what a kernel's calls arrive at, with every inner function in it."""
 public = nb.njit(nogil=True, error_model="numpy", inline="always")
 """Compiles what a kernel calls: put into the caller, so that no `Book` is ever handed on."""
 
@@ -476,6 +475,9 @@ def before_bar(book: Book, t: int) -> None:
 @public  # type: ignore[untyped-decorator]
 def deliver(book: Book, t: int) -> tuple[int, int, int, int]:
     """What the strategy is to be told now: `notes[n0:n1]`, then `trades[m0:m1]`, as (n0, n1, m0, m1)."""
+    account = book.account[0]
+    if book.desk[0].delivered == account.notes:
+        return account.notes, account.notes, account.trades, account.trades
     return _deliver(book.desk[0].here, t)  # type: ignore[no-any-return]
 
 

@@ -7,6 +7,7 @@ Indices are not checked here; whoever appends compares with the room first.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -28,8 +29,19 @@ from engine.compiled.records import (
     TRADE,
 )
 
-inner = nb.njit(nogil=True, error_model="numpy")
-"""Compiles an inner function; what calls it from outside is cached, with all of them in it."""
+_lean = functools.partial(
+    nb.njit,
+    nogil=True,
+    error_model="numpy",
+    no_cpython_wrapper=True,
+    no_cfunc_wrapper=True,
+    no_rewrites=True,
+    _nrt=False,
+)
+inner = _lean()
+"""Compiles an inner function, which Python cannot call; what calls it from outside is cached, with all of them in it."""
+entry = _lean(cache=True)
+"""Compiles what a kernel's calls arrive at, with every inner function in it."""
 
 
 def _reader(dtype: np.dtype[Any]) -> Callable[..., Any]:

@@ -174,7 +174,7 @@ def test_books_can_be_used_again() -> None:
 def test_clock_and_session_end_are_those_of_stock(moment: datetime, end: time, micro: int) -> None:
     now = bt.date2num(moment.replace(microsecond=micro))
     seen = bt.num2date(now)
-    day, of_day = clock_of(now)
+    day, of_day = clock_of.py_func(now)
     assert (day, of_day) == (
         seen.toordinal(),
         ((seen.hour * 60 + seen.minute) * 60 + seen.second) * 1e6 + seen.microsecond,
