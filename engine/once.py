@@ -40,92 +40,101 @@ def evaluate(strategy: Any) -> OnceReport:
         strategy._once()
         report.stock.append(type(strategy).__name__)
         return report
-    _iterator(strategy, _Nans(), report)
+    _Walk(report).iterator(strategy)
     return report
 
 
-class _Nans:
-    """Blocks of NaN to lengthen line arrays with, one for each length."""
+class _Walk:
+    """One evaluation: the report, blocks of NaN to lengthen lines with, and which objects stand at home."""
 
-    def __init__(self) -> None:
+    def __init__(self, report: OnceReport) -> None:
+        self._report = report
         self._blocks: dict[int, array[float]] = {}
+        self._at_home: set[int] = set()
 
-    def __call__(self, size: int) -> "array[float]":
+    def iterator(self, o: Any) -> None:
+        """`LineIterator._once()`."""
+        self._lengthen_all(o, o._clock.buflen())
+        iterators = o._lineiterators
+        children = iterators[LineIterator.IndType]
+        observers = iterators[LineIterator.ObsType]
+        for child in children:
+            self._node(child)
+        for observer in observers:
+            self._lengthen_all(observer, o.buflen())
+        for part in (*o.datas, *children, *observers, o):
+            self._home(part)
+        if not _idle(o):
+            self._compute(o)
+        for line in o.lines.lines:
+            if line.bindings:
+                _bind(line)
+
+    def _action(self, o: Any) -> None:
+        """`LineActions._once()`."""
+        self._lengthen(o, o._clock.buflen())
+        o.home()
+        self._compute(o)
+        if o.bindings:
+            _bind(o)
+
+    def _node(self, o: Any) -> None:
+        once = type(o)._once
+        if once is LineActions._once:
+            self._action(o)
+        elif once is LineIterator._once:
+            self.iterator(o)
+        else:
+            self._at_home.clear()
+            o._once()
+            self._report.stock.append(type(o).__name__)
+
+    def _lengthen(self, line: Any, size: int) -> None:
+        """`LineBuffer.forward(size=size)`."""
+        if line.mode != LineBuffer.UnBounded or type(line).forward is not LineBuffer.forward:
+            line.forward(size=size)
+            return
+        line._idx += size
+        line.lencount += size
         block = self._blocks.get(size)
         if block is None:
             block = self._blocks[size] = array("d", [float("nan")]) * size
-        return block
+        line.array.extend(block)
 
-
-def _lengthen(line: Any, size: int, nans: _Nans) -> None:
-    """`LineBuffer.forward(size=size)`."""
-    if line.mode != LineBuffer.UnBounded or type(line).forward is not LineBuffer.forward:
-        line.forward(size=size)
-        return
-    line._idx += size
-    line.lencount += size
-    line.array.extend(nans(size))
-
-
-def _lengthen_all(o: Any, size: int, nans: _Nans) -> None:
-    """`LineSeries.forward(size=size)`."""
-    if type(o).forward is not LineSeries.forward:
-        o.forward(size=size)
-        return
-    for line in o.lines.lines:
-        _lengthen(line, size, nans)
-
-
-def _home(o: Any) -> None:
-    """`LineSeries.home()` or `LineBuffer.home()`."""
-    if type(o).home is LineSeries.home:
+    def _lengthen_all(self, o: Any, size: int) -> None:
+        """`LineSeries.forward(size=size)`."""
+        if type(o).forward is not LineSeries.forward:
+            o.forward(size=size)
+            return
         for line in o.lines.lines:
-            line._idx = -1
-            line.lencount = 0
-    else:
-        o.home()
+            self._lengthen(line, size)
 
+    def _home(self, o: Any) -> None:
+        """`LineSeries.home()` or `LineBuffer.home()`, once until something moves."""
+        if id(o) in self._at_home:
+            return
+        self._at_home.add(id(o))
+        if type(o).home is LineSeries.home:
+            for line in o.lines.lines:
+                line._idx = -1
+                line.lencount = 0
+        else:
+            o.home()
 
-def _iterator(o: Any, nans: _Nans, report: OnceReport) -> None:
-    """`LineIterator._once()`."""
-    _lengthen_all(o, o._clock.buflen(), nans)
-    children = o._lineiterators[LineIterator.IndType]
-    observers = o._lineiterators[LineIterator.ObsType]
-    for child in children:
-        _node(child, nans, report)
-    for observer in observers:
-        _lengthen_all(observer, o.buflen(), nans)
-    for data in o.datas:
-        _home(data)
-    for child in children:
-        _home(child)
-    for observer in observers:
-        _home(observer)
-    _home(o)
-    _compute(o, report)
-    for line in o.lines.lines:
-        if line.bindings:
-            line.oncebinding()
-
-
-def _action(o: Any, nans: _Nans, report: OnceReport) -> None:
-    """`LineActions._once()`."""
-    _lengthen(o, o._clock.buflen(), nans)
-    o.home()
-    _compute(o, report)
-    if o.bindings:
-        o.oncebinding()
-
-
-def _node(o: Any, nans: _Nans, report: OnceReport) -> None:
-    once = type(o)._once
-    if once is LineIterator._once:
-        _iterator(o, nans, report)
-    elif once is LineActions._once:
-        _action(o, nans, report)
-    else:
-        o._once()
-        report.stock.append(type(o).__name__)
+    def _compute(self, o: Any) -> None:
+        primitive = primitive_of(o)
+        if primitive is not None and _run(primitive, o):
+            if primitive.advances:
+                self._at_home.clear()
+                _advance(o, o.buflen())
+            self._report.fast.append(type(o).__name__)
+            return
+        self._at_home.clear()
+        self._report.stock.append(type(o).__name__)
+        period = o._minperiod
+        o.preonce(0, period - 1)
+        o.oncestart(period - 1, period)
+        o.once(period, o.buflen())
 
 
 def _idle(o: Any) -> bool:
@@ -139,22 +148,19 @@ def _idle(o: Any) -> bool:
     )
 
 
-def _compute(o: Any, report: OnceReport) -> None:
-    if isinstance(o, LineIterator) and _idle(o):
-        return
-    primitive = primitive_of(o)
-    if primitive is not None and _run(primitive, o):
-        report.fast.append(type(o).__name__)
-        return
-    report.stock.append(type(o).__name__)
-    period = o._minperiod
-    o.preonce(0, period - 1)
-    o.oncestart(period - 1, period)
-    o.once(period, o.buflen())
+def _bind(line: Any) -> None:
+    """`LineBuffer.oncebinding()`."""
+    bars = line.buflen()
+    for binding in line.bindings:
+        values = binding.array
+        if type(values) is array and len(values) == bars > 0:
+            np.copyto(np.frombuffer(values), np.frombuffer(line.array, count=bars))
+        else:
+            values[0:bars] = line.array[0:bars]
 
 
 def _plain(value: Any) -> bool:
-    """Whether arithmetic of floats with `value` is float arithmetic: numpy's and other numbers have rules of their own."""
+    """Whether float arithmetic with `value` is arithmetic of floats; numpy's and other numbers have their own rules."""
     kind = type(value)
     return kind in _PLAIN or (kind is int and -_EXACT_INTEGER <= value <= _EXACT_INTEGER)
 
@@ -162,20 +168,19 @@ def _plain(value: Any) -> bool:
 def _run(primitive: Primitive, o: Any) -> bool:
     """Run the kernel over [minimum period - 1, end); False leaves the node as stock finds it."""
     scalars = primitive.scalars(o)
-    if not all(map(_plain, scalars)):
-        return False
     start, end = o._minperiod - 1, o.buflen()
-    if not 0 <= primitive.reach(*scalars) <= start or end <= start:
+    if end <= start or not 0 <= primitive.reach(*scalars) <= start:
         return False
-    outputs = [line.array for line in primitive.outputs(o)]
-    arrays = outputs + [line.array for line in primitive.sources(o)]
-    if any(type(values) is not array or len(values) < end for values in arrays):
-        return False
-    if primitive.kernel(*map(np.frombuffer, arrays), start, end, *scalars) != 0:
-        return False
-    if primitive.advances:
-        _advance(o, end)
-    return True
+    for value in scalars:
+        if not _plain(value):
+            return False
+    views = []
+    for line in (*primitive.outputs(o), *primitive.sources(o)):
+        values = line.array
+        if type(values) is not array or len(values) < end:
+            return False
+        views.append(np.frombuffer(values))
+    return primitive.kernel(*views, start, end, *scalars) == 0
 
 
 def _advance(o: Any, bars: int) -> None:

@@ -203,7 +203,7 @@ def _logic(function: int, *names: str, fits: Any = _always) -> Primitive:
     """A class of `backtrader.functions` whose arguments are o.<names>, or o.args when no name is given."""
 
     def arguments(o: Any) -> list[Any]:
-        return [getattr(o, name) for name in names] if names else o.args  # type: ignore[no-any-return]
+        return [getattr(o, name) for name in names] if names else o.args
 
     def lines(o: Any) -> Lines:
         return tuple(x for x in arguments(o) if not _is_number(x))

@@ -31,7 +31,7 @@ NEGATE, ABSOLUTE = range(2)
 AND, OR, MAX, MIN, SUM, ANY, ALL, COMPARE, COMPARE_CHOOSE, IF, DIVIDE_BY_ZERO, ZERO_BY_ZERO = range(12)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _floor_divide(a, b):  # type: ignore[no-untyped-def]
     """Python's a // b for b != 0 (floatobject.c, _float_div_mod)."""
     remainder = np.fmod(a, b)
@@ -46,7 +46,7 @@ def _floor_divide(a, b):  # type: ignore[no-untyped-def]
     return floor
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _power(a, b):  # type: ignore[no-untyped-def]
     """Python's a ** b as (value, status)."""
     if a == 0.0 and b < 0.0:
@@ -59,7 +59,7 @@ def _power(a, b):  # type: ignore[no-untyped-def]
     return math.pow(a, b), DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _power_loop(dst, a, b, start, end):  # type: ignore[no-untyped-def]
     for i in range(start, end):
         dst[i], status = _power(a[i], b[i])
@@ -68,7 +68,7 @@ def _power_loop(dst, a, b, start, end):  # type: ignore[no-untyped-def]
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _lines(dst, a, b, start, end, operator):  # type: ignore[no-untyped-def]
     """dst[i] = a[i] <operator> b[i]."""
     if operator == ADD:
@@ -113,7 +113,7 @@ def _lines(dst, a, b, start, end, operator):  # type: ignore[no-untyped-def]
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _line_number(dst, a, b, start, end, operator):  # type: ignore[no-untyped-def]
     """dst[i] = a[i] <operator> b with a number b."""
     if operator == ADD:
@@ -161,7 +161,7 @@ def _line_number(dst, a, b, start, end, operator):  # type: ignore[no-untyped-de
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _number_line(dst, a, b, start, end, operator):  # type: ignore[no-untyped-def]
     """dst[i] = a <operator> b[i] with a number a, for the operators whose sides cannot be swapped."""
     if operator == SUBTRACT:
@@ -213,7 +213,7 @@ def operate(dst: Any, *given: Any) -> int:
     return int(_number_line(dst, float(number), line, start, end, operator))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def own(dst, src, start, end, operator):  # type: ignore[no-untyped-def]
     """-src or abs(src): `LineOwnOperation`."""
     if operator == NEGATE:
@@ -225,7 +225,7 @@ def own(dst, src, start, end, operator):  # type: ignore[no-untyped-def]
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _fold(dst, a, b, start, end, operator):  # type: ignore[no-untyped-def]
     """One step of a reduction from the left; dst may be a."""
     if operator == AND:
@@ -243,7 +243,7 @@ def _fold(dst, a, b, start, end, operator):  # type: ignore[no-untyped-def]
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _choose(dst, a, b, x, y, z, start, end):  # type: ignore[no-untyped-def]
     """`CmpEx`: x where a < b, z where a > b, else y (NaN too)."""
     for i in range(start, end):
@@ -251,7 +251,7 @@ def _choose(dst, a, b, x, y, z, start, end):  # type: ignore[no-untyped-def]
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _compare(dst, a, b, start, end):  # type: ignore[no-untyped-def]
     """-1, 0 or 1; 0 against NaN: `Cmp`."""
     for i in range(start, end):
@@ -259,7 +259,7 @@ def _compare(dst, a, b, start, end):  # type: ignore[no-untyped-def]
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _if(dst, condition, a, b, start, end):  # type: ignore[no-untyped-def]
     """`If`: a where the condition is not zero (NaN is not), else b."""
     for i in range(start, end):
@@ -267,7 +267,7 @@ def _if(dst, condition, a, b, start, end):  # type: ignore[no-untyped-def]
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _safe_divide(dst, a, b, start, end, single, dual):  # type: ignore[no-untyped-def]
     """`DivByZero`, `DivZeroByZero`: a / b; over zero `dual` where a is zero too, else `single`."""
     for i in range(start, end):
@@ -278,14 +278,14 @@ def _safe_divide(dst, a, b, start, end, single, dual):  # type: ignore[no-untype
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _truth(dst, a, start, end):  # type: ignore[no-untyped-def]
     for i in range(start, end):
         dst[i] = a[i] != 0.0
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _sum_rows(dst, rows, start, end):  # type: ignore[no-untyped-def]
     """math.fsum across rows: (k, end - start)."""
     partials = np.empty(_PARTIALS)

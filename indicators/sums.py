@@ -22,7 +22,7 @@ BLOCK = 4096
 _PARTIALS = 4096  # Shewchuk keeps at most one partial per 52 bits of the exponent's range; this is ample
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def exact_sum(values, first, last, partials):  # type: ignore[no-untyped-def]
     """`math.fsum(values[first:last])` as (sum, status); `partials` is scratch of `_PARTIALS` floats."""
     count = 0
@@ -59,7 +59,7 @@ def exact_sum(values, first, last, partials):  # type: ignore[no-untyped-def]
     return _round_partials(partials, count), DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _round_partials(partials, count):  # type: ignore[no-untyped-def]
     """The non-overlapping partials, smallest first, as one float rounded half to even."""
     if count == 0:
@@ -83,7 +83,7 @@ def _round_partials(partials, count):  # type: ignore[no-untyped-def]
     return high
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _grid(bits, first, last):  # type: ignore[no-untyped-def]
     """(lowest set bit, bit above the highest) as powers of two over finite, non-zero values; (0, 0) for none.
 
@@ -117,16 +117,20 @@ def _grid(bits, first, last):  # type: ignore[no-untyped-def]
     return lowest, highest
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _non_finite(values, first, last):  # type: ignore[no-untyped-def]
-    """Whether any of values[first:last] is NaN or infinite."""
-    found = 0.0
+@njit(cache=True, nogil=True, error_model="numpy")
+def _exponents(bits, first, last):  # type: ignore[no-untyped-def]
+    """(smallest, largest) biased exponent of values that are not zero; largest is 0x7FF with NaN or infinities."""
+    smallest = np.int64(0x800)
+    largest = np.int64(0)
     for k in range(first, last):
-        found += values[k] - values[k]
-    return found != 0.0
+        magnitude = bits[k] & 0x7FFFFFFFFFFFFFFF
+        biased = magnitude >> 52
+        largest = max(largest, biased)
+        smallest = min(smallest, biased if magnitude != 0 else np.int64(0x800))
+    return smallest, largest
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _slide64(dst, src, start, end, period, divisor, scale, unit):  # type: ignore[no-untyped-def]
     """Window sums as 64-bit integers of `unit`; all values finite."""
     total = np.int64(0)
@@ -138,7 +142,7 @@ def _slide64(dst, src, start, end, period, divisor, scale, unit):  # type: ignor
         total -= np.int64(src[i - period + 1] * scale)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _wide(bits, lowest):  # type: ignore[no-untyped-def]
     """A finite value as a signed 128-bit integer (high, low) of 2**lowest; 0 for NaN and infinities."""
     biased = (bits >> 52) & 0x7FF
@@ -166,7 +170,18 @@ def _wide(bits, lowest):  # type: ignore[no-untyped-def]
     return high, low
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
+def _bit_length(word):  # type: ignore[no-untyped-def]
+    """Bits up to the highest one set in a uint64 that is not zero."""
+    length = 1
+    for step in (32, 16, 8, 4, 2, 1):
+        if word >> np.uint64(step) != np.uint64(0):
+            word >>= np.uint64(step)
+            length += step
+    return length
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _narrow(high, low, unit):  # type: ignore[no-untyped-def]
     """A signed 128-bit integer of `unit` as a float, rounded half to even."""
     negative = np.int64(high) < 0
@@ -175,11 +190,7 @@ def _narrow(high, low, unit):  # type: ignore[no-untyped-def]
         high = ~high + np.uint64(1 if low == np.uint64(0) else 0)
     factor = 1.0
     if high != np.uint64(0):
-        lost = 0
-        top = high
-        while top != np.uint64(0):
-            top >>= np.uint64(1)
-            lost += 1
+        lost = _bit_length(high)
         kept = low >> np.uint64(lost) if lost < 64 else np.uint64(0)
         kept |= high << np.uint64(64 - lost) if lost < 64 else high
         dropped = low << np.uint64(64 - lost) if lost < 64 else low
@@ -191,7 +202,7 @@ def _narrow(high, low, unit):  # type: ignore[no-untyped-def]
     return -total if negative else total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _slide128(dst, src, bits, start, end, period, divisor, lowest):  # type: ignore[no-untyped-def]
     """Window sums as 128-bit integers of 2**lowest, with NaN and infinities counted as `math.fsum` treats them."""
     unit = math.ldexp(1.0, lowest)
@@ -241,7 +252,7 @@ def _slide128(dst, src, bits, start, end, period, divisor, lowest):  # type: ign
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def window_sums(dst, src, start, end, period, divisor):  # type: ignore[no-untyped-def]
     """dst[i] = math.fsum(src[i - period + 1 : i + 1]) / divisor for start <= i < end.
 
@@ -255,9 +266,13 @@ def window_sums(dst, src, start, end, period, divisor):  # type: ignore[no-untyp
     block = max(BLOCK, 4 * period)
     for first in range(start, end, block):
         last = min(end, first + block)
-        lowest, highest = _grid(bits, first - period + 1, last)
+        smallest, largest = _exponents(bits, first - period + 1, last)
+        finite = largest < 0x7FF
+        lowest, highest = smallest - 1075, largest - 1022
+        if not finite or smallest == 0 or smallest > largest or highest - lowest + room > 62:
+            lowest, highest = _grid(bits, first - period + 1, last)
         width = highest - lowest + room
-        if width <= 62 and -1000 <= lowest <= 900 and not _non_finite(src, first - period + 1, last):
+        if finite and width <= 62 and -1000 <= lowest <= 900:
             _slide64(
                 dst, src, first, last, period, divisor, math.ldexp(1.0, -lowest), math.ldexp(1.0, lowest)
             )
@@ -275,7 +290,7 @@ def window_sums(dst, src, start, end, period, divisor):  # type: ignore[no-untyp
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def fsum(values):  # type: ignore[no-untyped-def]
     """`math.fsum` of a (n,) float64 array as (sum, status)."""
     return exact_sum(values, 0, len(values), np.empty(_PARTIALS))

@@ -16,19 +16,19 @@ from numba import njit
 from indicators.sums import _PARTIALS, DONE, RAISES, exact_sum, window_sums
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def average(dst, src, start, end, period):  # type: ignore[no-untyped-def]
     """math.fsum of the window divided by its length: `Average`, the core of SMA."""
     return window_sums(dst, src, start, end, period, np.float64(period))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def rolling_sum(dst, src, start, end, period):  # type: ignore[no-untyped-def]
     """math.fsum of the window: `SumN`."""
     return window_sums(dst, src, start, end, period, 1.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def exponential(dst, src, start, end, period, alpha, rest):  # type: ignore[no-untyped-def]
     """`ExponentialSmoothing`: the average of the first window, then previous * rest + src * alpha."""
     if window_sums(dst, src, start, start + 1, period, np.float64(period)) != DONE:
@@ -40,7 +40,7 @@ def exponential(dst, src, start, end, period, alpha, rest):  # type: ignore[no-u
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def exponential_dynamic(dst, src, alpha, rest, start, end, period):  # type: ignore[no-untyped-def]
     """`ExponentialSmoothingDynamic`: as `exponential` with an alpha and 1 - alpha of its own for every bar."""
     if window_sums(dst, src, start, start + 1, period, np.float64(period)) != DONE:
@@ -52,7 +52,7 @@ def exponential_dynamic(dst, src, alpha, rest, start, end, period):  # type: ign
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _weighted(dst, src, start, end, period, coefficient, weights):  # type: ignore[no-untyped-def]
     length = min(period, len(weights))
     products = np.empty(length)
@@ -80,7 +80,7 @@ def weighted(
     return int(_weighted(dst, src, start, end, period, float(coefficient), _float_array(tuple(weights))))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _extreme_positions(src, start, end, period, sign, newest, out):  # type: ignore[no-untyped-def]
     """Position of the largest sign * src in each window; NaN values are passed over.
 
@@ -108,7 +108,7 @@ def _extreme_positions(src, start, end, period, sign, newest, out):  # type: ign
             out[i - start] = queue[head] if size > 0 else -1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def extreme(dst, src, start, end, period, sign):  # type: ignore[no-untyped-def]
     """Python's max (sign 1.0) or min (sign -1.0) of the window: `Highest`, `Lowest`.
 
@@ -122,7 +122,7 @@ def extreme(dst, src, start, end, period, sign):  # type: ignore[no-untyped-def]
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def extreme_age(dst, src, start, end, period, sign, newest):  # type: ignore[no-untyped-def]
     """Bars since the window's extreme: `FindFirstIndex...` (newest of equals) and `FindLastIndex...` (oldest).
 
@@ -138,7 +138,7 @@ def extreme_age(dst, src, start, end, period, sign, newest):  # type: ignore[no-
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def truth_count(dst, src, start, end, period, needed):  # type: ignore[no-untyped-def]
     """1.0 where at least `needed` values of the window are true (NaN is): `AnyN` with 1, `AllN` with period."""
     count = 0
@@ -152,7 +152,7 @@ def truth_count(dst, src, start, end, period, needed):  # type: ignore[no-untype
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def percent_rank(dst, src, start, end, period):  # type: ignore[no-untyped-def]
     """Fraction of the window's values below its last: `PercentRank`."""
     for i in range(start, end):
@@ -164,7 +164,7 @@ def percent_rank(dst, src, start, end, period):  # type: ignore[no-untyped-def]
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def accumulate(dst, src, start, end, seed):  # type: ignore[no-untyped-def]
     """Running sum from `seed`, bar by bar in floats: `Accum`."""
     previous = seed
@@ -174,7 +174,7 @@ def accumulate(dst, src, start, end, seed):  # type: ignore[no-untyped-def]
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def non_zero_difference(dst, a, b, start, end):  # type: ignore[no-untyped-def]
     """`NonZeroDifference`: a - b, holding the last difference that was not zero."""
     previous = a[start] - b[start]
@@ -187,7 +187,7 @@ def non_zero_difference(dst, a, b, start, end):  # type: ignore[no-untyped-def]
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _delay(dst, src, start, end, ago):  # type: ignore[no-untyped-def]
     for i in range(start, end):
         dst[i] = src[i + ago]
@@ -207,7 +207,7 @@ def delay(dst: Any, *given: Any) -> int:
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def forward(dst, src, start, end, ago):  # type: ignore[no-untyped-def]
     """dst[i - ago] = src[i] with 0 < ago <= start: `_LineForward`."""
     for i in range(start, end):
@@ -215,7 +215,7 @@ def forward(dst, src, start, end, ago):  # type: ignore[no-untyped-def]
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def parabolic_sar(dst, high, low, close, start, end, step, limit):  # type: ignore[no-untyped-def]
     """`ParabolicSAR`: runs from the second bar on, writes from `start` (>= 1) on.
 
@@ -253,7 +253,7 @@ def parabolic_sar(dst, high, low, close, start, end, step, limit):  # type: igno
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def laguerre(dst, src, start, end, gamma, index):  # type: ignore[no-untyped-def]
     """Ehlers' Laguerre filter (index False, `LaguerreFilter`) or its RSI (index True, `LaguerreRSI`)."""
     l0 = l1 = l2 = l3 = 0.0
@@ -285,7 +285,7 @@ def laguerre(dst, src, start, end, gamma, index):  # type: ignore[no-untyped-def
     return DONE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def error_correcting(dst, src, average_line, start, end, alpha, rest, limit):  # type: ignore[no-untyped-def]
     """`ZeroLagIndicator`: of the gains -limit/10 ... limit/10 the one whose error is least."""
     previous = math.nan

@@ -164,7 +164,7 @@ OMITTED = {
 
 def _classes():
     found = {}
-    for name, value in sorted(vars(bt.indicators).items()):
+    for _, value in sorted(vars(bt.indicators).items()):
         if isinstance(value, type) and issubclass(value, bt.Indicator) and not value.aliased:
             found[value.__name__] = value
     return {name: cls for name, cls in found.items() if name not in OMITTED and not name.startswith("_")}
