@@ -1,142 +1,150 @@
-"""Time what this project adds to stock Backtrader, and what it saves: `make bench`.
+"""Time this project's engines against stock Backtrader and others, on the same data: `make bench`.
 
-Ratios are against stock Cerebro with its default observers, on the same bars, in the same run.
+Ratios are within this run, on this machine: how many times faster than stock at the same work. `--check 30` fails
+when one of them fell by more than 30% against `benchmarks/baseline.json`, which `--store` writes.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import tempfile
-import time
-from collections.abc import Callable
+import json
+import math
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.cli import CommandParser, print_json, run_command
 
-BASELINE = "stock Cerebro"
+if TYPE_CHECKING:
+    from benchmarks.measure import Row
+
+BASELINE_FILE = Path(__file__).with_name("baseline.json")
+SECTIONS = ("run", "loops", "sweep", "cold", "live", "long")
 
 
-def market(bars: int) -> Any:
-    """One-minute bars of a seeded random walk."""
-    import numpy as np
-    import pandas as pd
+def sections(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
+    """What is measured, by name, the quickest first."""
+    from benchmarks import sections as measured
 
-    random = np.random.default_rng(1)
-    close = 100.0 * np.exp(np.cumsum(random.normal(0.0, 0.001, bars)))
-    opening = np.concatenate([[100.0], close[:-1]])
-    prices = {
-        "open": opening,
-        "high": np.maximum(opening, close) * 1.0005,
-        "low": np.minimum(opening, close) * 0.9995,
-        "close": close,
-        "volume": np.full(bars, 1000.0),
+    short, repeat = args.bars, args.repeat
+    yield "run", lambda: measured.one_run(short, repeat)
+    yield "loops", lambda: measured.loops(short, repeat)
+    yield "sweep", lambda: measured.sweeps(short, args.combinations, repeat)
+    if not args.quick:
+        yield "sweep", lambda: measured.sweep_growth(short, 1_000, 10_000)
+    yield "cold", lambda: measured.cold_start(short)
+    yield "live", lambda: measured.live_path(args.live_bars, repeat)
+    if not args.quick:
+        yield "long", lambda: measured.one_run(args.long_bars, repeat)
+
+
+def regressions(rows: Sequence[Row], stored: Mapping[str, float], percent: float) -> list[str]:
+    """Ratios that fell by more than so many percent, in words. What was not measured now, or then, is no matter."""
+    found = []
+    for row in rows:
+        before = stored.get(row.key)
+        if before is not None and not math.isnan(row.ratio) and row.ratio < before * (1 - percent / 100):
+            found.append(f"{row.key}: {row.ratio:.4g} times the baseline, {before:.4g} when it was stored")
+    return found
+
+
+def stored_ratios() -> dict[str, float]:
+    """The ratios of `baseline.json`; none when there is no such file."""
+    if not BASELINE_FILE.exists():
+        return {}
+    ratios: dict[str, float] = json.loads(BASELINE_FILE.read_text())["ratios"]
+    return ratios
+
+
+def store(rows: Sequence[Row]) -> None:
+    """Write the ratios of these rows down, beside those of sections that were not measured."""
+    fresh = {
+        row.key: float(f"{row.ratio:.4g}") for row in rows if not math.isnan(row.ratio) and row.ratio != 1
     }
-    index = pd.date_range("2024-01-01", periods=bars, freq="1min", tz="UTC", name="time")
-    return pd.DataFrame(prices, index=index)
-
-
-def contenders(frame: Any, folder: Path) -> dict[str, Callable[[], float]]:
-    """Each runs the crossover over `frame` and returns the final equity."""
-    import backtrader as bt
-
-    import store
-    from benchmarks.crossover import Crossover
-    from brokers.paper import PaperVenue
-    from engine import backtest
-    from engine.cerebro import assemble, history_feed, run, stock_broker
-    from engine.replay import PaperReplay
-
-    lives = iter(range(10**6))
-
-    def stock() -> float:
-        cerebro = bt.Cerebro()
-        cerebro.adddata(bt.feeds.PandasData(dataname=frame.tz_localize(None)))
-        cerebro.broker.setcash(100_000.0)
-        cerebro.broker.setcommission(commission=0.001)
-        cerebro.addstrategy(Crossover)
-        cerebro.run()
-        return float(cerebro.broker.getvalue())
-
-    def assembled() -> float:
-        feeds = {"X": history_feed("X", frame)}
-        return float(run(assemble(Crossover, {}, feeds, stock_broker(100_000.0, 0.001))).equity.iloc[-1])
-
-    def whole() -> float:
-        return float(backtest(Crossover, {"X": frame}).equity.iloc[-1])
-
-    def live(durable: bool) -> float:
-        home = folder / str(next(lives))
-        home.mkdir()
-        with store.open_store(f"sqlite:///{home}/journal.db") as database:
-            replay = PaperReplay(
-                Crossover,
-                {},
-                {"X": frame},
-                lambda: PaperVenue(100_000.0, 0.001, state=home / "paper.db" if durable else None),
-                database.journal("bench"),
-                100_000.0,
-                0.001,
-            )
-            return float(replay.run().equity.iloc[-1])
-
-    return {
-        BASELINE: stock,
-        "engine.cerebro, recorded": assembled,
-        "backtest(), checked, with metrics": whole,
-        "live path, venue in memory": lambda: live(durable=False),
-        "live path, venue on disk": lambda: live(durable=True),
+    document = {
+        "what": "times faster than the baseline of each group; written by python -m benchmarks --store",
+        "python": platform.python_version(),
+        "ratios": stored_ratios() | fresh,
     }
-
-
-def measure(runs: dict[str, Callable[[], float]], repeat: int, bars: int) -> list[dict[str, Any]]:
-    """Median seconds of each, in turns, so that a drifting machine treats them alike."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    equity: dict[str, float] = {}
-    for _ in range(repeat):
-        for name, run in runs.items():
-            started = time.perf_counter()
-            equity[name] = run()
-            seconds[name].append(time.perf_counter() - started)
-    median = {name: statistics.median(taken) for name, taken in seconds.items()}
-    return [
-        {
-            "what": name,
-            "seconds": median[name],
-            "bars_per_second": bars / median[name],
-            "times_baseline": median[BASELINE] / median[name],
-            "same_equity": abs(equity[name] - equity[BASELINE]) <= 1e-9 * abs(equity[BASELINE]),
-        }
-        for name in runs
-    ]
+    BASELINE_FILE.write_text(json.dumps(document, indent=2) + "\n")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print a table, or JSON."""
-    with tempfile.TemporaryDirectory(prefix="tradewright-bench-") as folder:
-        rows = measure(contenders(market(args.bars), Path(folder)), args.repeat, args.bars)
+    """Print a table as it is measured, or JSON; exit code 1 when a ratio regressed."""
+    rows: list[Row] = []
+    for name, measure in sections(args):
+        if args.only and name not in args.only:
+            continue
+        more = measure()
+        rows.extend(more)
+        if not args.json:
+            print_rows(more)
+    if args.store:
+        store(rows)
+    fallen = regressions(rows, stored_ratios(), args.check) if args.check is not None else []
     if args.json:
-        print_json({"baseline": BASELINE, "bars": args.bars, "rows": rows})
-        return 0
-    print(f"moving-average crossover, {args.bars:,} one-minute bars, median of {args.repeat}")
-    print(f"{'':36}{'seconds':>9}{'bars/s':>10}{'x ' + BASELINE:>18}  same equity")
+        print_json({"rows": [as_dict(row) for row in rows], "regressions": fallen})
+    for line in fallen if not args.json else ():
+        print(f"regression: {line}")
+    return 1 if fallen else 0
+
+
+def as_dict(row: Row) -> dict[str, Any]:
+    """A row for `--json`."""
+    return {
+        name: getattr(row, name)
+        for name in ("group", "what", "seconds", "ratio", "value", "difference", "note")
+    }
+
+
+def print_rows(rows: Sequence[Row]) -> None:
+    """One group after the other, under its name."""
+    group = ""
     for row in rows:
-        same = "yes" if row["same_equity"] else "NO"
-        figures = f"{row['seconds']:>9.3f}{row['bars_per_second']:>10,.0f}{row['times_baseline']:>18.2f}"
-        print(f"{row['what']:36}{figures}  {same}")
-    return 0
+        if row.group != group:
+            group = row.group
+            print(f"\n{group:44}{'seconds':>11}{'times':>10}  final value")
+        times = (
+            "" if math.isnan(row.ratio) else f"{row.ratio:,.2f}" if row.ratio < 100 else f"{row.ratio:,.0f}"
+        )
+        seconds = "" if math.isnan(row.seconds) else f"{row.seconds:.4g}"
+        value = "" if row.value is None else f"{row.value:,.6f} {row.difference}"
+        print(
+            f"  {row.what:42}{seconds:>11}{times:>10}  {'; '.join(filter(None, (value, row.note)))}",
+            flush=True,
+        )
 
 
 def parser() -> CommandParser:
     """The command line of `python -m benchmarks`."""
     command = CommandParser(
         prog="python -m benchmarks",
-        description="Time this project's ways to run a strategy against stock Backtrader.",
-        example="python -m benchmarks --bars 20000 --repeat 3",
+        description="Time this project's engines against stock Backtrader and others on the same data.",
+        example="python -m benchmarks --quick --check 30",
     )
-    command.add_argument("--bars", type=int, default=10_000, help="one-minute bars (default: 10000)")
-    command.add_argument("--repeat", type=int, default=3, help="runs of each (default: 3)")
+    number = {"type": int, "metavar": "N"}
+    command.add_argument("--bars", default=2_500, help="bars of a short run (default: 2500)", **number)
+    command.add_argument(
+        "--long-bars", default=500_000, help="bars of a long run (default: 500000)", **number
+    )
+    command.add_argument(
+        "--live-bars", default=10_000, help="bars of the live path (default: 10000)", **number
+    )
+    command.add_argument(
+        "--combinations", default=200, help="combinations of the sweep (default: 200)", **number
+    )
+    command.add_argument("--repeat", default=5, help="runs of each, at most (default: 5)", **number)
+    command.add_argument(
+        "--quick", action="store_true", help="leave out long runs and large sweeps (minutes)"
+    )
+    command.add_argument(
+        "--only", action="append", choices=SECTIONS, default=[], help="measure this section; may be repeated"
+    )
+    command.add_argument(
+        "--check", type=float, metavar="PERCENT", help="exit 1 when a ratio fell by more than this"
+    )
+    command.add_argument("--store", action="store_true", help="write the ratios to benchmarks/baseline.json")
     return command
 
 

@@ -1,0 +1,77 @@
+"""What has to happen in a fresh process: the first compiled run, and the memory a sweep takes at its most.
+
+python -m benchmarks.child '{"what": "first run", "bars": 2500}'
+"""
+
+from __future__ import annotations
+
+import time
+
+BORN = time.perf_counter()
+
+import json  # noqa: E402
+import os  # noqa: E402
+import resource  # noqa: E402
+import subprocess  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Mapping  # noqa: E402
+from typing import Any  # noqa: E402
+
+SECONDS = 900.0
+
+
+def in_child(task: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Do a task in a fresh process; adds `process_seconds`, from its start to its end, Python's own included."""
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.child", json.dumps(task)],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        env={**os.environ, **(environment or {})},
+    )
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        return {"failed": last[0], "process_seconds": seconds}
+    return {**json.loads(done.stdout.strip().splitlines()[-1]), "process_seconds": seconds}
+
+
+def first_run(bars: int) -> dict[str, Any]:
+    """Seconds the imports took, and from then to the result."""
+    import engine.backtest
+    import engine.compiled.kernel
+    import engine.compiled.recording
+    import engine.compiled.running
+    import engine.compiled.translate
+    import engine.once
+    import feeds.market
+    from benchmarks.crossover import Crossover
+    from benchmarks.markets import market
+
+    assert feeds.market
+    imported = time.perf_counter()
+    result = engine.backtest.backtest(Crossover, {"X": market(bars)}, engine="compiled")
+    value = float(result.equity.iloc[-1])
+    return {"import_seconds": imported - BORN, "run_seconds": time.perf_counter() - imported, "value": value}
+
+
+def sweep_memory(bars: int, combinations: int) -> dict[str, Any]:
+    """Seconds of a sweep, warm, and the most memory the process ever held (bytes)."""
+    from benchmarks.markets import market
+    from benchmarks.sweeps import grid, ours
+
+    frame = market(bars)
+    ours(frame, grid(10))
+    started = time.perf_counter()
+    value = ours(frame, grid(combinations))
+    seconds = time.perf_counter() - started
+    # Kilobytes on Linux, bytes on a Mac.
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {"seconds": seconds, "peak_bytes": most, "value": value}
+
+
+if __name__ == "__main__":
+    given = json.loads(sys.argv[1])
+    work = {"first run": first_run, "sweep": sweep_memory}[given.pop("what")]
+    print(json.dumps(work(**given)))

@@ -1,0 +1,82 @@
+"""Time several ways to do the same work, in turns, so that a drifting machine treats them alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+SAME = 1e-9
+"""Relative difference of final values up to which they count as equal: sums taken in another order."""
+ENOUGH_SECONDS = 2.0
+"""A contender is not repeated beyond this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table. value: final equity, or None where there is none to compare.
+
+    group: what was done; rows of a group did the same work, its baseline among them. ratio: how many times faster
+    than the baseline; NaN for a row without one. note: what a reader has to know.
+    """
+
+    group: str
+    what: str
+    seconds: float
+    ratio: float
+    value: float | None = None
+    difference: str = ""
+    note: str = ""
+
+    @property
+    def key(self) -> str:
+        """The name a ratio is stored under."""
+        return f"{self.group}: {self.what}"
+
+
+def measure(
+    group: str,
+    baseline: str,
+    runs: Mapping[str, Callable[[], float | None]],
+    *,
+    repeat: int,
+    warm: Callable[[str], None] = lambda name: None,
+) -> list[Row]:
+    """Median seconds of each run, and how it compares with the baseline.
+
+    runs: each does the work and returns the final equity. warm: prepares the contender of that name (compiles it).
+    What takes longer than `ENOUGH_SECONDS` is not repeated.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    values: dict[str, float | None] = {}
+    for name in runs:
+        warm(name)
+    for _ in range(repeat):
+        for name, run in runs.items():
+            if sum(taken[name]) > ENOUGH_SECONDS:
+                continue
+            started = time.perf_counter()
+            values[name] = run()
+            taken[name].append(time.perf_counter() - started)
+    median = {name: statistics.median(seconds) for name, seconds in taken.items()}
+    return [
+        Row(
+            group,
+            name,
+            median[name],
+            median[baseline] / median[name],
+            values[name],
+            difference(values[name], values[baseline]),
+        )
+        for name in runs
+    ]
+
+
+def difference(value: float | None, reference: float | None) -> str:
+    """ "same", or how far a final equity is from the baseline's; empty where there is none."""
+    if value is None or reference is None:
+        return ""
+    if abs(value - reference) <= SAME * abs(reference):
+        return "same"
+    return f"{(value - reference) / reference:+.4%}"
