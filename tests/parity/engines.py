@@ -170,22 +170,25 @@ def _is_plain(value: Any) -> bool:
 
 
 def recordings_differ(reference: Recording, other: Recording) -> str | None:
-    """The first difference of two recordings, in words, or None."""
-    report = compare(reference, other)
-    if not report.identical:
-        return str(report)
-    for name in TABLES:
-        left, right = getattr(reference, name), getattr(other, name)
-        if not left.equals(right):
-            return f"{name}, in the last bits or types: {_first_cell(left, right)}"
-    for name in CURVES:
-        left, right = getattr(reference, name), getattr(other, name)
-        if not left.equals(right) or not left.index.equals(right.index):
-            return f"{name}, in the last bits: {_first_cell(left.to_frame(), right.to_frame())}"
+    """The first difference of two recordings, in words, or None. Types and last bits count too."""
+    unequal = [
+        name for name in (*TABLES, *CURVES) if not _equal(getattr(reference, name), getattr(other, name))
+    ]
+    if unequal:
+        report = compare(reference, other)
+        if not report.identical:
+            return str(report)
+        left, right = (pd.DataFrame(getattr(each, unequal[0])) for each in (reference, other))
+        return f"{unequal[0]}, in the last bits or types: {_first_cell(left, right)}"
     for name in ("open_trades", "notes"):
         if getattr(reference, name) != getattr(other, name):
             return f"{name}: {getattr(reference, name)!r} and {getattr(other, name)!r}"
     return None
+
+
+def _equal(left: Any, right: Any) -> bool:
+    """Tables or series of the same values, types and index."""
+    return bool(left.equals(right) and left.index.equals(right.index))
 
 
 def _first_cell(left: pd.DataFrame, right: pd.DataFrame) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from engine.parity import compare
 from tests.parity.corpus.manifest import CORPUS, FOLDER, Entry
 from tests.parity.engines import Answer, Case, difference, on_fast, on_stock, traces_differ
 from tests.parity.markets import frames
@@ -54,6 +55,8 @@ def test_engines_give_stocks_answer(number: int) -> None:
                 refusals[engine] = fast
                 continue
             assert difference(stock, fast) is None, engine
+            assert fast.recording is not None
+            assert compare(stock.recording, fast.recording).identical
             if engine == "lean":
                 assert traces_differ(stock, fast) is None
     assert orders >= entry.orders

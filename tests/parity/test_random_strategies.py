@@ -13,8 +13,8 @@ from tests.parity.fuzz import Failure, Tally, check, replay
 from tests.parity.grammar import Draw, draw, template
 
 ENGINES = ("lean", "compiled")
-GROUPS, TEMPLATES_A_GROUP, DRAWS = 20, 5, 20
-"""2,000 strategies: a hundred classes, each on its own twenty draws."""
+GROUPS, TEMPLATES_A_GROUP, DRAWS = 20, 4, 25
+"""2,000 strategies: eighty classes, each on its own twenty-five draws."""
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
