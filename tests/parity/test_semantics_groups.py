@@ -356,3 +356,55 @@ def test_a_size_given_goes_before_the_sizer(engine: str) -> None:
 
     done = outcome(engine, Given, sizer=(bt.sizers.FixedSize, {"stake": 9}), may_refuse=["compiled"])
     assert done.fills == [(2, 2, 11.0)]
+
+
+def test_a_long_short_signal_reverses(engine: str) -> None:
+    """Rule 11.15"""
+
+    class Signals(bt.SignalStrategy):
+        def __init__(self):
+            self.signal_add(bt.SIGNAL_LONGSHORT, self.data.close - 12.5)
+
+    done = outcome(engine, Signals, may_refuse=["compiled"])
+    assert done.fills == [(2, -1, 11.0), (4, 1, 15.0), (4, 1, 15.0)]
+
+
+def test_a_long_signal_leaves_when_it_turns(engine: str) -> None:
+    """Rule 11.16"""
+
+    class Signals(bt.SignalStrategy):
+        def __init__(self):
+            self.signal_add(bt.SIGNAL_LONG, 13.0 - self.data.close)
+
+    done = outcome(engine, Signals, may_refuse=["compiled"])
+    assert done.fills == [(2, 1, 11.0), (4, -1, 15.0)]
+
+
+def test_signals_accumulate_when_told(engine: str) -> None:
+    """Rule 11.17"""
+
+    class Signals(bt.SignalStrategy):
+        params = (("_accumulate", True),)
+
+        def __init__(self):
+            self.signal_add(bt.SIGNAL_LONG, 13.0 - self.data.close)
+
+    done = outcome(engine, Signals, may_refuse=["compiled"])
+    assert done.fills == [(2, 1, 11.0), (3, 1, 13.0), (4, -2, 15.0)]
+
+
+def test_the_next_of_a_signal_strategy_comes_after_its_signals(engine: str) -> None:
+    """Rule 11.18"""
+
+    class Signals(bt.SignalStrategy):
+        def __init__(self):
+            self.signal_add(bt.SIGNAL_LONG, 13.0 - self.data.close)
+
+        def next(self):
+            if len(self) == 1:
+                self.buy(size=70)
+                self.buy(size=30)
+
+    done = outcome(engine, Signals, may_refuse=["compiled"])
+    assert done.statuses[:3] == ["Completed", "Completed", "Margin"]
+    assert [fill[1] for fill in done.fills[:2]] == [1, 70]
