@@ -58,9 +58,12 @@ def test_a_difference_is_found_made_smaller_and_saved(
     assert "commission" in failure.text or "cash" in failure.text
     assert failure.drawn.keep is not None
     saved = failure.save(tmp_path, seed=0)
+    command = fuzz.parser().parse_args(["--replay", str(saved)])
     assert replay(saved) == failure.text
+    assert fuzz.main(command) == 1
     monkeypatch.undo()
     assert replay(saved) is None
+    assert fuzz.main(command) == 0
 
 
 def test_draws_survive_being_saved() -> None:
