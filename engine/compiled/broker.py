@@ -33,6 +33,7 @@ from engine.compiled.broker_memory import (
     order_at,
     position_at,
     queue_at,
+    scheme_at,
     trade_at,
 )
 from engine.compiled.broker_money import charge_interest, clock_of, settle, trial
@@ -180,7 +181,10 @@ def _reset(address: int, cash: float) -> None:
     account.cash = account.value = cash
     account.orders = account.fills = account.notes = account.trades = account.refs = 0
     account.pending = account.touched = account.overflow = account.error = 0
+    desk.interest = 0
     for k in range(desk.datas):
+        if scheme_at(desk.schemes, k).interest != 0.0:
+            desk.interest = 1
         position = position_at(desk.positions, k)
         position.size = position.price = position.credit = position.credit_time = 0.0
         position.adjust_base = math.nan
@@ -368,15 +372,19 @@ def match_pending(address: int, step: int) -> None:
 @entry  # type: ignore[untyped-decorator]
 def _turn(address: int, t: int) -> None:
     desk = desk_at(address, 0)
-    for k in range(desk.waiting_to):
-        order_at(desk.orders, queue_at(desk.queues, k).waiting).active = 1
-    desk.waiting_to = 0
-    if desk.sent_to != 0:
-        check_sent(address)
-    charge_interest(address)
-    if desk.pending_to != 0:
-        match_pending(address, t)
-    count_pending(address)
+    busy = account_at(desk.account, 0).pending != 0
+    if busy:
+        for k in range(desk.waiting_to):
+            order_at(desk.orders, queue_at(desk.queues, k).waiting).active = 1
+        desk.waiting_to = 0
+        if desk.sent_to != 0:
+            check_sent(address)
+    if desk.interest != 0:
+        charge_interest(address)
+    if busy:
+        if desk.pending_to != 0:
+            match_pending(address, t)
+        count_pending(address)
     settle(address)
 
 

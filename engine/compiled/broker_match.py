@@ -82,7 +82,7 @@ def match(address: int, handle: int, step: int) -> None:
     close, now = float_at(bars, CLOSE * room), float_at(bars, TIME * room)
     kind, buy, trigger, limit = order.kind, order.buy, order.price, order.limit
     bound = high if buy != 0 else low
-    when, price = now, math.nan
+    when, price, trailing = now, math.nan, False
     if kind == MARKET:
         if rules.coc != 0 and order.coc != 0:
             price = order.close
@@ -124,8 +124,7 @@ def match(address: int, handle: int, step: int) -> None:
                 price = slipped(address, buy, bound, trigger, 1)
             elif opened > close and limit >= close if buy != 0 else opened <= close and limit <= close:
                 price = limit
-        execute(address, handle, price, when, step)
-        if kind in (STOP_TRAIL, STOP_TRAIL_LIMIT) and order.status <= PARTIAL:
-            trail(address, handle, close)
-        return
+        trailing = kind in (STOP_TRAIL, STOP_TRAIL_LIMIT)
     execute(address, handle, price, when, step)
+    if trailing and order.status <= PARTIAL:
+        trail(address, handle, close)

@@ -262,7 +262,7 @@ def settle(address: int) -> None:
         if value > 0.0:
             unrealized = position.size * (close - position.price) * scheme.mult
             value -= unrealized
-            total += value / scheme.leverage
+            total += value if scheme.leverage == 1.0 else value / scheme.leverage
             total += unrealized
         else:
             total += value

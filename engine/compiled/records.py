@@ -205,7 +205,10 @@ QUEUE = np.dtype([("pending", I), ("sent", I), ("waiting", I)])
 
 DESK = np.dtype(
     [
-        *((name, I) for name in ("here", "account", "rules", "schemes", "positions", "orders", "notes", "fills")),
+        *(
+            (name, I)
+            for name in ("here", "account", "rules", "schemes", "positions", "orders", "notes", "fills")
+        ),
         *((name, I) for name in ("trades", "bars", "lengths", "at", "queues", "open_trades", "sessions")),
         ("orders_room", I),
         ("notes_room", I),
@@ -219,6 +222,7 @@ DESK = np.dtype(
         ("sent_to", I),
         ("waiting_to", I),
         ("delivered", I),  # notifications handed out
+        ("interest", I),  # 1: a scheme charges interest
     ]
 )
 """Where the arrays of a `Book` are in memory (first two lines), how long they are, and the broker's counters."""
