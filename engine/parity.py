@@ -215,14 +215,14 @@ def run_fast(
 
 def _report(engine: str, reference: Recording, run: Callable[[], Recording]) -> EngineReport:
     """Compare one more run; that it failed where stock did not is a difference as well."""
-    from core.errors import StrategyError
+    from core.errors import UserError
     from engine.refusal import Refused
 
     try:
         return EngineReport(engine, compare(reference, run(), engine))
     except Refused as refused:
         return EngineReport(engine, refusal=str(refused))
-    except StrategyError as error:
+    except UserError as error:
         return EngineReport(engine, failure=str(error))
 
 

@@ -16,7 +16,6 @@ class Broken(bt.Strategy):
 
 
 def test_a_syntax_error_is_one_line_with_file_and_line(forked: Any, tmp_path: Path) -> None:
-    """E10"""
     (tmp_path / "broken.py").write_text(BROKEN)
     done = forked(tmp_path, "broken.py:Broken", module="engine.explain")
     assert done.code == 2
