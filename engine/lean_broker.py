@@ -67,6 +67,8 @@ class LeanPosition(Position):
     def datetime(self) -> Any:
         """When interest was last looked at, which is every bar the position is held."""
         self._settle()
+        if "datetime" not in self.__dict__:
+            raise AttributeError("datetime")  # as on a position that never changed
         moment = self.__dict__["datetime"]
         if isinstance(moment, bt.LineRoot):  # booked on this bar: the data instead of its time
             moment = self.datetime = moment.datetime.datetime()
