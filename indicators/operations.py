@@ -1,7 +1,8 @@
 """Operators and logic between lines and numbers, bar by bar, as Python computes them on floats.
 
 `operate`, `own` and `logic` take arrays and numbers in the form a line expression has and choose the kernel;
-the loops run without the interpreter lock. All return a status: 0 when done, 1 when Python would raise
+the loops run without the interpreter lock, over
+slices from 0 on, since an index that may be negative keeps the compiler from using vector instructions. All return a status: 0 when done, 1 when Python would raise
 (division by zero, a negative base with a fractional power, an overflowing power).
 """
 
@@ -47,11 +48,19 @@ def _floor_divide(a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _any_zero(values):  # type: ignore[no-untyped-def]
+    zeros = 0
+    for i in range(len(values)):
+        zeros += values[i] == 0.0
+    return zeros > 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _power(a, b):  # type: ignore[no-untyped-def]
     """Python's a ** b as (value, status)."""
-    if a == 0.0 and b < 0.0:
-        return 0.0, RAISES
     if math.isfinite(a) and math.isfinite(b):
+        if a == 0.0 and b < 0.0:
+            return 0.0, RAISES
         if a < 0.0 and b != np.floor(b):
             return 0.0, RAISES
         value = math.pow(a, b)
@@ -61,7 +70,9 @@ def _power(a, b):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _power_loop(dst, a, b, start, end):  # type: ignore[no-untyped-def]
-    for i in range(start, end):
+    dst, a, b = dst[start:end], a[start:end], b[start:end]
+    bars = len(dst)
+    for i in range(bars):
         dst[i], status = _power(a[i], b[i])
         if status != DONE:
             return RAISES
@@ -71,44 +82,46 @@ def _power_loop(dst, a, b, start, end):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy")
 def _lines(dst, a, b, start, end, operator):  # type: ignore[no-untyped-def]
     """dst[i] = a[i] <operator> b[i]."""
+    dst, a, b = dst[start:end], a[start:end], b[start:end]
+    bars = len(dst)
     if operator == ADD:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] + b[i]
     elif operator == SUBTRACT:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] - b[i]
     elif operator == MULTIPLY:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] * b[i]
     elif operator == DIVIDE:
-        for i in range(start, end):
-            if b[i] == 0.0:
-                return RAISES
+        if _any_zero(b):
+            return RAISES
+        for i in range(bars):
             dst[i] = a[i] / b[i]
     elif operator == FLOOR_DIVIDE:
-        for i in range(start, end):
+        for i in range(bars):
             if b[i] == 0.0:
                 return RAISES
             dst[i] = _floor_divide(a[i], b[i])
     elif operator == POWER:
         return _power_loop(dst, a, b, start, end)
     elif operator == LESS:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] < b[i]
     elif operator == GREATER:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] > b[i]
     elif operator == LESS_EQUAL:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] <= b[i]
     elif operator == GREATER_EQUAL:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] >= b[i]
     elif operator == EQUAL:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] == b[i]
     else:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] != b[i]
     return DONE
 
@@ -116,47 +129,49 @@ def _lines(dst, a, b, start, end, operator):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy")
 def _line_number(dst, a, b, start, end, operator):  # type: ignore[no-untyped-def]
     """dst[i] = a[i] <operator> b with a number b."""
+    dst, a = dst[start:end], a[start:end]
+    bars = len(dst)
     if operator == ADD:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] + b
     elif operator == SUBTRACT:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] - b
     elif operator == MULTIPLY:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] * b
     elif operator == DIVIDE:
-        if b == 0.0 and end > start:
+        if b == 0.0 and bars > 0:
             return RAISES
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] / b
     elif operator == FLOOR_DIVIDE:
-        if b == 0.0 and end > start:
+        if b == 0.0 and bars > 0:
             return RAISES
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = _floor_divide(a[i], b)
     elif operator == POWER:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i], status = _power(a[i], b)
             if status != DONE:
                 return RAISES
     elif operator == LESS:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] < b
     elif operator == GREATER:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] > b
     elif operator == LESS_EQUAL:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] <= b
     elif operator == GREATER_EQUAL:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] >= b
     elif operator == EQUAL:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] == b
     else:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] != b
     return DONE
 
@@ -164,21 +179,23 @@ def _line_number(dst, a, b, start, end, operator):  # type: ignore[no-untyped-de
 @njit(cache=True, nogil=True, error_model="numpy")
 def _number_line(dst, a, b, start, end, operator):  # type: ignore[no-untyped-def]
     """dst[i] = a <operator> b[i] with a number a, for the operators whose sides cannot be swapped."""
+    dst, b = dst[start:end], b[start:end]
+    bars = len(dst)
     if operator == SUBTRACT:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a - b[i]
     elif operator == DIVIDE:
-        for i in range(start, end):
-            if b[i] == 0.0:
-                return RAISES
+        if _any_zero(b):
+            return RAISES
+        for i in range(bars):
             dst[i] = a / b[i]
     elif operator == FLOOR_DIVIDE:
-        for i in range(start, end):
+        for i in range(bars):
             if b[i] == 0.0:
                 return RAISES
             dst[i] = _floor_divide(a, b[i])
     else:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i], status = _power(a, b[i])
             if status != DONE:
                 return RAISES
@@ -216,11 +233,13 @@ def operate(dst: Any, *given: Any) -> int:
 @njit(cache=True, nogil=True, error_model="numpy")
 def own(dst, src, start, end, operator):  # type: ignore[no-untyped-def]
     """-src or abs(src): `LineOwnOperation`."""
+    dst, src = dst[start:end], src[start:end]
+    bars = len(dst)
     if operator == NEGATE:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = -src[i]
     else:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = abs(src[i])
     return DONE
 
@@ -228,17 +247,19 @@ def own(dst, src, start, end, operator):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy")
 def _fold(dst, a, b, start, end, operator):  # type: ignore[no-untyped-def]
     """One step of a reduction from the left; dst may be a."""
+    dst, a, b = dst[start:end], a[start:end], b[start:end]
+    bars = len(dst)
     if operator == AND:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] != 0.0 and b[i] != 0.0
     elif operator == OR:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = a[i] != 0.0 or b[i] != 0.0
     elif operator == MAX:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = b[i] if b[i] > a[i] else a[i]
     else:
-        for i in range(start, end):
+        for i in range(bars):
             dst[i] = b[i] if b[i] < a[i] else a[i]
     return DONE
 
@@ -246,7 +267,9 @@ def _fold(dst, a, b, start, end, operator):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy")
 def _choose(dst, a, b, x, y, z, start, end):  # type: ignore[no-untyped-def]
     """`CmpEx`: x where a < b, z where a > b, else y (NaN too)."""
-    for i in range(start, end):
+    dst, a, b, x, y, z = dst[start:end], a[start:end], b[start:end], x[start:end], y[start:end], z[start:end]
+    bars = len(dst)
+    for i in range(bars):
         dst[i] = x[i] if a[i] < b[i] else (z[i] if a[i] > b[i] else y[i])
     return DONE
 
@@ -254,7 +277,9 @@ def _choose(dst, a, b, x, y, z, start, end):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy")
 def _compare(dst, a, b, start, end):  # type: ignore[no-untyped-def]
     """-1, 0 or 1; 0 against NaN: `Cmp`."""
-    for i in range(start, end):
+    dst, a, b = dst[start:end], a[start:end], b[start:end]
+    bars = len(dst)
+    for i in range(bars):
         dst[i] = (1.0 if a[i] > b[i] else 0.0) - (1.0 if a[i] < b[i] else 0.0)
     return DONE
 
@@ -262,7 +287,9 @@ def _compare(dst, a, b, start, end):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy")
 def _if(dst, condition, a, b, start, end):  # type: ignore[no-untyped-def]
     """`If`: a where the condition is not zero (NaN is not), else b."""
-    for i in range(start, end):
+    dst, condition, a, b = dst[start:end], condition[start:end], a[start:end], b[start:end]
+    bars = len(dst)
+    for i in range(bars):
         dst[i] = a[i] if condition[i] != 0.0 else b[i]
     return DONE
 
@@ -270,7 +297,9 @@ def _if(dst, condition, a, b, start, end):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy")
 def _safe_divide(dst, a, b, start, end, single, dual):  # type: ignore[no-untyped-def]
     """`DivByZero`, `DivZeroByZero`: a / b; over zero `dual` where a is zero too, else `single`."""
-    for i in range(start, end):
+    dst, a, b = dst[start:end], a[start:end], b[start:end]
+    bars = len(dst)
+    for i in range(bars):
         if b[i] == 0.0:
             dst[i] = dual if a[i] == 0.0 else single
         else:
@@ -280,7 +309,9 @@ def _safe_divide(dst, a, b, start, end, single, dual):  # type: ignore[no-untype
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _truth(dst, a, start, end):  # type: ignore[no-untyped-def]
-    for i in range(start, end):
+    dst, a = dst[start:end], a[start:end]
+    bars = len(dst)
+    for i in range(bars):
         dst[i] = a[i] != 0.0
     return DONE
 

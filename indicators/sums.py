@@ -122,7 +122,8 @@ def _exponents(bits, first, last):  # type: ignore[no-untyped-def]
     """(smallest, largest) biased exponent of values that are not zero; largest is 0x7FF with NaN or infinities."""
     smallest = np.int64(0x800)
     largest = np.int64(0)
-    for k in range(first, last):
+    bits = bits[first:last]
+    for k in range(len(bits)):
         magnitude = bits[k] & 0x7FFFFFFFFFFFFFFF
         biased = magnitude >> 52
         largest = max(largest, biased)
@@ -136,10 +137,13 @@ def _slide64(dst, src, start, end, period, divisor, scale, unit):  # type: ignor
     total = np.int64(0)
     for k in range(start - period + 1, start):
         total += np.int64(src[k] * scale)
-    for i in range(start, end):
-        total += np.int64(src[i] * scale)
+    entering = src[start:end]
+    leaving = src[start - period + 1 : end - period + 1]
+    dst = dst[start:end]
+    for i in range(len(dst)):
+        total += np.int64(entering[i] * scale)
         dst[i] = (np.float64(total) * unit) / divisor
-        total -= np.int64(src[i - period + 1] * scale)
+        total -= np.int64(leaving[i] * scale)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

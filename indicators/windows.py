@@ -34,7 +34,8 @@ def exponential(dst, src, start, end, period, alpha, rest):  # type: ignore[no-u
     if window_sums(dst, src, start, start + 1, period, np.float64(period)) != DONE:
         return RAISES
     previous = dst[start]
-    for i in range(start + 1, end):
+    dst, src = dst[start + 1 : end], src[start + 1 : end]
+    for i in range(len(dst)):
         previous = previous * rest + src[i] * alpha
         dst[i] = previous
     return DONE
@@ -178,8 +179,8 @@ def accumulate(dst, src, start, end, seed):  # type: ignore[no-untyped-def]
 def non_zero_difference(dst, a, b, start, end):  # type: ignore[no-untyped-def]
     """`NonZeroDifference`: a - b, holding the last difference that was not zero."""
     previous = a[start] - b[start]
-    dst[start] = previous
-    for i in range(start + 1, end):
+    dst, a, b = dst[start:end], a[start:end], b[start:end]
+    for i in range(len(dst)):
         difference = a[i] - b[i]
         if difference != 0.0:
             previous = difference
@@ -189,8 +190,9 @@ def non_zero_difference(dst, a, b, start, end):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _delay(dst, src, start, end, ago):  # type: ignore[no-untyped-def]
-    for i in range(start, end):
-        dst[i] = src[i + ago]
+    dst, src = dst[start:end], src[start + ago : end + ago]
+    for i in range(len(dst)):
+        dst[i] = src[i]
     return DONE
 
 
@@ -210,8 +212,9 @@ def delay(dst: Any, *given: Any) -> int:
 @njit(cache=True, nogil=True, error_model="numpy")
 def forward(dst, src, start, end, ago):  # type: ignore[no-untyped-def]
     """dst[i - ago] = src[i] with 0 < ago <= start: `_LineForward`."""
-    for i in range(start, end):
-        dst[i - ago] = src[i]
+    dst, src = dst[start - ago : end - ago], src[start:end]
+    for i in range(len(dst)):
+        dst[i] = src[i]
     return DONE
 
 

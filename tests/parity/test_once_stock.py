@@ -2,6 +2,7 @@
 
 import math
 import operator
+import re
 
 import backtrader as bt
 import numpy as np
@@ -27,7 +28,7 @@ def _frame(close, rng):
     )
 
 
-def _walk(rng, bars=260, scale=1.0):
+def _walk(rng, bars=230, scale=1.0):
     return scale * (100 + rng.standard_normal(bars).cumsum())
 
 
@@ -67,7 +68,7 @@ MARKETS = {
     "tiny": lambda rng: _frame(_walk(rng, scale=1e-310), rng),
     "huge": lambda rng: _frame(_walk(rng, scale=1e160), rng),
     "overflowing": lambda rng: _frame(_walk(rng, scale=1.5e306), rng),
-    "mixed scales": lambda rng: _frame(np.abs(_walk(rng)) * 10.0 ** rng.integers(-30, 30, 260), rng),
+    "mixed scales": lambda rng: _frame(np.abs(_walk(rng)) * 10.0 ** rng.integers(-30, 30, 230), rng),
     "short": lambda rng: _frame(_walk(rng, bars=9), rng),
 }
 
@@ -171,6 +172,7 @@ def _classes():
 
 
 CLASSES = _classes()
+SLOW = re.compile("Hurst|ZeroLagIndicator|Dickson|KnowSure")
 SPECIAL = {
     "ReduceN": lambda s: bt.ind.ReduceN(s.data, operator.add, period=5),
     "Oscillator": lambda s: bt.ind.Oscillator(bt.ind.SMA(s.data, period=4)),
@@ -202,9 +204,10 @@ def test_every_class_is_run_or_named():
 
 @pytest.mark.parametrize("name", sorted(CLASSES))
 def test_stock_class(name):
+    """On every market; classes that stock takes long over on five of them."""
     rng = np.random.default_rng(sum(map(ord, name)))
-    for market in MARKETS.values():
-        _assert_same(_builder(name), market(rng))
+    for market in ("cents", "flat", "holes", "tiny", "short") if SLOW.search(name) else MARKETS:
+        _assert_same(_builder(name), MARKETS[market](rng))
 
 
 @pytest.mark.parametrize("name", [name for name in sorted(CLASSES) if "period" in dir(CLASSES[name].params)])
@@ -446,7 +449,7 @@ def _buildable(build):
     return safe
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(EXPRESSIONS, st.sampled_from(sorted(MARKETS)), st.integers(0, 5))
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_random_expressions(build, market, seed):
