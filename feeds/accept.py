@@ -12,6 +12,7 @@ from feeds import spacing
 from feeds.clean import ROUNDING
 from feeds.layout import COLUMNS
 from feeds.quality import QualityReport
+from feeds.spacing import nanoseconds
 
 NO_TIME = np.iinfo(np.int64).min
 ZONELESS = "times without a zone are taken as UTC"
@@ -30,7 +31,7 @@ def accept(frame: pd.DataFrame, limit: int) -> tuple[pd.DataFrame, QualityReport
     if not all(name in places for name in COLUMNS):
         return None
     values = frame.to_numpy()
-    times = frame.index.as_unit("ns").asi8
+    times = nanoseconds(frame.index)
     if values.dtype != np.float64 or times[0] == NO_TIME or not (times[1:] > times[:-1]).all():
         return None
     block = np.ascontiguousarray(values.T[[places[name] for name in COLUMNS]])

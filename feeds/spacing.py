@@ -64,6 +64,11 @@ class Break:
     quiet: bool = False
 
 
+def nanoseconds(index: pd.DatetimeIndex) -> Int64:
+    """The times as nanoseconds since 1970, whatever unit they are kept in."""
+    return np.asarray((index if index.unit == "ns" else index.as_unit("ns")).asi8)
+
+
 def parse_timeframe(text: str) -> int:
     """Nanoseconds of a timeframe such as `1m`, `4h`, `1d`, `1w`, `1M`. Raises DataError for anything else."""
     match = re.fullmatch(r"([1-9]\d*)([smhdwM])", text)
@@ -111,7 +116,7 @@ def find_breaks(index: pd.DatetimeIndex, step: int, limit: int) -> list[Break]:
 
     index: strictly increasing, UTC. step: nanoseconds. limit: the longest gap, in bars, that will be filled.
     """
-    times = index.as_unit("ns").asi8
+    times = nanoseconds(index)
     if step <= 0 or len(times) < 2:
         return []
     if step >= 28 * DAY:
