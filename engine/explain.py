@@ -7,6 +7,7 @@ python -m engine.explain crossing.py:Crossing --param fast=5 --kernel
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,11 +106,17 @@ def _verdict(problems: int) -> str:
 
 
 def _summary(indicators: Indicators, choice: Choice) -> Iterator[str]:
-    yield f"indicators  computed by kernels: {', '.join(indicators.fast) or 'none'}"
+    yield f"indicators  computed by kernels: {_counted(indicators.fast) or 'none'}"
     if indicators.stock:
-        yield f"            by Backtrader's own code, once: {', '.join(indicators.stock)}"
+        yield f"            by Backtrader's own code, once: {_counted(indicators.stock)}"
     yield f"engine      auto takes {choice.engine}"
     yield f"            {choice.reason}"
+
+
+def _counted(names: Sequence[str]) -> str:
+    """Each name once, with how often it occurs."""
+    counts = Counter(names)
+    return ", ".join(name if count == 1 else f"{count} {name}" for name, count in counts.items())
 
 
 def _kernel(source: str | None) -> Iterator[str]:

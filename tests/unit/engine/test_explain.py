@@ -35,7 +35,7 @@ LEAN = Choice("lean", "not compiled: /somewhere/strategy.py:100: calls an unknow
 
 
 def test_a_refused_line_is_marked_and_the_reason_stands_below_it() -> None:
-    text = render("odd", REFUSED, Indicators(["SMA"], ["Own"]), LEAN)
+    text = render("odd", REFUSED, Indicators(["SMA", "Lowest", "SMA"], ["Own"]), LEAN)
     assert text.splitlines() == [
         "odd: does not compile",
         "  /somewhere/strategy.py:100: calls an unknown function: fetch",
@@ -53,7 +53,7 @@ def test_a_refused_line_is_marked_and_the_reason_stands_below_it() -> None:
         "",
         "! does not compile   - left out: it has no effect on the run",
         "",
-        "indicators  computed by kernels: SMA",
+        "indicators  computed by kernels: 2 SMA, Lowest",
         "            by Backtrader's own code, once: Own",
         "engine      auto takes lean",
         "            not compiled: /somewhere/strategy.py:100: calls an unknown function: fetch",
