@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+from core.errors import UserError
 
 SAME = 1e-9
 """Relative difference of final values up to which they count as equal: sums taken in another order."""
@@ -46,28 +49,33 @@ def measure(
     """Median seconds of each run, and how it compares with the baseline.
 
     runs: each does the work and returns the final equity. warm: prepares the contender of that name (compiles it).
-    What takes longer than `ENOUGH_SECONDS` is not repeated.
+    What takes longer than `ENOUGH_SECONDS` is not repeated. What `warm` refuses is not run, and its row says why.
     """
     taken: dict[str, list[float]] = {name: [] for name in runs}
     values: dict[str, float | None] = {}
+    failed: dict[str, str] = {}
     for name in runs:
-        warm(name)
+        try:
+            warm(name)
+        except UserError as error:
+            failed[name] = f"failed: {error}"
     for _ in range(repeat):
         for name, run in runs.items():
-            if sum(taken[name]) > ENOUGH_SECONDS:
+            if name in failed or sum(taken[name]) > ENOUGH_SECONDS:
                 continue
             started = time.perf_counter()
             values[name] = run()
             taken[name].append(time.perf_counter() - started)
-    median = {name: statistics.median(seconds) for name, seconds in taken.items()}
+    median = {name: statistics.median(seconds) if seconds else math.nan for name, seconds in taken.items()}
     return [
         Row(
             group,
             name,
             median[name],
             median[baseline] / median[name],
-            values[name],
-            difference(values[name], values[baseline]),
+            values.get(name),
+            difference(values.get(name), values[baseline]),
+            failed.get(name, ""),
         )
         for name in runs
     ]

@@ -180,12 +180,19 @@ def loops(bars: int, repeat: int) -> list[Row]:
     scans: dict[str, Callable[[], float | None]] = {
         BASELINE: lambda: scan(stock_run),
         "backtest()": lambda: scan(lambda frame: our_run(frame, "auto")),
+        "backtest(), compiled": lambda: scan(lambda frame: our_run(frame, "compiled")),
     }
     tried: dict[str, Callable[[], float | None]] = {
         BASELINE: lambda: trials(lambda given: stock_run(first, **given)),
         "backtest()": lambda: trials(lambda given: our_run(first, "auto", given)),
+        "backtest(), compiled": lambda: trials(lambda given: our_run(first, "compiled", given)),
     }
+
+    def warm(name: str) -> None:
+        if name != BASELINE:
+            our_run(first, "compiled" if "compiled" in name else "auto")
+
     return [
-        *measure(f"scan of {LOOP} symbols, {bars:,} bars", BASELINE, scans, repeat=repeat),
-        *measure(f"loop of {LOOP} trials, {bars:,} bars", BASELINE, tried, repeat=repeat),
+        *measure(f"scan of {LOOP} symbols, {bars:,} bars", BASELINE, scans, repeat=repeat, warm=warm),
+        *measure(f"loop of {LOOP} trials, {bars:,} bars", BASELINE, tried, repeat=repeat, warm=warm),
     ]

@@ -14,6 +14,7 @@ from benchmarks import rivals, sections
 from benchmarks.markets import market
 from benchmarks.measure import Row, difference, measure
 from benchmarks.sweeps import grid
+from core.errors import UserError
 
 
 def row(what: str, ratio: float) -> Row:
@@ -32,6 +33,16 @@ def test_a_measurement_is_the_median_and_compares_final_values() -> None:
     assert [each.difference for each in rows] == ["same", "same", "+1.0000%"]
     assert rows[0].ratio == 1.0
     assert [each.key for each in rows] == ["g: base", "g: same", "g: other"]
+
+
+def test_what_cannot_be_warmed_up_is_not_run_and_says_why() -> None:
+    def warm(name: str) -> None:
+        if name == "other":
+            raise UserError("not on this machine")
+
+    base, other = measure("g", "base", {"base": lambda: 1.0, "other": lambda: 1 / 0}, repeat=2, warm=warm)
+    assert (base.note, other.note, other.value) == ("", "failed: not on this machine", None)
+    assert math.isnan(other.ratio)
 
 
 def test_no_difference_where_there_is_no_value() -> None:
