@@ -7,7 +7,7 @@ order the bar does not touch, interest on schemes that charge none, and the acco
 from __future__ import annotations
 
 import collections
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
@@ -16,7 +16,7 @@ from backtrader.order import BuyOrder, Order, OrderExecutionBit, SellOrder
 from backtrader.position import Position
 
 from engine.lean_lines import Cursor
-from engine.lean_orders import clone_order, execute_order, make_order, split, touches
+from engine.lean_orders import Bars, clone_order, execute_order, first_to_happen, make_order, split
 from engine.refusal import Refused
 
 if TYPE_CHECKING:
@@ -42,8 +42,6 @@ def is_plain(scheme: bt.CommInfoBase) -> bool:
     return not own and scheme._stocklike and not scheme._creditrate
 
 
-Bars = tuple[Sequence[float], Sequence[float], Sequence[float], Sequence[float], Sequence[float], Cursor]
-"""Open, high, low, close and time of every bar, and where the data is."""
 Notice = tuple[Order, int, "OrderExecutionBit | None"]
 """What is told: the order, the status it took, the execution if there was one."""
 
@@ -428,7 +426,11 @@ class LeanBroker(BackBroker):
         """One pass over the pending orders, first come first served."""
         pending, bars = self.pending, self.bars
         at_once = self.p.coc or self.p.coo
+        first = first_to_happen(pending, bars, at_once)
+        if first < 0:
+            return
         pending.append(None)
+        pending.rotate(-first)
         while (order := pending.popleft()) is not None:
             kind = order.exectype
             opens, highs, lows, closes, times, cursor = bars[order.data]
@@ -443,28 +445,24 @@ class LeanBroker(BackBroker):
                 pending.append(order)
                 continue
             if kind == Order.Market:
-                if not at_once and times[at] <= order.created.dt:
-                    pending.append(order)
-                    continue
-                self._try_exec_market(order, opens[at], highs[at], lows[at])
+                if at_once or times[at] > order.created.dt:
+                    self._try_exec_market(order, opens[at], highs[at], lows[at])
             elif kind == Order.Close:
                 self._try_exec_close(order, closes[at])
             elif kind == Order.Historical:
                 self._try_exec_historical(order)
-            elif touches(order, opens[at], highs[at], lows[at]):
-                self._try_exec_touched(order, opens[at], highs[at], lows[at], closes[at])
-            elif kind == Order.StopTrail or (kind == Order.StopTrailLimit and not order.triggered):
-                order.trailadjust(closes[at])
+            else:
+                self._try_exec_priced(order, opens[at], highs[at], lows[at], closes[at])
             if order.status <= Order.Partial:
                 pending.append(order)
             elif order.status == Order.Completed:
                 self._bracketize(order)
 
-    def _try_exec_touched(self, order: Order, opening: float, high: float, low: float, close: float) -> None:
+    def _try_exec_priced(self, order: Order, opening: float, high: float, low: float, close: float) -> None:
         kind, created = order.exectype, order.created
         if kind == Order.Limit:
             self._try_exec_limit(order, opening, high, low, created.price)
-        elif order.triggered:
+        elif order.triggered and kind in (Order.StopLimit, Order.StopTrailLimit):
             self._try_exec_limit(order, opening, high, low, created.pricelimit)
         elif kind in (Order.Stop, Order.StopTrail):
             self._try_exec_stop(order, opening, high, low, created.price, close)

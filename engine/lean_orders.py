@@ -9,11 +9,17 @@ from __future__ import annotations
 import collections
 import datetime
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from backtrader.order import Order, OrderBase, OrderData, OrderExecutionBit
 from backtrader.utils import AutoOrderedDict
 
+Bars = tuple[Sequence[float], Sequence[float], Sequence[float], Sequence[float], Sequence[float], list[int]]
+"""Open, high, low, close and time of every bar, and in a list of one where the data is."""
+MARKET, LIMIT, BUY = Order.Market, Order.Limit, Order.Buy
+STOPS = frozenset((Order.Stop, Order.StopLimit, Order.StopTrail, Order.StopTrailLimit))
+TRIGGERED = frozenset((Order.StopLimit, Order.StopTrailLimit))
 _new = object.__new__
 _TRAILING = (Order.StopTrail, Order.StopTrailLimit)
 _END_OF_DAY = datetime.time(23, 59, 59, 999_990)
@@ -39,7 +45,7 @@ def make_order(
     histnotify: bool,
 ) -> Order:
     """`BuyOrder(...)` or `SellOrder(...)`. size: above zero, as Backtrader's brokers are given it."""
-    if valid is not None or exectype in _TRAILING:
+    if exectype in _TRAILING:
         order = kind(
             owner=owner,
             data=data,
@@ -66,7 +72,7 @@ def make_order(
             price,
             plimit,
         )
-        params.exectype, params.valid, params.tradeid = exectype, None, tradeid
+        params.exectype, params.valid, params.tradeid = exectype, valid, tradeid
         params.trailamount, params.trailpercent = trailamount, trailpercent
         params.parent, params.transmit, params.histnotify = parent, transmit, histnotify
         order = _new(kind)
@@ -90,7 +96,7 @@ def make_order(
         order.executed = _order_data(None, 0, signed, 0.0, 0.0, 0.0, 0.0, 0.0)
         order.position = 0
         order.dteos = session_end(data, moment)
-        order.valid = None
+        order.valid = None if valid is None else expiry(data, valid)
     order.owner, order.data, order.tradeid, order.parent, order.transmit = (
         owner,
         data,
@@ -227,16 +233,60 @@ def split(held: float, held_price: float, size: float, price: float) -> tuple[fl
     return after, price, after, -held
 
 
-def touches(order: Order, opening: float, high: float, low: float) -> bool:
-    """Whether a bar can fill or trigger an active order that is neither a market nor a close order."""
-    kind, created = order.exectype, order.created
-    limit = created.price
-    if kind != Order.Limit:
-        if not order.triggered:
-            if order.ordtype == Order.Buy:
-                return bool(opening >= limit or high >= limit)
-            return bool(opening <= limit or low <= limit)
-        limit = created.pricelimit
-    if order.ordtype == Order.Buy:
-        return bool(limit >= opening or limit >= low)
-    return bool(limit <= opening or limit <= high)
+def expiry(data: Any, valid: Any) -> Any:
+    """What an order keeps of the `valid` it is given: a day number where Backtrader makes it one."""
+    if isinstance(valid, datetime.date):
+        return data.date2num(valid)
+    if isinstance(valid, datetime.timedelta):
+        if valid == Order.DAY:
+            end = datetime.time(23, 59, 59, 9999)
+            return data.date2num(datetime.datetime.combine(data.datetime.date(), end))
+        return data.date2num(data.datetime.datetime() + valid)
+    return valid
+
+
+def first_to_happen(pending: Iterable[Order], bars: Mapping[Any, Bars], at_once: bool) -> int:
+    """Position of the first pending order that this bar fills, triggers or ends, -1 if there is none.
+
+    Trailing orders before it are moved, which is all that a bar does to an order it does not touch.
+    bars: per data its arrays and its cursor. at_once: whether market orders may fill on the bar they are made.
+    """
+    rows: dict[Any, tuple[float, float, float, float]] = {}
+    for place, order in enumerate(pending):
+        data = order.data
+        row = rows.get(data)
+        if row is None:
+            opens, highs, lows, _, times, cursor = bars[data]
+            at = cursor[0]
+            row = rows[data] = opens[at], highs[at], lows[at], times[at]
+        opening, high, low, time = row
+        kind = order.exectype
+        if kind == MARKET:
+            if order._active and (at_once or time > order.created.dt):
+                return place
+            continue
+        valid = order.valid
+        if valid and time > valid:
+            return place
+        if not order._active:
+            continue
+        created = order.created
+        if kind == LIMIT or (order.triggered and kind in TRIGGERED):
+            limit = created.price if kind == LIMIT else created.pricelimit
+            if order.ordtype == BUY:
+                if limit >= opening or limit >= low:
+                    return place
+            elif limit <= opening or limit <= high:
+                return place
+        elif kind in STOPS:
+            trigger = created.price
+            if order.ordtype == BUY:
+                if opening >= trigger or high >= trigger:
+                    return place
+            elif opening <= trigger or low <= trigger:
+                return place
+            if kind in _TRAILING:
+                order.trailadjust(bars[data][3][bars[data][5][0]])
+        else:
+            return place
+    return -1

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 
 from core.results import FILL_COLUMNS, ORDER_COLUMNS, TRADE_COLUMNS, Coded, Table
+from core.types import Side
 from engine.recording import (
     DTYPES,
     FLOAT,
     LOOKED_AHEAD,
     MILLISECONDS_A_DAY,
     ORDER_STATUSES,
+    ORDER_TYPES,
     TEXT,
     TIME,
     UNIX_EPOCH_DAY,
@@ -32,6 +34,9 @@ Change = tuple[int, float, Held]
 """From which bar on the account is so: (bar, cash, open positions)."""
 
 
+TRAILING = (bt.Order.StopTrail, bt.Order.StopTrailLimit)
+TYPE_TEXTS = {number: kind.value for number, kind in ORDER_TYPES.items()}
+SIDE_TEXTS = {bt.Order.Buy: Side.BUY.value, bt.Order.Sell: Side.SELL.value}
 STATUS_TEXTS = {number: (status.value, status.terminal) for number, status in ORDER_STATUSES.items()}
 
 
@@ -61,6 +66,27 @@ class LeanRecorder(Recorder):
             self._execute(order, bit, row)
         if terminal:
             row["closed_time"] = order.executed.dt or now
+
+    def _new_row(self, order: bt.Order) -> dict[str, Any]:
+        created = order.created
+        if order.exectype in TRAILING:
+            return super()._new_row(order)
+        return {
+            "order_id": len(self._orders) + 1,
+            "time": created.dt,
+            "symbol": order.data._name,
+            "type": TYPE_TEXTS[order.exectype],
+            "side": SIDE_TEXTS[order.ordtype],
+            "size": abs(created.size),
+            "price": created.price,
+            "limit": created.plimit or np.nan,
+            "status": "",
+            "filled": 0.0,
+            "average_price": np.nan,
+            "commission": 0.0,
+            "closed_time": np.nan,
+            "exit_reason": "",
+        }
 
     def set_account(
         self, times: NDArray[np.float64], equity: NDArray[np.float64], cash: NDArray[np.float64]
