@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba as nb
@@ -29,6 +30,7 @@ from engine.compiled.records import (
     TRADE,
 )
 
+FOLDER = Path(__file__).parent
 _lean = functools.partial(
     nb.njit,
     nogil=True,
@@ -40,8 +42,22 @@ _lean = functools.partial(
 )
 inner = _lean()
 """Compiles an inner function, which Python cannot call; what calls it from outside is cached, with all of them in it."""
-entry = _lean(cache=True)
-"""Compiles what a kernel's calls arrive at, with every inner function in it."""
+
+
+def _sources() -> tuple[float, int]:
+    """What machine code on disk has to match: when any file of the broker was last changed, and their length."""
+    files = [path.stat() for path in (*FOLDER.glob("broker*.py"), FOLDER / "records.py")]
+    return max(file.st_mtime for file in files), sum(file.st_size for file in files)
+
+
+def entry(function: Callable[..., Any]) -> Any:
+    """Compile what a kernel's calls arrive at, with every inner function in it, and keep it on disk.
+
+    numba looks only at the file of the function itself for changes, which would leave inner functions behind.
+    """
+    dispatcher = _lean(cache=True)(function)
+    dispatcher._cache._cache_file._source_stamp = _sources()
+    return dispatcher
 
 
 def _reader(dtype: np.dtype[Any]) -> Callable[..., Any]:

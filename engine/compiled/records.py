@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-I, F = "i8", "f8"
+INTEGER, FLOAT = "i8", "f8"
 
 OPEN, HIGH, LOW, CLOSE, VOLUME, TIME = range(6)
 """Rows of `Book.bars`: prices, volume and the day number of each bar."""
@@ -30,199 +30,205 @@ BRACKET_LOST = -1
 
 ORDER = np.dtype(
     [
-        ("data", I),  # number of the data
-        ("kind", I),
-        ("status", I),
-        ("buy", I),  # 1 or 0
-        ("info", I),  # code of what the strategy attached (an exit reason), 0 for nothing
-        ("parent", I),  # handle or -1
-        ("oco", I),  # handle of the group's leader (its own when it leads)
-        ("transmit", I),
-        ("active", I),
-        ("triggered", I),
-        ("created_step", I),
-        ("size", F),  # signed, as created
-        ("price", F),  # created.price: the trigger of a trailing order moves it
-        ("limit", F),  # created.pricelimit
-        ("limit_offset", F),
-        ("trail_amount", F),
-        ("trail_percent", F),
-        ("close", F),  # created.pclose
-        ("created", F),  # created.dt
-        ("valid", F),  # NaN: no end
-        ("session_end", F),  # dteos
-        ("noted_close", F),  # pannotated; NaN: none
-        ("remaining", F),  # executed.remsize, signed
-        ("filled", F),  # executed.size, signed
-        ("average", F),  # executed.price
-        ("value", F),  # executed.value
-        ("commission", F),  # executed.comm
-        ("pnl", F),  # executed.pnl
-        ("executed", F),  # executed.dt; NaN: none
-        ("first_price", F),  # price as the order was made (of a trailing order: its first trigger)
-        ("first_limit", F),  # limit as the order was made; NaN: none
-        ("noted", I),  # 1: noted_close was taken
-        ("coc", I),  # 0: the order wants no cheat-on-close
-        ("sibling", I),  # next order of its bracket, -1: none
-        ("first", I),  # of the bracket it leads: first order, last order, whether the broker still knows it
-        ("last", I),
-        ("family", I),
-        ("joined", I),  # the round of its OCO group it joined in
-        ("round", I),  # of the OCO group it leads: the round under way, and how many joined in it
-        ("members", I),
+        ("data", INTEGER),  # number of the data
+        ("kind", INTEGER),
+        ("status", INTEGER),
+        ("buy", INTEGER),  # 1 or 0
+        ("info", INTEGER),  # code of what the strategy attached (an exit reason), 0 for nothing
+        ("parent", INTEGER),  # handle or -1
+        ("oco", INTEGER),  # handle of the group's leader (its own when it leads)
+        ("transmit", INTEGER),
+        ("active", INTEGER),
+        ("triggered", INTEGER),
+        ("created_step", INTEGER),
+        ("size", FLOAT),  # signed, as created
+        ("price", FLOAT),  # created.price: the trigger of a trailing order moves it
+        ("limit", FLOAT),  # created.pricelimit
+        ("limit_offset", FLOAT),
+        ("trail_amount", FLOAT),
+        ("trail_percent", FLOAT),
+        ("close", FLOAT),  # created.pclose
+        ("created", FLOAT),  # created.dt
+        ("valid", FLOAT),  # NaN: no end
+        ("session_end", FLOAT),  # dteos
+        ("noted_close", FLOAT),  # pannotated; NaN: none
+        ("remaining", FLOAT),  # executed.remsize, signed
+        ("filled", FLOAT),  # executed.size, signed
+        ("average", FLOAT),  # executed.price
+        ("value", FLOAT),  # executed.value
+        ("commission", FLOAT),  # executed.comm
+        ("pnl", FLOAT),  # executed.pnl
+        ("executed", FLOAT),  # executed.dt; NaN: none
+        ("first_price", FLOAT),  # price as the order was made (of a trailing order: its first trigger)
+        ("first_limit", FLOAT),  # limit as the order was made; NaN: none
+        ("noted", INTEGER),  # 1: noted_close was taken
+        ("coc", INTEGER),  # 0: the order wants no cheat-on-close
+        ("sibling", INTEGER),  # next order of its bracket, -1: none
+        (
+            "first",
+            INTEGER,
+        ),  # of the bracket it leads: first order, last order, whether the broker still knows it
+        ("last", INTEGER),
+        ("family", INTEGER),
+        ("joined", INTEGER),  # the round of its OCO group it joined in
+        ("round", INTEGER),  # of the OCO group it leads: the round under way, and how many joined in it
+        ("members", INTEGER),
     ]
 )
 
 NOTE = np.dtype(
     [
-        ("order", I),
-        ("status", I),
-        ("step", I),  # the step it is delivered on
-        ("fill_from", I),  # fills this notification brings: fills[fill_from:fill_to]
-        ("fill_to", I),
-        ("price", F),
-        ("limit", F),
-        ("remaining", F),
-        ("filled", F),
-        ("average", F),
-        ("value", F),
-        ("commission", F),
-        ("pnl", F),
-        ("executed", F),
+        ("order", INTEGER),
+        ("status", INTEGER),
+        ("step", INTEGER),  # the step it is delivered on
+        ("fill_from", INTEGER),  # fills this notification brings: fills[fill_from:fill_to]
+        ("fill_to", INTEGER),
+        ("price", FLOAT),
+        ("limit", FLOAT),
+        ("remaining", FLOAT),
+        ("filled", FLOAT),
+        ("average", FLOAT),
+        ("value", FLOAT),
+        ("commission", FLOAT),
+        ("pnl", FLOAT),
+        ("executed", FLOAT),
     ]
 )
 """What the clone that `notify_order` gets knows; everything else of an order never changes."""
 
 FILL = np.dtype(
     [
-        ("order", I),
-        ("data", I),
-        ("step", I),
-        ("time", F),
-        ("size", F),  # signed
-        ("price", F),
-        ("closed", F),
-        ("closed_value", F),
-        ("closed_commission", F),
-        ("opened", F),
-        ("opened_value", F),
-        ("opened_commission", F),
-        ("pnl", F),
-        ("position_size", F),
-        ("position_price", F),
+        ("order", INTEGER),
+        ("data", INTEGER),
+        ("step", INTEGER),
+        ("time", FLOAT),
+        ("size", FLOAT),  # signed
+        ("price", FLOAT),
+        ("closed", FLOAT),
+        ("closed_value", FLOAT),
+        ("closed_commission", FLOAT),
+        ("opened", FLOAT),
+        ("opened_value", FLOAT),
+        ("opened_commission", FLOAT),
+        ("pnl", FLOAT),
+        ("position_size", FLOAT),
+        ("position_price", FLOAT),
     ]
 )
 
 TRADE = np.dtype(
     [
-        ("data", I),
-        ("ref", I),  # counts from 1 within the run
-        ("status", I),  # 0 created, 1 open, 2 closed
-        ("just_opened", I),
-        ("long", I),
-        ("open_bar", I),  # len(data) when it opened, as Backtrader notes it on delivery
-        ("close_bar", I),
-        ("bars", I),  # barlen
-        ("step", I),  # the step the notification is delivered on
-        ("opened", F),  # dtopen
-        ("closed", F),  # dtclose
-        ("size", F),
-        ("price", F),
-        ("value", F),
-        ("commission", F),
-        ("pnl", F),
-        ("pnl_net", F),  # pnlcomm
+        ("data", INTEGER),
+        ("ref", INTEGER),  # counts from 1 within the run
+        ("status", INTEGER),  # 0 created, 1 open, 2 closed
+        ("just_opened", INTEGER),
+        ("long", INTEGER),
+        ("open_bar", INTEGER),  # len(data) when it opened, as Backtrader notes it on delivery
+        ("close_bar", INTEGER),
+        ("bars", INTEGER),  # barlen
+        ("step", INTEGER),  # the step the notification is delivered on
+        ("opened", FLOAT),  # dtopen
+        ("closed", FLOAT),  # dtclose
+        ("size", FLOAT),
+        ("price", FLOAT),
+        ("value", FLOAT),
+        ("commission", FLOAT),
+        ("pnl", FLOAT),
+        ("pnl_net", FLOAT),  # pnlcomm
     ]
 )
 """One record a notification of `notify_trade`: the state of the trade's clone."""
 
 POSITION = np.dtype(
     [
-        ("size", F),
-        ("price", F),
-        ("adjust_base", F),  # adjbase; NaN: none
-        ("credit", F),  # interest not yet assigned to a profit (d_credit)
-        ("credit_time", F),  # day number interest was last charged on
-        ("touched", I),  # 1: the broker keeps a position for this data
-        ("checked", I),  # 1: the cash check under way has a trial position, which is
-        ("check_size", F),
-        ("check_price", F),
-        ("nth", I),  # of the whole array: the datas in the order they were touched
+        ("size", FLOAT),
+        ("price", FLOAT),
+        ("adjust_base", FLOAT),  # adjbase; NaN: none
+        ("credit", FLOAT),  # interest not yet assigned to a profit (d_credit)
+        ("credit_time", FLOAT),  # day number interest was last charged on
+        ("touched", INTEGER),  # 1: the broker keeps a position for this data
+        ("checked", INTEGER),  # 1: the cash check under way has a trial position, which is
+        ("check_size", FLOAT),
+        ("check_price", FLOAT),
+        ("nth", INTEGER),  # of the whole array: the datas in the order they were touched
     ]
 )
 
 ACCOUNT = np.dtype(
     [
-        ("cash", F),
-        ("value", F),  # as of the last broker step
-        ("orders", I),  # how many of each were made
-        ("fills", I),
-        ("notes", I),
-        ("trades", I),
-        ("refs", I),  # trade refs handed out
-        ("pending", I),  # orders the broker has in hand (submitted, pending, waiting to be activated)
-        ("touched", I),  # datas the broker keeps a position for
-        ("overflow", I),  # 1: an array is full; run again with larger ones
-        ("error", I),  # an error code of the kernel; 0: none
+        ("cash", FLOAT),
+        ("value", FLOAT),  # as of the last broker step
+        ("orders", INTEGER),  # how many of each were made
+        ("fills", INTEGER),
+        ("notes", INTEGER),
+        ("trades", INTEGER),
+        ("refs", INTEGER),  # trade refs handed out
+        ("pending", INTEGER),  # orders the broker has in hand (submitted, pending, waiting to be activated)
+        ("touched", INTEGER),  # datas the broker keeps a position for
+        ("overflow", INTEGER),  # 1: an array is full; run again with larger ones
+        ("error", INTEGER),  # an error code of the kernel; 0: none
     ]
 )
 
 RULES = np.dtype(
     [
-        ("slip_perc", F),
-        ("slip_fixed", F),
-        ("slip_open", I),
-        ("slip_match", I),
-        ("slip_limit", I),
-        ("slip_out", I),
-        ("coc", I),
-        ("coo", I),
-        ("checksubmit", I),
-        ("shortcash", I),
-        ("int2pnl", I),
+        ("slip_perc", FLOAT),
+        ("slip_fixed", FLOAT),
+        ("slip_open", INTEGER),
+        ("slip_match", INTEGER),
+        ("slip_limit", INTEGER),
+        ("slip_out", INTEGER),
+        ("coc", INTEGER),
+        ("coo", INTEGER),
+        ("checksubmit", INTEGER),
+        ("shortcash", INTEGER),
+        ("int2pnl", INTEGER),
     ]
 )
 """`BackBroker.params`, one for one."""
 
 SCHEME = np.dtype(
     [
-        ("commission", F),
-        ("mult", F),
-        ("margin", F),  # NaN: None
-        ("automargin", F),
-        ("stocklike", I),
-        ("percent", I),  # 1: a fraction of the value, 0: a fixed amount a unit
-        ("leverage", F),
-        ("interest", F),
-        ("interest_long", I),
+        ("commission", FLOAT),
+        ("mult", FLOAT),
+        ("margin", FLOAT),  # NaN: None
+        ("automargin", FLOAT),
+        ("stocklike", INTEGER),
+        ("percent", INTEGER),  # 1: a fraction of the value, 0: a fixed amount a unit
+        ("leverage", FLOAT),
+        ("interest", FLOAT),
+        ("interest_long", INTEGER),
     ]
 )
 """One `CommInfoBase` a data, after its own normalisation (percabs, margin, stocklike)."""
 
 
-QUEUE = np.dtype([("pending", I), ("sent", I), ("waiting", I)])
+QUEUE = np.dtype([("pending", INTEGER), ("sent", INTEGER), ("waiting", INTEGER)])
 """One place in each of the broker's queues of handles: accepted; sent; children to be activated at the next step."""
 
 DESK = np.dtype(
     [
         *(
-            (name, I)
+            (name, INTEGER)
             for name in ("here", "account", "rules", "schemes", "positions", "orders", "notes", "fills")
         ),
-        *((name, I) for name in ("trades", "bars", "lengths", "at", "queues", "open_trades", "sessions")),
-        ("orders_room", I),
-        ("notes_room", I),
-        ("fills_room", I),
-        ("trades_room", I),
-        ("queues_room", I),
-        ("datas", I),
-        ("bars_room", I),  # the padded length of the bars
-        ("pending_from", I),  # the queue of accepted orders is pending[pending_from:pending_to]
-        ("pending_to", I),
-        ("sent_to", I),
-        ("waiting_to", I),
-        ("delivered", I),  # notifications handed out
-        ("interest", I),  # 1: a scheme charges interest
+        *(
+            (name, INTEGER)
+            for name in ("trades", "bars", "lengths", "at", "queues", "open_trades", "sessions")
+        ),
+        ("orders_room", INTEGER),
+        ("notes_room", INTEGER),
+        ("fills_room", INTEGER),
+        ("trades_room", INTEGER),
+        ("queues_room", INTEGER),
+        ("datas", INTEGER),
+        ("bars_room", INTEGER),  # the padded length of the bars
+        ("pending_from", INTEGER),  # the queue of accepted orders is pending[pending_from:pending_to]
+        ("pending_to", INTEGER),
+        ("sent_to", INTEGER),
+        ("waiting_to", INTEGER),
+        ("delivered", INTEGER),  # notifications handed out
+        ("interest", INTEGER),  # 1: a scheme charges interest
     ]
 )
 """Where the arrays of a `Book` are in memory (first two lines), how long they are, and the broker's counters."""

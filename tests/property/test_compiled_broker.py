@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import math
+import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
@@ -234,6 +236,27 @@ def test_setup_reads_schemes_and_refuses_those_with_methods() -> None:
     data._compensate = data
     with pytest.raises(Refused, match="compensates"):
         schemes_of(plain, [data])
+
+
+def test_machine_code_on_disk_is_dropped_when_any_file_of_the_broker_changes(tmp_path: Path) -> None:
+    """A changed inner function must not be left out because the file of the entry is as it was."""
+    package = tmp_path / "engine" / "compiled"
+    shutil.copytree(
+        FILE.parents[2] / "engine" / "compiled", package, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    (package.parent / "__init__.py").touch()
+    (package / "__init__.py").write_text("")
+    inner = package / "broker_orders.py"
+    show = "from engine.compiled.broker import _turn; print(_turn._cache._cache_file._source_stamp)"
+    before = subprocess.run(
+        [sys.executable, "-c", show], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    inner.write_text(inner.read_text() + "\n")
+    after = subprocess.run(
+        [sys.executable, "-c", show], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert before.stdout.startswith("(")
+    assert before.stdout != after.stdout
 
 
 def test_a_book_keeps_prices_it_was_given() -> None:
