@@ -8,7 +8,7 @@ import importlib
 import io
 import itertools
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -209,8 +209,3 @@ def _error_of(answer: Answer) -> tuple[str, str] | None:
         return None
     cause = error.__cause__ if isinstance(error, StrategyError) and error.__cause__ is not None else error
     return type(cause).__name__, str(cause)
-
-
-def absent(engines: Sequence[str] = tuple(FAST)) -> list[str]:
-    """Engines that cannot run yet."""
-    return [name for name in engines if not hasattr(importlib.import_module(FAST[name]), "run")]
