@@ -12,6 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import backtrader as bt
+import numpy as np
 from backtrader import functions, indicators
 from backtrader.linebuffer import (
     LineBuffer,
@@ -310,7 +311,7 @@ def _function_primitives() -> dict[type, Primitive]:
 
 
 def _line_primitives() -> dict[type, Primitive]:
-    forward = (kernels.forward, lambda o: (o.a,), lambda o: (o.ago,), _itself, lambda ago: ago)
+    forward = (kernels.forward, lambda o: (o.a,), lambda o: (o.ago,), _itself)
     own = (kernels.own, lambda o: (o.a,), lambda o: (_OWN_OPERATORS[o.operation],), _itself)
     return {
         LinesOperation: Primitive(kernels.operate, _operands, _operation, _itself, fits=_operates),
@@ -324,15 +325,62 @@ def _line_primitives() -> dict[type, Primitive]:
     }
 
 
+def talib_call(*given: Any) -> int:
+    """TA-Lib through the call stock makes, over whole series.
+
+    talib_call(*dst, *src, start, end, *scalars), scalars: TA-Lib's function name, the number of lines, whether the last is a candle's mark, parameter names,
+    and their values. Raises what TA-Lib raises.
+    """
+    count = next(k for k, value in enumerate(given) if not isinstance(value, np.ndarray))
+    name, size, candle, names, *values = given[count + 2 :]
+    dst, src = given[:size], given[size:count]
+    results = getattr(bt.talib.talib, name)(*src, **dict(zip(names, values, strict=True)))
+    if size - candle == 1:
+        results = [results]
+    if any(len(result) != len(line) for result, line in zip(results, dst, strict=False)):
+        return kernels.RAISES
+    for line, result in zip(dst, results, strict=False):
+        line[:] = result
+    if candle:
+        dst[-1][:] = src[_TALIB.CANDLEREF] * _TALIB.CANDLEOVER * (results[0] / 100.0)
+    return kernels.DONE
+
+
+_TALIB: Any = getattr(bt.talib, "_TALibIndicator", None)  # absent where TA-Lib is not installed
+
+
+def _talib_scalars(o: Any) -> Scalars:
+    parameters = o.p._getkwargs()
+    return (o._tafunc.__name__, o.size(), o._iscandle, tuple(parameters), *parameters.values())
+
+
+def _talib_fits(o: Any) -> bool:
+    return o._iscandle in (False, True) and getattr(bt.talib.talib, o._tafunc.__name__, None) is o._tafunc
+
+
+def _talib_primitives() -> dict[type, Primitive]:
+    if _TALIB is None:
+        return {}
+
+    def lines(o: Any) -> Lines:
+        return tuple(o.lines)
+
+    def sources(o: Any) -> Lines:
+        return tuple(data.lines[0] for data in o.datas)
+
+    return {_TALIB: Primitive(talib_call, sources, _talib_scalars, lines, fits=_talib_fits)}
+
+
 PRIMITIVES: Mapping[type, Primitive] = {
     **_line_primitives(),
     **_function_primitives(),
     **_indicator_primitives(),
+    **_talib_primitives(),
 }
 
 _EVALUATED = (
     "_once", "preonce", "oncestart", "once", "prenext", "nextstart", "next", "func", "flogic", "forward",
-    "home", "advance", "buflen", "array", "oncebinding", "__getattr__", "__getattribute__",
+    "home", "advance", "buflen", "array", "oncebinding", "CANDLEOVER", "CANDLEREF", "__getattr__", "__getattribute__",
 )  # fmt: skip
 
 _known: WeakKeyDictionary[type, Primitive | None] = WeakKeyDictionary()

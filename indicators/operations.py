@@ -347,6 +347,9 @@ def _reduce(dst: Any, arguments: list[Any], start: int, end: int, operator: int)
     return DONE
 
 
+_FIXED: dict[int, Any] = {IF: _if, COMPARE: _compare, COMPARE_CHOOSE: _choose}
+
+
 def logic(dst: Any, *given: Any) -> int:
     """The classes of `backtrader.functions`.
 
@@ -361,12 +364,9 @@ def logic(dst: Any, *given: Any) -> int:
     start, end, function, form = given[count : count + 4]
     numbers = iter(given[count + 4 :])
     if function in (DIVIDE_BY_ZERO, ZERO_BY_ZERO):
-        return int(_safe_divide(dst, *lines, start, end, *map(float, numbers)))
+        divide: Any = _safe_divide
+        return int(divide(dst, *lines, start, end, *map(float, numbers)))
     arguments = [next(lines) if kind == "l" else np.full(end, float(next(numbers))) for kind in form]
-    if function == IF:
-        return int(_if(dst, *arguments, start, end))
-    if function == COMPARE:
-        return int(_compare(dst, *arguments, start, end))
-    if function == COMPARE_CHOOSE:
-        return int(_choose(dst, *arguments, start, end))
+    if function in _FIXED:
+        return int(_FIXED[function](dst, *arguments, start, end))
     return _reduce(dst, arguments, start, end, function)
