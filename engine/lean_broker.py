@@ -50,6 +50,8 @@ class LeanPosition(Position):
     """A position whose daily marks are made when read."""
 
     _broker: LeanBroker | None = None
+    size: float
+    price: float
 
     @property
     def adjbase(self) -> Any:
@@ -131,6 +133,9 @@ class LeanBroker(BackBroker):
 
     bars: Mapping[Any, Bars]
     copies: bool
+    positions: dict[Any, Position]
+    _step: Cursor
+    _settled: int
     changes: list[Change]
     touched: list[None]
 
@@ -152,7 +157,7 @@ class LeanBroker(BackBroker):
         """Turn it back, with every figure settled."""
         self._settle()
         notices = self.take_notices()
-        positions = collections.defaultdict(Position)
+        positions: dict[Any, Position] = collections.defaultdict(Position)
         for data, position in self.positions.items():
             marks = position.__dict__
             marks.pop("_broker")
@@ -300,7 +305,7 @@ class LeanBroker(BackBroker):
             if self.p.coo and order.exectype == Order.Market:
                 price = data.open[0]
             scheme = self.getcommissioninfo(data)
-            size, after, opened, closed = split(*before, order.executed.remsize, price)
+            size, after, opened, closed = split(before[0], before[1], order.executed.remsize, price)
             positions[data] = size, after
             if closed:
                 cash = self._close_cash(scheme, cash, closed, price, 0, price)[0]

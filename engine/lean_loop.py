@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any
@@ -17,6 +16,7 @@ from backtrader.trade import Trade
 from engine.cerebro import RECORDER
 from engine.lean_broker import LeanBroker, is_plain
 from engine.lean_lines import Cursor, name_lines, release, restore, share, shorten
+from engine.lean_orders import copy_trade, update_trade
 from engine.lean_recording import LeanRecorder, account_curve
 from engine.once import evaluate
 from engine.refusal import Refused
@@ -249,41 +249,34 @@ class LeanLoop:
 
     def _book(self, order: Order, bit: Any) -> list[Trade]:
         """Update the trades with one execution; copies of those to be told of."""
-        strategy, told = self.strategy, []
-        trades = strategy._trades[order.data][order.tradeid]
+        strategy, data, told = self.strategy, order.data, []
+        trades = strategy._trades[data][order.tradeid]
         if not trades:
-            trades.append(Trade(data=order.data, tradeid=order.tradeid, historyon=strategy._tradehistoryon))
+            trades.append(Trade(data=data, tradeid=order.tradeid, historyon=strategy._tradehistoryon))
         trade = trades[-1]
         if bit.closed:
-            trade.update(
-                order,
-                bit.closed,
-                bit.price,
-                bit.closedvalue,
-                bit.closedcomm,
-                bit.pnl,
-                comminfo=order.comminfo,
-            )
+            self._update(trade, order, bit, bit.closed, bit.closedvalue, bit.closedcomm)
             if trade.isclosed:
-                told.append(copy.copy(trade))
+                told.append(copy_trade(trade))
         if bit.opened:
             if trade.isclosed:
-                trade = Trade(data=order.data, tradeid=order.tradeid, historyon=strategy._tradehistoryon)
+                trade = Trade(data=data, tradeid=order.tradeid, historyon=strategy._tradehistoryon)
                 trades.append(trade)
-            trade.update(
-                order,
-                bit.opened,
-                bit.price,
-                bit.openedvalue,
-                bit.openedcomm,
-                bit.pnl,
-                comminfo=order.comminfo,
-            )
+            self._update(trade, order, bit, bit.opened, bit.openedvalue, bit.openedcomm)
             if trade.isclosed:
-                told.append(copy.copy(trade))
+                told.append(copy_trade(trade))
         if trade.justopened and self.wants_trades:
-            told.append(copy.copy(trade))
+            told.append(copy_trade(trade))
         return told
+
+    def _update(
+        self, trade: Trade, order: Order, bit: Any, size: float, value: float, commission: float
+    ) -> None:
+        if trade.historyon:
+            trade.update(order, size, bit.price, value, commission, bit.pnl, comminfo=order.comminfo)
+            return
+        data = trade.data
+        update_trade(trade, size, bit.price, commission, order.comminfo, len(data), data.datetime[0])
 
     def _run_any(self, plain: bool) -> None:
         """Any number of datas, and whatever has to be called on every bar, in the order of `Cerebro._runonce`."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from backtrader.order import Order, OrderBase, OrderData, OrderExecutionBit
+from backtrader.trade import Trade
 from backtrader.utils import AutoOrderedDict
 
 Bars = tuple[Sequence[float], Sequence[float], Sequence[float], Sequence[float], Sequence[float], list[int]]
@@ -231,6 +232,44 @@ def split(held: float, held_price: float, size: float, price: float) -> tuple[fl
     if kept:
         return after, held_price, 0, size
     return after, price, after, -held
+
+
+def update_trade(
+    trade: Trade, size: float, price: float, commission: float, scheme: Any, length: int, moment: float
+) -> None:
+    """`trade.update` without a history. size: signed, not zero; length, moment: of the trade's data."""
+    trade.commission += commission
+    before = trade.size
+    after = trade.size = before + size
+    trade.justopened = not before
+    if not before:
+        trade.baropen = length
+        trade.dtopen = moment
+        trade.long = after > 0
+    trade.isopen = bool(after)
+    trade.barlen = length - trade.baropen
+    trade.isclosed = bool(before and not after)
+    if trade.isclosed:
+        trade.barclose = length
+        trade.dtclose = moment
+        trade.status = Trade.Closed
+    elif after:
+        trade.status = Trade.Open
+    if abs(after) > abs(before):
+        trade.price = (before * trade.price + size * price) / after
+        pnl = 0.0
+    else:
+        pnl = scheme.profitandloss(-size, trade.price, price)
+    trade.pnl += pnl
+    trade.pnlcomm = trade.pnl - trade.commission
+    trade.value = scheme.getvaluesize(after, trade.price)
+
+
+def copy_trade(trade: Trade) -> Trade:
+    """`copy.copy(trade)`."""
+    twin = _new(Trade)
+    twin.__dict__.update(trade.__dict__)
+    return twin
 
 
 def expiry(data: Any, valid: Any) -> Any:
