@@ -211,10 +211,16 @@ def delay(dst: Any, *given: Any) -> int:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def forward(dst, src, start, end, ago):  # type: ignore[no-untyped-def]
-    """dst[i - ago] = src[i] with 0 < ago <= start: `_LineForward`."""
-    dst, src = dst[start - ago : end - ago], src[start:end]
-    for i in range(len(dst)):
-        dst[i] = src[i]
+    """`_LineForward`: dst[i - ago] = src[i] with ago > 0; as in stock an index below 0 counts from the end."""
+    if ago - start > len(dst):
+        return RAISES
+    for i in range(start, min(ago, end)):
+        dst[len(dst) + i - ago] = src[i]
+    first = max(start, ago)
+    if first < end:
+        dst, src = dst[first - ago : end - ago], src[first:end]
+        for i in range(len(dst)):
+            dst[i] = src[i]
     return DONE
 
 

@@ -39,7 +39,7 @@ def _python(function):
     """(value's bits, None) or (None, exception type)."""
     try:
         return _bits(function()), None
-    except (OverflowError, ValueError, ZeroDivisionError, StopIteration, TypeError) as error:
+    except (OverflowError, ValueError, ZeroDivisionError, StopIteration, TypeError, IndexError) as error:
         return None, type(error)
 
 
@@ -279,6 +279,23 @@ def test_only_the_asked_range_is_written():
         assert (dst[:4] == -1.0).all()
         assert (dst[8:] == -1.0).all()
         assert (dst[4:8] != -1.0).all()
+
+
+@pytest.mark.parametrize("ago", [1, 3, 4, 5, 9, 14, 15])
+def test_forward_counts_from_the_end_as_a_list_does(ago):
+    expected = [-1.0] * 10
+
+    def python():
+        for i in range(4, 10):
+            expected[i - ago] = float(i)
+        return 0.0
+
+    _, error = _python(python)
+    dst = np.full(10, -1.0)
+    status = kernels.forward(dst, np.arange(10.0), 4, 10, ago)
+    assert status == (kernels.DONE if error is None else kernels.RAISES)
+    if error is None:
+        assert dst.tolist() == expected
 
 
 def test_exponential_is_the_recursion_after_an_average():
