@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from engine.setup import Sizer
 
 ASKED = "asked for by name"
+FAULT = "ends in an exception"
+"""How the compiled engine refuses a run whose strategy fails on the way."""
 COMPILE_SECONDS = 2.0
 """What compiling a kernel costs, measured; more for a long strategy."""
 LEAN_BARS_A_SECOND = 80_000
@@ -81,6 +83,8 @@ def execute(task: Task, engine: str = "auto") -> Outcome:
     try:
         return Outcome(RUNS[engine](task), engine, ASKED)
     except Refused as refusal:
+        if refusal.reason == FAULT:
+            _lean(task)  # raises it, at the bar where it belongs
         raise UserError(
             f"the {engine} engine cannot run {task.strategy.__name__}: {refusal}",
             hint='engine="auto" takes the fastest that can; engine="cerebro" runs everything Backtrader runs',

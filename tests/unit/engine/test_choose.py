@@ -58,7 +58,7 @@ class Compiled:
         if admit is not None:
             admit(self.key, self.ready)
         if task["params"]["fails_on"]:
-            raise Refused("raises an exception on bar 9")
+            raise Refused("ends in an exception")
         self.runs.append(len(next(iter(task["frames"].values()))))
         return self.change(RUN_LEAN(**task))
 
@@ -156,7 +156,7 @@ def test_a_small_cold_run_does_not_compile_until_it_pays(
     assert backtest(Swing, market()).engine == "compiled"
 
 
-@pytest.mark.parametrize("engine", ["auto", "lean", "cerebro"])
+@pytest.mark.parametrize("engine", ["auto", "compiled", "lean", "cerebro"])
 def test_a_failing_strategy_fails_the_same_on_every_engine(compiled: Compiled, engine: str) -> None:
     """A kernel that meets an exception refuses; the run is repeated where the exception appears as it should."""
     with pytest.raises(
