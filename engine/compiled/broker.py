@@ -11,11 +11,14 @@ Nothing is written beyond an array: `account.overflow` says that one is full, an
 `grown(book)`. Prices must be finite numbers.
 """
 
+# mypy: disable-error-code="no-any-return"
+
 from __future__ import annotations
 
 import datetime as dt
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numba as nb
 import numpy as np
@@ -24,6 +27,7 @@ from numpy.typing import NDArray
 from engine.compiled import broker_money, broker_orders
 from engine.compiled.broker_match import match, trail
 from engine.compiled.broker_memory import (
+    Compiled,
     account_at,
     desk_at,
     entry,
@@ -93,8 +97,12 @@ __all__ = [
     "touch",
 ]
 
-public = nb.njit(nogil=True, error_model="numpy", inline="always")
-"""Compiles what a kernel calls: put into the caller, so that no `Book` is ever handed on."""
+
+def public(function: Compiled) -> Compiled:
+    """Compile what a kernel calls: put into the caller, so that no `Book` is ever handed on."""
+    dispatcher: Any = nb.njit(nogil=True, error_model="numpy", inline="always")(function)
+    return dispatcher
+
 
 ROOMS = ("orders_room", "notes_room", "fills_room", "trades_room", "queues_room", "datas", "bars_room")
 SESSION_END = dt.time(23, 59, 59, 999990)
@@ -174,7 +182,7 @@ def grown(book: Book, cash: float) -> Book:
     )
 
 
-@entry  # type: ignore[untyped-decorator]
+@entry
 def _reset(address: int, cash: float) -> None:
     desk = desk_at(address, 0)
     account = account_at(desk.account, 0)
@@ -193,7 +201,7 @@ def _reset(address: int, cash: float) -> None:
     desk.pending_from = desk.pending_to = desk.sent_to = desk.waiting_to = desk.delivered = 0
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def session_end(address: int, data: int, now: float) -> float:
     """Day number at which the session of a time ends; past the end, that of the day after.
 
@@ -208,7 +216,7 @@ def session_end(address: int, data: int, now: float) -> float:
     return total + ((fraction - (total - day)) + rest)
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def set_prices(address: int, handle: int, price: float, limit: float, given: int) -> None:
     """Reference price, limit and first trigger of an order just made, out of what the strategy gave."""
     order = order_at(desk_at(address, 0).orders, handle)
@@ -226,7 +234,7 @@ def set_prices(address: int, handle: int, price: float, limit: float, given: int
     order.first_limit = order.limit if has_limit else math.nan
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def enlist(address: int, handle: int, oco: int) -> int:
     """Enter an OCO group (or lead an own one) and a bracket: handle of its head, -1 when the parent is gone."""
     orders = desk_at(address, 0).orders
@@ -250,7 +258,7 @@ def enlist(address: int, handle: int, oco: int) -> int:
     return head_handle
 
 
-@entry  # type: ignore[untyped-decorator]
+@entry
 def _submit(
     address: int,
     t: int,
@@ -308,14 +316,14 @@ def _submit(
     return handle
 
 
-@entry  # type: ignore[untyped-decorator]
+@entry
 def _cancel(address: int, handle: int) -> None:
     if handle >= 0 and cancel_pending(address, handle):
         dissolve(address, handle)
         count_pending(address)
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def check_sent(address: int) -> None:
     """Accept what was sent, as far as cash goes; what once went below zero stays below for the rest."""
     desk = desk_at(address, 0)
@@ -338,7 +346,7 @@ def check_sent(address: int) -> None:
     desk.sent_to = 0
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def match_pending(address: int, step: int) -> None:
     """One pass over the pending orders: expire, keep for later, or try."""
     desk = desk_at(address, 0)
@@ -369,7 +377,7 @@ def match_pending(address: int, step: int) -> None:
     desk.pending_to = kept
 
 
-@entry  # type: ignore[untyped-decorator]
+@entry
 def _turn(address: int, t: int) -> None:
     desk = desk_at(address, 0)
     busy = account_at(desk.account, 0).pending != 0
@@ -388,7 +396,7 @@ def _turn(address: int, t: int) -> None:
     settle(address)
 
 
-@entry  # type: ignore[untyped-decorator]
+@entry
 def _deliver(address: int, t: int) -> tuple[int, int, int, int]:
     desk = desk_at(address, 0)
     account = account_at(desk.account, 0)
@@ -405,25 +413,25 @@ def _deliver(address: int, t: int) -> tuple[int, int, int, int]:
     return first, account.notes, trades, account.trades
 
 
-@entry  # type: ignore[untyped-decorator]
+@entry
 def _data_value(address: int, data: int) -> float:
     broker_orders.touch(address, data)
     return broker_money.position_value(address, data)
 
 
-@entry  # type: ignore[untyped-decorator]
+@entry
 def _touch(address: int, data: int) -> None:
     broker_orders.touch(address, data)
 
 
-@public  # type: ignore[untyped-decorator]
+@public
 def reset(book: Book, cash: float) -> None:
     """Empty the books for another run. Capacities, rules and schemes stay."""
     book.at[:] = -1
     _reset(book.desk[0].here, cash)
 
 
-@public  # type: ignore[untyped-decorator]
+@public
 def submit(
     book: Book,
     t: int,
@@ -445,7 +453,7 @@ def submit(
 
     given: which of the four numbers count (HAS_*), and NO_COC. valid: day number or NaN. oco, parent: handle or -1.
     """
-    return _submit(  # type: ignore[no-any-return]
+    return _submit(
         book.desk[0].here,
         t,
         data,
@@ -464,13 +472,13 @@ def submit(
     )
 
 
-@public  # type: ignore[untyped-decorator]
+@public
 def cancel(book: Book, handle: int) -> None:
     """`broker.cancel`: takes effect at once, on orders that are accepted and not done."""
     _cancel(book.desk[0].here, handle)
 
 
-@public  # type: ignore[untyped-decorator]
+@public
 def before_bar(book: Book, t: int) -> None:
     """`broker.next()` at the bars in `book.at`, before the strategy's turn of step `t`."""
     account = book.account[0]
@@ -480,22 +488,22 @@ def before_bar(book: Book, t: int) -> None:
         _turn(book.desk[0].here, t)
 
 
-@public  # type: ignore[untyped-decorator]
+@public
 def deliver(book: Book, t: int) -> tuple[int, int, int, int]:
     """What the strategy is to be told now: `notes[n0:n1]`, then `trades[m0:m1]`, as (n0, n1, m0, m1)."""
     account = book.account[0]
     if book.desk[0].delivered == account.notes:
         return account.notes, account.notes, account.trades, account.trades
-    return _deliver(book.desk[0].here, t)  # type: ignore[no-any-return]
+    return _deliver(book.desk[0].here, t)
 
 
-@public  # type: ignore[untyped-decorator]
+@public
 def data_value(book: Book, data: int) -> float:
     """`broker.getvalue([data])`: value of the position in one data at its current close."""
-    return _data_value(book.desk[0].here, data)  # type: ignore[no-any-return]
+    return _data_value(book.desk[0].here, data)
 
 
-@public  # type: ignore[untyped-decorator]
+@public
 def touch(book: Book, data: int) -> None:
     """What reading `strategy.position` or `getposition(data)` does to the broker: it keeps a position from then on."""
     _touch(book.desk[0].here, data)

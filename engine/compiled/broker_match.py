@@ -1,5 +1,7 @@
 """When an order fills and at what price, one for one `BackBroker._try_exec` and what it calls."""
 
+# mypy: disable-error-code="no-any-return"
+
 from __future__ import annotations
 
 import math
@@ -23,7 +25,7 @@ from engine.compiled.records import (
 )
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def slipped(address: int, buy: int, bound: float, price: float, limited: int) -> float:
     """The price after slippage; beyond `bound` it is cut, kept (slip_out), or NaN: no match."""
     rules = rules_at(desk_at(address, 0).rules, 0)
@@ -40,7 +42,7 @@ def slipped(address: int, buy: int, bound: float, price: float, limited: int) ->
     return math.nan
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def trail(address: int, handle: int, price: float) -> None:
     """Move a trailing order's trigger after the price; it only ever moves closer."""
     order = order_at(desk_at(address, 0).orders, handle)
@@ -56,7 +58,7 @@ def trail(address: int, handle: int, price: float) -> None:
             order.limit = price - order.limit_offset
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def limit_price(address: int, buy: int, opened: float, high: float, low: float, limit: float) -> float:
     """Where a limit order fills in this bar; NaN: nowhere."""
     if (limit >= opened) if buy != 0 else (limit <= opened):
@@ -67,7 +69,7 @@ def limit_price(address: int, buy: int, opened: float, high: float, low: float, 
     return limit if ((limit >= low) if buy != 0 else (limit <= high)) else math.nan
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def match(address: int, handle: int, step: int) -> None:
     """Try one pending order against its data's current bar.
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numba as nb
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.extending import intrinsic
 
 from engine.compiled.records import (
@@ -30,8 +30,9 @@ from engine.compiled.records import (
     TRADE,
 )
 
+Compiled = TypeVar("Compiled", bound=Callable[..., Any])
 FOLDER = Path(__file__).parent
-_lean = functools.partial(
+_lean: Any = functools.partial(
     nb.njit,
     nogil=True,
     error_model="numpy",
@@ -40,8 +41,11 @@ _lean = functools.partial(
     no_rewrites=True,
     _nrt=False,
 )
-inner = _lean()
-"""Compiles an inner function, which Python cannot call; what calls it from outside is cached, with all of them in it."""
+
+
+def inner(function: Compiled) -> Compiled:
+    """Compile an inner function, which Python cannot call; what calls it from outside is kept on disk, with it."""
+    return _lean()(function)  # type: ignore[no-any-return]
 
 
 def _sources() -> tuple[float, int]:
@@ -50,14 +54,14 @@ def _sources() -> tuple[float, int]:
     return max(file.st_mtime for file in files), sum(file.st_size for file in files)
 
 
-def entry(function: Callable[..., Any]) -> Any:
+def entry(function: Compiled) -> Compiled:
     """Compile what a kernel's calls arrive at, with every inner function in it, and keep it on disk.
 
     numba looks only at the file of the function itself for changes, which would leave inner functions behind.
     """
-    dispatcher = _lean(cache=True)(function)
+    dispatcher: Any = _lean(cache=True)(function)
     dispatcher._cache._cache_file._source_stamp = _sources()
-    return dispatcher
+    return dispatcher  # type: ignore[no-any-return]
 
 
 def _reader(dtype: np.dtype[Any]) -> Callable[..., Any]:
@@ -75,7 +79,7 @@ def _reader(dtype: np.dtype[Any]) -> Callable[..., Any]:
 
         return kind(nb.types.intp, nb.types.intp), generate
 
-    return intrinsic(read)  # type: ignore[no-any-return]
+    return intrinsic(read)
 
 
 desk_at = _reader(DESK)
@@ -92,13 +96,15 @@ float_at = _reader(np.dtype(np.float64))
 int_at = _reader(np.dtype(np.int64))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def copy_trade(typing_context: Any, target: Any, source: Any) -> Any:
+def _copy_trade(typing_context: Any, target: Any, source: Any) -> Any:
     """Copy one TRADE record over another."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         size = ir.Constant(ir.IntType(64), TRADE.itemsize)
-        nb.core.cgutils.raw_memcpy(builder, arguments[0], arguments[1], size, 1)
+        nb.core.cgutils.raw_memcpy(builder, arguments[0], arguments[1], size, 1)  # type: ignore[no-untyped-call]
         return context.get_dummy_value()
 
     return nb.types.void(target, source), generate
+
+
+copy_trade: Callable[..., None] = intrinsic(_copy_trade)

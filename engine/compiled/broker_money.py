@@ -4,6 +4,8 @@ Every expression keeps the order of operations of the stock broker, so that resu
 `address` is that of the book's desk throughout.
 """
 
+# mypy: disable-error-code="no-any-return"
+
 from __future__ import annotations
 
 import math
@@ -26,7 +28,7 @@ MICROSECONDS_A_SECOND = 1e6
 MICROSECONDS_A_DAY = 86400e6
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def clock_of(time: float) -> tuple[float, float]:
     """Day and microsecond of the day of a day number, as `num2date` rounds them (no time zone)."""
     day = math.floor(time)
@@ -36,7 +38,7 @@ def clock_of(time: float) -> tuple[float, float]:
     minute = math.floor(minutes)
     seconds = 60.0 * (minutes - minute)
     second = math.floor(seconds)
-    microsecond = math.floor(MICROSECONDS_A_SECOND * (seconds - second))
+    microsecond = float(math.floor(MICROSECONDS_A_SECOND * (seconds - second)))
     if microsecond < 10.0:
         microsecond = 0.0
     elif microsecond > 999990.0:
@@ -47,7 +49,7 @@ def clock_of(time: float) -> tuple[float, float]:
     return day + 0.0, of_day
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def moved(size: float, price: float, change: float, at: float) -> tuple[float, float, float, float]:
     """A position after `change` units at a price: size, price, opened, closed (`Position.update`)."""
     new = size + change
@@ -62,7 +64,7 @@ def moved(size: float, price: float, change: float, at: float) -> tuple[float, f
     return new, at, new, -size
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def value_of(address: int, data: int, size: float, price: float, signed: int) -> float:
     """Value of a size at a price, for futures their margin. signed: a short stock is worth less than nothing."""
     scheme = scheme_at(desk_at(address, 0).schemes, data)
@@ -73,7 +75,7 @@ def value_of(address: int, data: int, size: float, price: float, signed: int) ->
     return abs(size) * (price * (scheme.mult if scheme.automargin < 0.0 else scheme.automargin))
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def commission_of(address: int, data: int, size: float, price: float) -> float:
     """Commission of an operation."""
     scheme = scheme_at(desk_at(address, 0).schemes, data)
@@ -81,7 +83,7 @@ def commission_of(address: int, data: int, size: float, price: float) -> float:
     return cost * price if scheme.percent != 0 else cost
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def trial(address: int, handle: int, cash: float) -> float:
     """Cash after a trial execution at the price the order was made with."""
     desk = desk_at(address, 0)
@@ -112,7 +114,7 @@ def trial(address: int, handle: int, cash: float) -> float:
     return cash
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def execute(address: int, handle: int, price: float, when: float, step: int) -> None:
     """Fill what remains of an order; without the cash only what closes, and the rest ends as Margin.
 
@@ -202,7 +204,7 @@ def execute(address: int, handle: int, price: float, when: float, step: int) -> 
         dissolve(address, handle)
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def charge_interest(address: int) -> None:
     """Charge each position's interest for the days since the last charge."""
     desk = desk_at(address, 0)
@@ -225,7 +227,7 @@ def charge_interest(address: int) -> None:
     account.cash -= credit
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def position_value(address: int, data: int) -> float:
     """Value of one position at the close; without shortcash a short stock is worth more as its price falls."""
     desk = desk_at(address, 0)
@@ -239,7 +241,7 @@ def position_value(address: int, data: int) -> float:
     return value_of(address, data, position.size, close, 1)
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def settle(address: int) -> None:
     """Pay what futures gained or lost over the bar into the cash, then value the account."""
     desk = desk_at(address, 0)

@@ -4,6 +4,8 @@ One for one `BackBroker.notify`, `cancel`, `_ococheck`, `_take_children`, `_brac
 `address` is that of the book's desk throughout.
 """
 
+# mypy: disable-error-code="no-any-return"
+
 from __future__ import annotations
 
 from engine.compiled.broker_memory import (
@@ -30,7 +32,7 @@ END = -1
 """In the pending queue: where the pass under way ends."""
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def bars_of(address: int, data: int) -> int:
     """Address of the data's current open; before its first bar Backtrader reads its last one.
 
@@ -43,13 +45,13 @@ def bars_of(address: int, data: int) -> int:
     return desk.bars + 8 * (data * 6 * desk.bars_room + bar)
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def now_of(address: int, data: int) -> float:
     """Day number of the data's current bar."""
     return float_at(bars_of(address, data), TIME * desk_at(address, 0).bars_room)
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def touch(address: int, data: int) -> None:
     """Keep a position for this data from now on, as `broker.positions[data]` does; their order decides sums."""
     desk = desk_at(address, 0)
@@ -61,7 +63,7 @@ def touch(address: int, data: int) -> None:
         account.touched += 1
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def note(address: int, handle: int, fills: int) -> None:
     """A notification of the order as it is; `fills` of its executions, the newest ones, are news."""
     desk = desk_at(address, 0)
@@ -85,7 +87,7 @@ def note(address: int, handle: int, fills: int) -> None:
     entry.executed = order.executed
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def end(address: int, handle: int, status: int) -> None:
     """The order ends unfilled: cancelled, expired, out of margin or rejected."""
     order = order_at(desk_at(address, 0).orders, handle)
@@ -94,7 +96,7 @@ def end(address: int, handle: int, status: int) -> None:
     note(address, handle, 0)
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def keep(address: int, handle: int) -> None:
     """Append to the pending queue."""
     desk = desk_at(address, 0)
@@ -105,7 +107,7 @@ def keep(address: int, handle: int) -> None:
     desk.pending_to += 1
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def drop(address: int, place: int) -> None:
     """Take one entry out of the pending queue."""
     desk = desk_at(address, 0)
@@ -114,7 +116,7 @@ def drop(address: int, place: int) -> None:
         queue_at(desk.queues, k).pending = queue_at(desk.queues, k + 1).pending
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def count_pending(address: int) -> None:
     """Bring `account.pending` up to date."""
     desk = desk_at(address, 0)
@@ -122,7 +124,7 @@ def count_pending(address: int) -> None:
     account.pending = desk.pending_to - desk.pending_from + desk.sent_to + desk.waiting_to
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def accept(address: int, handle: int) -> None:
     """The order is in the market."""
     order = order_at(desk_at(address, 0).orders, handle)
@@ -132,7 +134,7 @@ def accept(address: int, handle: int) -> None:
     note(address, handle, 0)
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def cancel_others(address: int, handle: int) -> None:
     """One order of an OCO group is done: dissolve the group, cancel those of it that are pending, newest first.
 
@@ -156,7 +158,7 @@ def cancel_others(address: int, handle: int) -> None:
         place -= 1
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def cancel_pending(address: int, handle: int) -> bool:
     """Cancel the order if it is pending, and with it its OCO group."""
     desk = desk_at(address, 0)
@@ -169,7 +171,7 @@ def cancel_pending(address: int, handle: int) -> bool:
     return False
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def dissolve(address: int, handle: int) -> None:
     """The bracket is over: cancel what is left of it."""
     orders = desk_at(address, 0).orders
@@ -185,7 +187,7 @@ def dissolve(address: int, handle: int) -> None:
     head.last = END
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def release(address: int, handle: int) -> None:
     """An order is filled: a parent sets its children free from the next step on, a child ends the bracket."""
     desk = desk_at(address, 0)
@@ -209,7 +211,7 @@ def release(address: int, handle: int) -> None:
         child = order_at(desk.orders, child).sibling
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def send(address: int, member: int) -> None:
     """Transmit every order of a bracket from `member` on, those sent before once more."""
     desk = desk_at(address, 0)

@@ -1,5 +1,7 @@
 """Trades, kept when executions are told to the strategy, one for one `Strategy._addnotification` and `Trade.update`."""
 
+# mypy: disable-error-code="no-any-return"
+
 from __future__ import annotations
 
 from engine.compiled.broker_memory import (
@@ -19,7 +21,7 @@ CREATED, OPEN, CLOSED = range(3)
 """States of a trade."""
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def begin(address: int, data: int) -> None:
     """A new trade, which has no execution yet."""
     desk = desk_at(address, 0)
@@ -36,7 +38,7 @@ def begin(address: int, data: int) -> None:
     trade.commission = trade.pnl = trade.pnl_net = 0.0
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def tell(address: int, data: int, step: int) -> None:
     """A notification of the data's trade as it is."""
     desk = desk_at(address, 0)
@@ -50,7 +52,7 @@ def tell(address: int, data: int, step: int) -> None:
     entry.step = step
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def advance(address: int, data: int, size: float, price: float, commission: float, step: int) -> None:
     """Add one part of an execution to the data's trade, and tell when that closes it."""
     desk = desk_at(address, 0)
@@ -84,7 +86,7 @@ def advance(address: int, data: int, size: float, price: float, commission: floa
         tell(address, data, step)
 
 
-@inner  # type: ignore[untyped-decorator]
+@inner
 def follow(address: int, number: int, step: int) -> None:
     """Bring the trade of a data up to date with one execution."""
     desk = desk_at(address, 0)
