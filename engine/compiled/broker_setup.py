@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.compiled.broker import session
-from engine.compiled.records import RULES, SCHEME
+from engine.compiled.records import RULES, SCHEME, VOLUME
 from engine.refusal import Refused
 
 BOOLEANS = (
@@ -72,6 +72,13 @@ def sessions_of(datas: Sequence[bt.feed.DataBase]) -> list[NDArray[np.float64]]:
         if getattr(data, "_tz", None) is not None:
             raise Refused(f"{data._name} has a time zone")
     return [session(data.p.sessionend) for data in datas]
+
+
+def check_prices(bars: NDArray[np.float64], lengths: NDArray[np.int64]) -> None:
+    """Raises Refused for bars with a price that is not a finite number: stock fills orders at it, this broker does not."""
+    for rows, length in zip(bars, lengths, strict=True):
+        if not np.isfinite(rows[:VOLUME, :length]).all():
+            raise Refused("has bars without a price")
 
 
 def _read_scheme(row: np.void, scheme: bt.CommInfoBase, data: bt.feed.DataBase) -> None:

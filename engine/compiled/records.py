@@ -254,4 +254,4 @@ class Book(NamedTuple):
     queues: NDArray[np.void]  # the broker's own
     open_trades: NDArray[np.void]  # datas: the trade under way or last closed; ref 0: none yet
     sessions: NDArray[np.float64]  # datas, 3: when sessions end, see `broker.session`
-    desk: NDArray[np.void]  # 1: addresses of all these; make another book rather than exchange an array
+    desk: NDArray[np.void]  # 1: addresses of all these: never copy, pickle or `_replace` a book, make another

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from engine.compiled import broker
 from engine.compiled.broker_money import clock_of
-from engine.compiled.broker_setup import rules_of, schemes_of
+from engine.compiled.broker_setup import check_prices, rules_of, schemes_of
 from engine.refusal import Refused
 
 FILE = Path(__file__).with_name("compiled_broker_flows.py")
@@ -236,6 +236,16 @@ def test_setup_reads_schemes_and_refuses_those_with_methods() -> None:
     data._compensate = data
     with pytest.raises(Refused, match="compensates"):
         schemes_of(plain, [data])
+
+
+def test_setup_refuses_bars_without_a_price() -> None:
+    book = flows.new_book(flow_of(bars(FLAT, FLAT), {}))
+    prices, lengths = book.bars.copy(), book.lengths
+    check_prices(prices, lengths)
+    prices[0, 2, 1] = math.nan
+    check_prices(prices, lengths - 1)
+    with pytest.raises(Refused, match="without a price"):
+        check_prices(prices, lengths)
 
 
 def test_machine_code_on_disk_is_dropped_when_any_file_of_the_broker_changes(tmp_path: Path) -> None:
