@@ -124,7 +124,7 @@ def _put_off(name: str) -> property:
 
 
 class LeanBroker(BackBroker):
-    """What a `BackBroker` becomes while the lean engine runs. Only for schemes that are all plain.
+    """What a `BackBroker` becomes while the lean engine runs.
 
     `_step`: cursor of the bars. `_settled`: the bar the account's figures are of. `changes`: cash and open
     positions from a bar on, whenever they changed: (bar, cash, ((data, size, price), ...)). `touched` is not empty when
@@ -133,6 +133,7 @@ class LeanBroker(BackBroker):
 
     bars: Mapping[Any, Bars]
     copies: bool
+    plain: bool
     positions: dict[Any, Position]
     _step: Cursor
     _settled: int
@@ -140,13 +141,16 @@ class LeanBroker(BackBroker):
     touched: list[None]
 
     @classmethod
-    def adopt(cls, broker: BackBroker, step: Cursor, bars: Mapping[Any, Bars], copies: bool) -> LeanBroker:
+    def adopt(
+        cls, broker: BackBroker, step: Cursor, bars: Mapping[Any, Bars], *, copies: bool, plain: bool
+    ) -> LeanBroker:
         """Turn a started stock broker into this one, in place.
 
         bars: per data its arrays and its cursor. copies: whether somebody looks at the orders in `notifs`.
+        plain: whether all schemes are, so that the account's value can wait; else `next` is due on every bar.
         """
         broker._step, broker._settled, broker.changes, broker.touched = step, step[0], [], []
-        broker.bars, broker.copies = bars, copies
+        broker.bars, broker.copies, broker.plain = bars, copies, plain
         broker.__class__ = cls
         lean: LeanBroker = broker
         lean.positions = LeanPositions(lean, list(lean.positions.items()))
@@ -166,7 +170,7 @@ class LeanBroker(BackBroker):
         self.__class__ = BackBroker
         self.positions = positions
         self.notifs.extend([notice[0].clone() for notice in notices])
-        del self._step, self._settled, self.touched, self.changes, self.bars, self.copies
+        del self._step, self._settled, self.touched, self.changes, self.bars, self.copies, self.plain
 
     def take_notices(self) -> list[Notice]:
         """What is to be told, oldest first; none of it is left."""
@@ -211,7 +215,7 @@ class LeanBroker(BackBroker):
         if self._settled == self._step[0] or self._matching:
             return
         self._settled = self._step[0]
-        for data, position in self.positions.items():
+        for data, position in self.positions.items() if self.plain else ():
             if position.size:
                 position.datetime = data.datetime.datetime()
                 position.adjbase = data.close[0]
@@ -356,7 +360,7 @@ class LeanBroker(BackBroker):
         position: Position | None = None,
         dtcoc: float | None = None,
     ) -> Any:
-        """`BackBroker._execute`; what futures need is left out."""
+        """`BackBroker._execute`."""
         if ago is None or self.p.filler is not None:
             return super()._execute(order, ago, price, cash, position, dtcoc)
         if price is None:
@@ -372,6 +376,8 @@ class LeanBroker(BackBroker):
         closedvalue = closedcomm = openedvalue = openedcomm = 0.0
         if closed:
             money, closedvalue, closedcomm = self._close_cash(scheme, money, closed, entry, pnl, price)
+            if not self.plain:
+                money += scheme.cashadjust(-closed, held.adjbase, price)
             self.cash = money
         wanted = opened
         if opened:
@@ -380,12 +386,16 @@ class LeanBroker(BackBroker):
                 opened = 0
                 openedvalue = openedcomm = 0.0
             else:
+                if not self.plain and abs(psize) > abs(opened):
+                    money += scheme.cashadjust(psize - opened, held.adjbase, price)
                 held.adjbase = price
                 self.cash = money
         done = closed + opened
         if done:
             scheme.confirmexec(done, price)
             held.book(done, price, data)
+            if not self.plain:
+                held.datetime = data.datetime.datetime()
             if closed and self.p.int2pnl:
                 closedcomm += self.d_credit.pop(data, 0.0)
             moment = dtcoc or data.datetime[ago]
@@ -414,18 +424,43 @@ class LeanBroker(BackBroker):
             super()._ococheck(order)
 
     def next(self) -> None:
-        """`BackBroker.next` for plain schemes, and without its last step, the account's value."""
+        """`BackBroker.next`, for plain schemes without its last step, the account's value."""
         self._matching = True
         self._settled = -1
         while self._toactivate:
             self._toactivate.popleft().activate()
         if self.submitted and self.p.checksubmit:
             self.check_submitted()
+        if not self.plain:
+            self._charge_interest()
         if self.pending:
             self._match_pending()
+        if not self.plain:
+            self._adjust_to_close()
         self._matching = False
-        if self._cash_addition:
+        if self._cash_addition or not self.plain:
             self._settle()
+
+    def _charge_interest(self) -> None:
+        """Take what holding the positions costs."""
+        credit = 0.0
+        for data, position in self.positions.items():
+            if position.size:
+                now = data.datetime.datetime()
+                due = self.getcommissioninfo(data).get_credit_interest(data, position, now)
+                self.d_credit[data] += due
+                credit += due
+                position.datetime = now
+        self.cash -= credit
+
+    def _adjust_to_close(self) -> None:
+        """Book what futures gained or lost since their last adjustment."""
+        for data, position in self.positions.items():
+            if position.size:
+                close = data.close[0]
+                scheme = self.getcommissioninfo(data)
+                self.cash += scheme.cashadjust(position.size, position.adjbase, close)
+                position.adjbase = close
 
     def _match_pending(self) -> None:
         """One pass over the pending orders, first come first served."""

@@ -18,7 +18,7 @@ from backtrader.feed import DataClone
 from backtrader.resamplerfilter import Resampler
 
 from engine.lean_broker import LeanBroker
-from engine.lean_lines import Cursor
+from engine.lean_lines import Cursor, name_lines
 from engine.lean_loop import LeanLoop
 
 COLUMNS = ("open", "high", "low", "close", "volume", "openinterest", "datetime")
@@ -60,11 +60,13 @@ class BarByBarLoop(LeanLoop):
         strategies, watched = [strategy], self._watched()
         indicators = strategy.getindicators()
         account: Cursor = [-1]
-        if plain:
-            self._adopt(account)
+        if self.adoptable:
+            self._adopt(account, plain)
+        for series in (*self.datas, *(each for each in indicators if not isinstance(each, bt.LineBuffer))):
+            name_lines(series)
         cursors = [self.at[id(data)] for data in self.datas]
-        settle = watched and plain
-        for step, time in enumerate(self._deliver(plain)):
+        settle = watched and self.adoptable
+        for step, time in enumerate(self._deliver()):
             for cursor, data in zip(cursors, self.datas, strict=True):
                 cursor[0] = data.lines[0]._idx
             if cerebro._timerscheat:
@@ -74,7 +76,7 @@ class BarByBarLoop(LeanLoop):
                 if cerebro._event_stop:
                     return
             account[0] = step
-            if plain:
+            if self.adoptable:
                 self._match(settle)
             else:
                 cerebro._brokernotify()
@@ -86,7 +88,7 @@ class BarByBarLoop(LeanLoop):
             for indicator in indicators:
                 indicator._next()
             now = strategy.lines.datetime[0]
-            if watched or not plain:
+            if watched or not self.adoptable:
                 strategy._notify()
             elif self.broker.notifs:
                 self._tell(now)
@@ -113,9 +115,9 @@ class BarByBarLoop(LeanLoop):
         number = next(k for k, other in enumerate(self.datas) if other is data)
         return np.array([places[number] for places in self.seen])
 
-    def _deliver(self, plain: bool) -> Iterator[float]:
+    def _deliver(self) -> Iterator[float]:
         base, *clones = self.datas
-        if plain and all(self._follows(base, clone) for clone in clones) and plain_times(base):
+        if self.adoptable and all(self._follows(base, clone) for clone in clones) and plain_times(base):
             return deliver_periods(base, clones)
         return deliver_as_stock(self.cerebro, self.datas)
 

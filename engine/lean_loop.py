@@ -84,6 +84,11 @@ class LeanLoop:
     def _closes_are_finite(self) -> bool:
         return all(np.isfinite(np.frombuffer(data.lines.close.array)).all() for data in self.datas)
 
+    def _terms(self) -> list[Any]:
+        """What the account's value is computed with."""
+        schemes = [self.broker.getcommissioninfo(data) for data in self.datas]
+        return [self.broker.p.shortcash, *((each.p.mult, each.get_leverage()) for each in schemes)]
+
     def _places(self, data: Any) -> Any:
         """The bar of a data at every step."""
         return self.places[id(data)]
@@ -107,10 +112,11 @@ class LeanLoop:
     def _account_is_plain(self) -> bool:
         """Whether the account's value follows from cash, positions and closes alone."""
         broker = self.broker
-        history = broker._userhist or broker._fundhist
-        schemes = [broker.getcommissioninfo(data) for data in self.datas]
         alone = all(data._compensate is None for data in self.datas)
-        return alone and not history and self._closes_are_finite() and all(map(is_plain, schemes))
+        self.adoptable = alone and not broker._userhist and not broker._fundhist
+        schemes = [broker.getcommissioninfo(data) for data in self.datas]
+        self.terms = self._terms()
+        return self.adoptable and self._closes_are_finite() and all(map(is_plain, schemes))
 
     def _share_lines(self) -> None:
         """Give every line that Backtrader would move in the loop the cursor it moves with."""
@@ -165,7 +171,7 @@ class LeanLoop:
         cerebro, strategy, on_bar = self.cerebro, self.strategy, self.on_bar
         (data,) = self.datas
         at, now = self.at[id(data)], self.now
-        broker, tell = self._adopt(at), self._tell
+        broker, tell = self._adopt(at, True), self._tell
         match, note = broker.next, broker.note
         submitted, pending, activated = broker.submitted, broker.pending, broker._toactivate
         waiting, added, touched = broker.notifs, broker._cash_addition, broker.touched
@@ -202,7 +208,7 @@ class LeanLoop:
             if cerebro._event_stop:
                 return
 
-    def _adopt(self, step: Cursor) -> LeanBroker:
+    def _adopt(self, step: Cursor, plain: bool) -> LeanBroker:
         kind = type(self.strategy)
         self.wants_orders = (
             kind.notify_order is not bt.Strategy.notify_order
@@ -215,7 +221,7 @@ class LeanLoop:
             data: (*(getattr(data.lines, name).array for name in names), self.at[id(data)])
             for data in self.datas
         }
-        return LeanBroker.adopt(self.broker, step, bars, self.wants_orders)
+        return LeanBroker.adopt(self.broker, step, bars, copies=self.wants_orders, plain=plain)
 
     def _tell(self, now: float) -> None:
         """`Strategy._addnotification` of what the broker has to tell, then `Strategy._notify` without the account."""
@@ -283,10 +289,10 @@ class LeanLoop:
         cerebro, strategy = self.cerebro, self.strategy
         strategies, watched, on_bar = [strategy], self._watched(), self.on_bar
         account: Cursor = [-1]
-        if plain:
-            self._adopt(account)
+        if self.adoptable:
+            self._adopt(account, plain)
         # A figure put off is that of the bar it is read on, which is too late once the datas have moved.
-        settle = watched and plain
+        settle = watched and self.adoptable
         recorder = self.recorder
         steps = zip(
             self.times, self._moves(self.at), self._moves(self.followers), self._phases(), strict=True
@@ -301,10 +307,10 @@ class LeanLoop:
                 if cerebro._event_stop:
                     return
             account[0] = step
-            if not plain:
-                cerebro._brokernotify()
-            else:
+            if self.adoptable:
                 self._match(settle)
+            else:
+                cerebro._brokernotify()
             if cerebro._event_stop:
                 return
             if cerebro._timers:
@@ -317,7 +323,7 @@ class LeanLoop:
                 line.array.append(np.nan)
             self.now[0] = step
             strategy.lines.datetime[0] = time
-            if watched or not plain:
+            if watched or not self.adoptable:
                 strategy._notify()
             elif self.broker.notifs:
                 self._tell(time)
@@ -346,7 +352,8 @@ class LeanLoop:
         """`Cerebro._brokernotify`, when there is anything to match; settle: tell and value the account at once."""
         broker, strategy = self.broker, self.strategy
         if (
-            broker.pending
+            not broker.plain
+            or broker.pending
             or broker.submitted
             or broker.notifs
             or broker._toactivate
@@ -395,6 +402,8 @@ class LeanLoop:
         order = [data for data in broker.positions if id(data) in known]
         closes = {data: self._closes(data)[:bars] for data in order}
         schemes = {data: broker.getcommissioninfo(data) for data in order}
+        if self._terms() != self.terms:
+            raise Refused("changes the terms of the broker while it runs")
         equity, cash = account_curve(broker.changes, bars, closes, schemes, shortcash=broker.p.shortcash)
         recorder.set_account(times, equity, cash)
 
@@ -409,6 +418,10 @@ def names_used(cls: type) -> set[str]:
         if kind.__module__.partition(".")[0] in ("backtrader", "builtins"):
             continue
         todo = [getattr(member, "__code__", None) for member in vars(kind).values()]
+        todo += [
+            getattr(getattr(member, "__func__", None), "__code__", None) for member in vars(kind).values()
+        ]
+        todo += [getattr(getattr(member, "fget", None), "__code__", None) for member in vars(kind).values()]
         while todo:
             code = todo.pop()
             if isinstance(code, CodeType):

@@ -552,6 +552,11 @@ SETTINGS = {
     "minutes to hours": Setting(Higher, {"A": market(8, bars=300, spacing="20min")}, resample=("1h",)),
     "weeks beside two datas": Setting(Higher, {"A": market(4), "B": market(5)}, resample=("1W",)),
     "margins": Setting(Everything, broker=margins),
+    "margins, timers, analyzers": Setting(
+        type("Watched", (Timers, Analyzed), {"__module__": __name__}), broker=margins
+    ),
+    "margins at the open": Setting(AtTheOpen, cheat_on_open=True, broker=margins),
+    "margins and weeks": Setting(Higher, resample=("1W",), broker=margins),
     "margins of two datas": Setting(Several, two_markets(), broker=margins),
     "interest": Setting(Everything, broker=interest),
     "leverage": Setting(Everything, broker=leverage),
@@ -666,12 +671,17 @@ class ChangesCosts(bt.Strategy):
         self.broker.setcommission(commission=0.5)
 
 
+class ChangesTerms(bt.Strategy):
+    def next(self) -> None:
+        self.broker.set_shortcash(False)
+
+
 class ReadsTicks(bt.Strategy):
     def next(self) -> None:
         SEEN.append(self.data.tick_close)
 
 
-@pytest.mark.parametrize("strategy", [OwnLoop, MovesLines, ChangesCosts, ReadsTicks])
+@pytest.mark.parametrize("strategy", [OwnLoop, MovesLines, ChangesCosts, ChangesTerms, ReadsTicks])
 def test_refuses_what_it_cannot_keep(strategy: type[bt.Strategy]) -> None:
     with pytest.raises(Refused):
         on_lean(Setting(strategy))
