@@ -71,7 +71,7 @@ def test_json_and_nothing_left_behind(forked: Any, tmp_path: Path) -> None:
 
 
 def test_a_refusal_is_no_difference(forked: Any, tmp_path: Path) -> None:
-    """Indicators of resampled data are computed bar by bar: the lean engine leaves that to stock."""
+    """Resampled bars are no business of every engine; whoever refuses them says so and differs in nothing."""
     done = forked(
         tmp_path, "momentum", "--end", "2005-06-30", "--resample", "1W", "--json", module="engine.parity"
     )
