@@ -103,6 +103,7 @@ class _Walk:
 
     def _lengthen_all(self, o: Any, size: int) -> None:
         """`LineSeries.forward(size=size)`."""
+        self._at_home.discard(id(o))
         if type(o).forward is not LineSeries.forward:
             o.forward(size=size)
             return
