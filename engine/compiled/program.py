@@ -27,7 +27,6 @@ from engine.compiled.traced import (
     Traced,
     expression,
     holds,
-    plain,
     trace_parameters,
     traceable,
     tracing,
@@ -443,4 +442,4 @@ def columns_of(combinations: Sequence[Mapping[str, Any]], names: Iterable[str]) 
     return {name: np.array([each[name] for each in combinations]) for name in names}
 
 
-__all__ = ["Node", "Plan", "Program", "Task", "build", "columns_of", "plain", "run_task", "values_of"]
+__all__ = ["Node", "Plan", "Program", "Task", "build", "columns_of", "run_task", "values_of"]

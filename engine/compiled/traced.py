@@ -178,7 +178,11 @@ def expression(value: Traced | Number) -> Expression:
 
 
 def plain(value: Any) -> Any:
-    """The number of this trace without a guard: for messages and display, never for a decision."""
+    """The plain number of a traced one, which leaves a guard; anything else as it is."""
+    return value.concrete() if type(value) is Traced else value
+
+
+def _bare(value: Any) -> Any:
     return value.value if type(value) is Traced else value
 
 
@@ -277,7 +281,7 @@ def _compare(symbol: str) -> Callable[[Traced, Any], Any]:
             )
         if type(other) is Traced and other.trace is not self.trace:
             return apply(self.concrete(), other.concrete())
-        outcome = bool(apply(self.value, plain(other)))
+        outcome = bool(apply(self.value, _bare(other)))
         self.trace.guard(symbol, self.expression, operand, outcome)
         return outcome
 
@@ -335,7 +339,7 @@ class Traced:
         return self.value
 
     def _record(self, symbol: str, *operands: Any) -> Any:
-        numbers = [plain(operand) for operand in operands]
+        numbers = [_bare(operand) for operand in operands]
         result = OPERATIONS[symbol](*numbers)
         mine = all(type(operand) is not Traced or operand.trace is self.trace for operand in operands)
         expressions = tuple(expression(operand) for operand in operands)

@@ -1,0 +1,100 @@
+"""The loop of a compiled sweep: one kernel call a combination, on books that are used again, measured on the spot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba as nb
+import numpy as np
+from numba import types
+
+from engine.compiled.broker import reset
+from engine.sweep_metrics import METRICS, measure
+
+DONE, FAULT, FULL, NOT_FINITE = range(4)
+"""How a combination ended: well, in what is an exception in Python, with a book too small, with such an equity."""
+
+
+def _drive(  # type: ignore[no-untyped-def]
+    kernel,
+    table,
+    rows,
+    floats,
+    ints,
+    book,
+    index,
+    equity,
+    cash,
+    start,
+    periods,
+    groups,
+    scratch,
+    out,
+    ended,
+    first,
+    last,
+):
+    """Combinations first to last: rows, floats, ints (combinations, ...) in; out (combinations, METRICS), ended out."""
+    for c in range(first, last):
+        if ended[c] != DONE:
+            continue
+        reset(book, start)
+        ended[c] = kernel(table, rows[c], floats[c], ints[c], book, index, equity, cash)
+        if book.account[0]["overflow"] != 0:
+            ended[c] = FULL
+        if ended[c] == DONE:
+            told = measure(
+                equity,
+                periods,
+                book.account,
+                book.fills,
+                book.trades,
+                len(book.lengths),
+                groups,
+                scratch,
+                out[c],
+            )
+            if not told:
+                ended[c] = NOT_FINITE
+
+
+_drivers: dict[Any, Any] = {}
+
+
+def driver(book: Any) -> Any:
+    """The loop, compiled once for all kernels: they are passed by address."""
+    kind = nb.typeof(book)
+    if kind not in _drivers:
+        f1, f2 = types.Array(nb.float64, 1, "C"), types.Array(nb.float64, 2, "C")
+        i1, i2 = types.Array(nb.int64, 1, "C"), types.Array(nb.int64, 2, "C")
+        kernel = types.FunctionType(nb.int64(f2, i1, f1, i1, kind, i2, f1, f1))
+        compiled = nb.njit(cache=True, nogil=True, error_model="numpy")(_drive)
+        compiled.compile(
+            (
+                kernel,
+                f2,
+                i2,
+                f2,
+                i2,
+                kind,
+                i2,
+                f1,
+                f1,
+                nb.float64,
+                nb.float64,
+                nb.int64,
+                f2,
+                f2,
+                i1,
+                nb.int64,
+                nb.int64,
+            )
+        )
+        compiled.disable_compile()
+        _drivers[kind] = compiled
+    return _drivers[kind]
+
+
+def room(combinations: int) -> tuple[Any, Any]:
+    """`out`, not a number throughout, and `ended`, DONE throughout."""
+    return np.full((combinations, len(METRICS)), np.nan), np.full(combinations, DONE, np.int64)
