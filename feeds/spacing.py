@@ -98,6 +98,8 @@ def infer_step(times: Int64) -> int:
     step = _commonest(between)
     if step >= 28 * DAY:
         return max(1, round(step / MONTH)) * MONTH
+    if (times[-1] - times[0]) == step * len(between) and between.max() == step:
+        return step
     regular = np.count_nonzero(between % step == 0) / len(between)
     return step if regular >= REGULAR_SHARE else 0
 
