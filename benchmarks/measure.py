@@ -21,7 +21,7 @@ class Row:
     """One line of the table. value: final equity, or None where there is none to compare.
 
     group: what was done; rows of a group did the same work, its baseline among them. ratio: how many times faster
-    than the baseline; NaN for a row without one. note: what a reader has to know.
+    than the baseline; NaN for a row without one. note: what a reader has to know. theirs: another program's.
     """
 
     group: str
@@ -31,6 +31,7 @@ class Row:
     value: float | None = None
     difference: str = ""
     note: str = ""
+    theirs: bool = False
 
     @property
     def key(self) -> str:

@@ -76,7 +76,9 @@ def _rival(group: str, base: Row, label: str, found: dict[str, Any] | None) -> R
         return Row(group, found.get("label", label), math.nan, math.nan, note=f"failed: {found['failed']}")
     ratio = base.seconds / found["seconds"]
     value = found["value"]
-    return Row(group, found["label"], found["seconds"], ratio, value, difference(value, base.value))
+    return Row(
+        group, found["label"], found["seconds"], ratio, value, difference(value, base.value), theirs=True
+    )
 
 
 def live_path(bars: int, repeat: int) -> list[Row]:
