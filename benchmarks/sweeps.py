@@ -41,5 +41,5 @@ def ours(frame: Any, pairs: Pairs) -> float:
     from engine.sweep import sweep
 
     combinations = [{"fast": fast, "slow": slow} for fast, slow in pairs]
-    result = sweep(Crossover, {"X": frame}, combinations, metric="end_value")
-    return float(result.best.value)
+    result = sweep(Crossover, {"X": frame}, combinations, metric="end_value", metrics=("end_value",))
+    return float(result.table["end_value"].max())

@@ -72,7 +72,7 @@ def _sound(frame: pd.DataFrame) -> bool:
     if len(frame) == 0 or not isinstance(index, pd.DatetimeIndex) or set(frame.columns) != COLUMNS:
         return False
     times, values = index.asi8, frame.to_numpy()
-    rising = index[0] is not pd.NaT and bool((times[1:] > times[:-1]).all())
+    rising = not index.hasnans and bool((times[1:] > times[:-1]).all())
     return rising and values.dtype == np.float64 and bool(np.isfinite(values).all())
 
 
