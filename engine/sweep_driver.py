@@ -63,7 +63,7 @@ _drivers: dict[Any, Any] = {}
 
 def driver(book: Any) -> Any:
     """The loop, compiled once for all kernels: they are passed by address."""
-    kind = nb.typeof(book)
+    kind: Any = nb.typeof(book)  # type: ignore[no-untyped-call]
     if kind not in _drivers:
         f1, f2 = types.Array(nb.float64, 1, "C"), types.Array(nb.float64, 2, "C")
         i1, i2 = types.Array(nb.int64, 1, "C"), types.Array(nb.int64, 2, "C")

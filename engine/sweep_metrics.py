@@ -90,34 +90,60 @@ _compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @_compiled
-def _sum(values, first, last):  # type: ignore[no-untyped-def]
-    """Sum of values[first:last], pairwise as numpy adds."""
+def _sum_of_few(values, first, last):  # type: ignore[no-untyped-def]
+    """Sum of values[first:last], at most 128 of them, in eight strands."""
     n = last - first
     if n < 8:
         total = 0.0
         for i in range(first, last):
             total += values[i]
         return total
+    a, b, c, d = values[first], values[first + 1], values[first + 2], values[first + 3]
+    e, f, g, h = values[first + 4], values[first + 5], values[first + 6], values[first + 7]
+    whole = n - n % 8
+    for i in range(first + 8, first + whole, 8):
+        a += values[i]
+        b += values[i + 1]
+        c += values[i + 2]
+        d += values[i + 3]
+        e += values[i + 4]
+        f += values[i + 5]
+        g += values[i + 6]
+        h += values[i + 7]
+    total = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    for i in range(first + whole, last):
+        total += values[i]
+    return total
+
+
+@_compiled
+def _sum(values, first, last):  # type: ignore[no-untyped-def]
+    """Sum of values[first:last], halved as numpy halves it.
+
+    A stack holds the right halves that wait, and the sums of their left ones; a function that calls itself would not
+    survive numba's cache.
+    """
+    n = last - first
     if n <= 128:
-        a, b, c, d = values[first], values[first + 1], values[first + 2], values[first + 3]
-        e, f, g, h = values[first + 4], values[first + 5], values[first + 6], values[first + 7]
-        whole = n - n % 8
-        for i in range(first + 8, first + whole, 8):
-            a += values[i]
-            b += values[i + 1]
-            c += values[i + 2]
-            d += values[i + 3]
-            e += values[i + 4]
-            f += values[i + 5]
-            g += values[i + 6]
-            h += values[i + 7]
-        total = ((a + b) + (c + d)) + ((e + f) + (g + h))
-        for i in range(first + whole, last):
-            total += values[i]
-        return total
-    half = n // 2
-    half -= half % 8
-    return _sum(values, first, first + half) + _sum(values, first + half, last)
+        return _sum_of_few(values, first, last)
+    rights, counts, summed = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, np.bool_)
+    lefts = np.empty(64)
+    depth = 0
+    while True:
+        while n > 128:
+            half = n // 2
+            half -= half % 8
+            rights[depth], counts[depth], summed[depth] = first + half, n - half, False
+            depth += 1
+            n = half
+        total = _sum_of_few(values, first, first + n)
+        while depth > 0 and summed[depth - 1]:
+            depth -= 1
+            total = lefts[depth] + total
+        if depth == 0:
+            return total
+        lefts[depth - 1], summed[depth - 1] = total, True
+        first, n = rights[depth - 1], counts[depth - 1]
 
 
 @_compiled

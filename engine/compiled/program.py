@@ -218,15 +218,19 @@ class _Always(Sequence[Any]):
 def run_task(task: Task, table: Floats, length: int, failed: Flags) -> None:
     """Fill the task's rows of `table`; marks them in `failed` when the kernel says that Python would raise."""
     for output, before in zip(task.outputs, task.before, strict=True):
-        table[output] = np.nan if before == UNSET else table[before]
-    outputs, sources = list(task.outputs), list(task.sources)
-    if task.start < length:
-        if 0 <= task.node.reach(*task.scalars) <= task.start:
-            arrays = [table[row, :length] for row in (*outputs, *sources)]
-            failed[outputs] = bool(task.node.kernel(*arrays, task.start, length, *task.scalars))
+        if before == UNSET:
+            table[output, : task.start if task.start >= 0 else None] = np.nan
+            table[output, length:] = np.nan
         else:
-            failed[outputs] = True  # stock reads before its first bar, which only stock knows how to
-    failed[outputs] |= failed[sources].any()
+            table[output] = table[before]
+    status = 1  # stock reads before its first bar, which only stock knows how to
+    if task.start >= length:
+        status = 0
+    elif 0 <= task.node.reach(*task.scalars) <= task.start:
+        arrays = [table[row, :length] for row in (*task.outputs, *task.sources)]
+        status = task.node.kernel(*arrays, task.start, length, *task.scalars)
+    if status or failed[list(task.sources)].any():
+        failed[list(task.outputs)] = True
 
 
 # -- reading the program off a strategy
