@@ -538,6 +538,8 @@ class Evaluation:
             return column, _exact(column)
         if expression.operation == "constant":
             dtype = np.float64 if expression.kind == "f" else np.int64
+            if not traceable(expression.operands[0]):
+                return np.zeros(self.rows, dtype), np.zeros(self.rows, np.bool_)
             return np.full(self.rows, expression.operands[0], dtype), np.ones(self.rows, np.bool_)
         operands = [self.values(operand) for operand in expression.operands]
         known = operands[0][1]
