@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numba as nb
@@ -61,6 +62,14 @@ def _drive(  # type: ignore[no-untyped-def]
 _drivers: dict[Any, Any] = {}
 
 
+def _sources() -> tuple[float, int]:
+    """What machine code on disk has to match; numba itself looks only at this file, not at what is put into it."""
+    here = Path(__file__).parent
+    parts = (*here.glob("sweep_*.py"), *here.glob("compiled/broker*.py"), here / "compiled" / "records.py")
+    files = [path.stat() for path in parts]
+    return max(file.st_mtime for file in files), sum(file.st_size for file in files)
+
+
 def driver(book: Any) -> Any:
     """The loop, compiled once for all kernels: they are passed by address."""
     kind: Any = nb.typeof(book)  # type: ignore[no-untyped-call]
@@ -69,6 +78,7 @@ def driver(book: Any) -> Any:
         i1, i2 = types.Array(nb.int64, 1, "C"), types.Array(nb.int64, 2, "C")
         kernel = types.FunctionType(nb.int64(f2, i1, f1, i1, kind, i2, f1, f1))
         compiled = nb.njit(cache=True, nogil=True, error_model="numpy")(_drive)
+        compiled._cache._cache_file._source_stamp = _sources()
         compiled.compile(
             (
                 kernel,
