@@ -16,7 +16,9 @@ import argparse
 import itertools
 import math
 import os
+import sys
 import time
+import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -269,6 +271,7 @@ class _Sweep:
         translated = translate(program.setup)
         started = time.perf_counter()
         loaded = kernel.load(translated.source)
+        _importable(loaded.entry)
         single = Task(task.strategy, params, task.frames, task.broker, sizer=task.sizer)
         Admission(single)(loaded.name, True)
         self.counters["compile_seconds"] += time.perf_counter() - started
@@ -433,6 +436,14 @@ class _Sweep:
             figures = summarize(recording.equity, recording.trades, fills=recording.fills)
             self.out[number] = [figures[name] for name in METRICS]
             self._finish(np.array([number]))
+
+
+def _importable(entry: Any) -> None:
+    """Let numba find a kernel's module by name: machine code that another function calls by address asks for it."""
+    function = entry.py_func
+    module = types.ModuleType(function.__module__)
+    vars(module).update(function.__globals__)
+    sys.modules.setdefault(function.__module__, module)
 
 
 def _plain_key(params: Mapping[str, Any]) -> tuple[Any, ...]:
