@@ -77,7 +77,7 @@ def driver(book: Any) -> Any:
         f1, f2 = types.Array(nb.float64, 1, "C"), types.Array(nb.float64, 2, "C")
         i1, i2 = types.Array(nb.int64, 1, "C"), types.Array(nb.int64, 2, "C")
         kernel = types.FunctionType(nb.int64(f2, i1, f1, i1, kind, i2, f1, f1))
-        compiled = nb.njit(cache=True, nogil=True, error_model="numpy")(_drive)
+        compiled: Any = nb.njit(cache=True, nogil=True, error_model="numpy")(_drive)
         compiled._cache._cache_file._source_stamp = _sources()
         compiled.compile(
             (
