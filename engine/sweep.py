@@ -330,7 +330,9 @@ class _Sweep:
         failed = plan.compute(table)[1]
         rows = np.zeros((len(numbers), max(1, len(lines))), np.int64)
         at = plan.count
-        bad = ~(known & also & plan.known)
+        warm_up, sure = values_of(program.minimum_periods, evaluation, int)
+        # Too few bars: on its own, such a combination says so.
+        bad = ~(known & also & plan.known & sure) | (warm_up >= np.array(program.lengths)).any(axis=1)
         for k, line in enumerate(lines):
             if line is not None:
                 rows[:, k] = plan.rows[line]
