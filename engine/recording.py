@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -262,17 +262,21 @@ class Recorder(bt.Analyzer):
         return type(self.strategy).prenext is not bt.Strategy.prenext
 
     def _check_warm_up(self, bars_of: Any) -> None:
-        strategy = self.strategy
-        for data, needed in zip(strategy.datas, strategy._minperiods, strict=True):
-            have = bars_of(data)
-            if have is not None and have < needed:
-                name = "the data" if len(strategy.datas) == 1 else data._name
-                raise DataError(
-                    f"{type(strategy).__name__} needs {needed} bars before its first decision, {name} has {have}",
-                    hint="load more history or shorten its periods",
-                    needed=needed,
-                    bars=have,
-                )
+        check_warm_up(self.strategy, bars_of)
+
+
+def check_warm_up(strategy: bt.Strategy, bars_of: Callable[[Any], int | None] = len) -> None:
+    """Raise DataError where a data has fewer bars than the strategy's warm-up; bars_of may answer None: not known."""
+    for data, needed in zip(strategy.datas, strategy._minperiods, strict=True):
+        have = bars_of(data)
+        if have is not None and have < needed:
+            name = "the data" if len(strategy.datas) == 1 else data._name
+            raise DataError(
+                f"{type(strategy).__name__} needs {needed} bars before its first decision, {name} has {have}",
+                hint="load more history or shorten its periods",
+                needed=needed,
+                bars=have,
+            )
 
 
 def times_of(days: Iterable[float]) -> pd.DatetimeIndex:

@@ -1,0 +1,202 @@
+"""Where the translator writes: a tree of statements, and the variables that live in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.compiled.values import BOOL, FLOAT, INT, ORDER, Number, Static, join, literal
+from engine.refusal import Refused
+
+Tree = list[Any]
+"""Lines and (header, Tree) blocks, in order; a Tree inside a Tree is a place to write later."""
+
+ATOM = re.compile(r"-?[A-Za-z_]\w*|\(?-?[\d.]+(e[+-]?\d+)?\)?|True|False")
+DEFAULTS = {FLOAT: "0.0", BOOL: "False", ORDER: "-1"}
+
+
+def lines_of(tree: Tree, depth: int) -> Iterator[str]:
+    """The tree as indented source lines; a block without statements gets `pass`."""
+    for node in tree:
+        if isinstance(node, str):
+            yield "    " * depth + node
+        elif isinstance(node, tuple):
+            header, body = node
+            inner = list(lines_of(body, depth + 1))
+            if not inner and (header == "else:" or header.startswith("if not k")):
+                continue
+            yield "    " * depth + header
+            yield from inner or ["    " * (depth + 1) + "pass"]
+        else:
+            yield from lines_of(node, depth)
+
+
+@dataclass(slots=True)
+class Slot:
+    """A variable of the kernel whose type is the join of everything ever stored in it.
+
+    none, missing: whether it may hold None, or nothing yet (an attribute before its first assignment); each then has
+    a flag variable. snap: whether an order in it may be a notification's clone.
+    """
+
+    name: str
+    type: str | None = None
+    none: bool = False
+    missing: bool = False
+    snap: bool = False
+    element: str | None = None
+    written: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def number(self) -> Number:
+        """Its value as an expression."""
+        if self.type is None:
+            return Number("0", INT, none="True")
+        none = f"{self.name}_none" if self.none and self.type != ORDER else None
+        snap = f"{self.name}_snap" if self.snap else None
+        return Number(self.name, self.type, none=none, snap=snap)
+
+
+class Emitter:
+    """The statements written so far and the slots; slots outlive a pass, statements do not.
+
+    A pass over the strategy may find that a slot holds more than the passes before knew: then `changed` is set, and
+    another pass is needed.
+    """
+
+    def __init__(self) -> None:
+        self.slots: dict[Hashable, Slot] = {}
+        self.strings: dict[str, int] = {}
+        self.changed = False
+        self.tree: Tree = []
+        self.temporaries = 0
+
+    def begin(self) -> None:
+        """Start a pass."""
+        self.changed, self.tree, self.temporaries = False, [], 0
+
+    def line(self, text: str) -> None:
+        """Write one statement."""
+        self.tree.append(text)
+
+    def block(self, header: str) -> Tree:
+        """Write a compound statement; returns its body, to be filled with `into`."""
+        body: Tree = []
+        self.tree.append((header, body))
+        return body
+
+    def place(self) -> Tree:
+        """A place here that can be written to later."""
+        body: Tree = []
+        self.tree.append(body)
+        return body
+
+    def temporary(self, code: str) -> str:
+        """A new variable with this value."""
+        self.temporaries += 1
+        name = f"y{self.temporaries}"
+        self.line(f"{name} = {code}")
+        return name
+
+    def string(self, text: str) -> int:
+        """The number of a string."""
+        return self.strings.setdefault(text, len(self.strings) + 1)
+
+    # -- slots
+
+    def slot(self, key: Hashable, hint: str) -> Slot:
+        """The slot of this key, made when it is asked for first."""
+        found = self.slots.get(key)
+        if found is None:
+            name = re.sub(r"\W", "_", hint)
+            found = self.slots[key] = Slot(f"s{len(self.slots)}_{name}")
+            self.changed = True
+        return found
+
+    def widen(self, slot: Slot, value: Number | Static) -> None:
+        """Let the slot hold this value too."""
+        if isinstance(value, Static) and value.value is None:
+            if not slot.none:
+                slot.none = self.changed = True
+            return
+        number = self.number(value)
+        joined = number.type if slot.type is None else join(slot.type, number.type)
+        if joined is None:
+            raise Refused(f"one name holds a {slot.type} and a {number.type}")
+        for name, wanted in (("type", joined), ("none", slot.none or number.none is not None)):
+            if getattr(slot, name) != wanted:
+                setattr(slot, name, wanted)
+                self.changed = True
+        if number.snap is not None and not slot.snap:
+            slot.snap = self.changed = True
+
+    def assign(self, slot: Slot, value: Number | Static, tree: Tree | None = None) -> None:
+        """Store a value; None sets the flag only."""
+        self.widen(slot, value)
+        out = self.tree if tree is None else tree
+        is_none = isinstance(value, Static) and value.value is None
+        if slot.type is not None and not (is_none and slot.type != ORDER):
+            code, none = self.coerced(value, slot.type)
+            if code != slot.name:
+                out.append(f"{slot.name} = {code}")
+        else:
+            none = "True"
+        if slot.type is None:
+            return
+        if slot.none and slot.type != ORDER:
+            flag = "True" if is_none else (none or "False")
+            if flag != f"{slot.name}_none":
+                out.append(f"{slot.name}_none = {flag}")
+        if slot.snap:
+            snap = "-1" if is_none or isinstance(value, Static) else (value.snap or "-1")
+            if snap != f"{slot.name}_snap":
+                out.append(f"{slot.name}_snap = {snap}")
+
+    def number(self, value: Number | Static) -> Number:
+        """A static number or string as an expression."""
+        if isinstance(value, Number):
+            return value
+        thing = value.value
+        if isinstance(thing, bool):
+            return Number(literal(thing), BOOL)
+        if isinstance(thing, int):
+            return Number(literal(thing), INT)
+        if isinstance(thing, float):
+            return Number(literal(thing), FLOAT)
+        if isinstance(thing, str):
+            return Number(str(self.string(thing)), "str")
+        raise Refused(f"a {type(thing).__name__} cannot change while the strategy runs")
+
+    def coerced(self, value: Number | Static, kind: str) -> tuple[str, str | None]:
+        """The expression of a value as this type, and of whether it is None."""
+        if isinstance(value, Static) and value.value is None:
+            return DEFAULTS.get(kind, "0"), "True"
+        number = self.number(value)
+        code = number.code
+        if kind == FLOAT and number.type in (INT, BOOL):
+            code = (
+                f"float({code})"
+                if not code.lstrip("(-").rstrip(")").isdigit()
+                else f"{code}.0".replace(").0", ".0)")
+            )
+        elif kind == INT and number.type == BOOL:
+            code = f"int({code})"
+        return code, number.none
+
+    def default(self, slot: Slot) -> list[str]:
+        """Statements that give the slot's variables a first value of the right type."""
+        if slot.type is None:
+            return []
+        found = [f"{slot.name} = {DEFAULTS.get(slot.type, '0')}"]
+        if slot.none and slot.type != ORDER:
+            found.append(f"{slot.name}_none = True")
+        if slot.snap:
+            found.append(f"{slot.name}_snap = -1")
+        return found
+
+
+def is_atom(code: str) -> bool:
+    """Whether an expression is a name or a literal, so that repeating it costs nothing."""
+    return ATOM.fullmatch(code) is not None

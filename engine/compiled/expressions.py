@@ -1,0 +1,744 @@
+"""Expressions: computed now where everything is known, else written as an expression of the kernel."""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from engine.compiled.emit import Slot, Tree, is_atom
+from engine.compiled.values import (
+    BOOL,
+    DATA,
+    DATE,
+    DATETIME,
+    FLOAT,
+    INT,
+    NUMERIC,
+    ORDER,
+    STR,
+    TIME,
+    TIMEDELTA,
+    UNKNOWN,
+    Closure,
+    Info,
+    Items,
+    Mapping,
+    Method,
+    Number,
+    Position,
+    Record,
+    Sequence,
+    Static,
+    Text,
+    Trade,
+    Undefined,
+    Value,
+    Window,
+    literal,
+)
+from engine.compiled.traced import Traced
+from engine.compiled.walk import Walk, describe
+
+BINARY: dict[type, tuple[str, Callable[[Any, Any], Any]]] = {
+    ast.Add: ("+", operator.add),
+    ast.Sub: ("-", operator.sub),
+    ast.Mult: ("*", operator.mul),
+    ast.Div: ("/", operator.truediv),
+    ast.FloorDiv: ("//", operator.floordiv),
+    ast.Mod: ("%", operator.mod),
+    ast.Pow: ("**", operator.pow),
+    ast.BitAnd: ("&", operator.and_),
+    ast.BitOr: ("|", operator.or_),
+}
+COMPARE: dict[type, tuple[str, Callable[[Any, Any], Any]]] = {
+    ast.Lt: ("<", operator.lt),
+    ast.LtE: ("<=", operator.le),
+    ast.Gt: (">", operator.gt),
+    ast.GtE: (">=", operator.ge),
+    ast.Eq: ("==", operator.eq),
+    ast.NotEq: ("!=", operator.ne),
+}
+MOMENTS = frozenset({DATETIME, DATE, TIME, TIMEDELTA})
+NONE = Static(None)
+
+
+class Expressions(Walk):
+    """Evaluates expressions to values."""
+
+    is_line: Callable[[Any], bool]
+    line_value: Callable[[Any, Value], Value]
+    attribute: Callable[[Value, str], Value]
+    item: Callable[[Value, Any], Value]
+    call: Callable[[ast.Call], Value]
+    moment: Callable[[Any], Number | None]
+    contains: Callable[[Value, Value], Value]
+
+    def evaluate(self, node: ast.expr) -> Value:  # type: ignore[override]
+        """The value of an expression; its side effects are written out on the way."""
+        method = getattr(self, f"at_{type(node).__name__}", None)
+        if method is None:
+            raise self.refuse(f"uses {type(node).__name__.lower()}", node)
+        value: Value = method(node)
+        return value
+
+    # -- leaves
+
+    def at_Constant(self, node: ast.Constant) -> Value:
+        """A literal."""
+        return Static(node.value)
+
+    def at_Name(self, node: ast.Name) -> Value:
+        """A name of the call, of the calls around it, of the module, or built in."""
+        frame = self.frame
+        while frame is not None:
+            if node.id in frame.env:
+                value = frame.env[node.id]
+                if isinstance(value, Undefined):
+                    raise self.refuse(value.reason, node)
+                return value
+            if frame.outer is None:
+                break
+            frame = frame.outer
+        if node.id in frame.scope:
+            return Static(frame.scope[node.id])
+        builtins = frame.scope.get("__builtins__", {})
+        builtins = builtins if isinstance(builtins, dict) else vars(builtins)
+        if node.id in builtins:
+            return Static(builtins[node.id])
+        raise self.refuse(f"{node.id} is not set on every way here", node)
+
+    def at_JoinedStr(self, node: ast.JoinedStr) -> Value:
+        """An f-string: text, whose parts have to be printable."""
+        parts = []
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                value = self.evaluate(part.value)
+                parts.append(value)
+                self.printable(value, formatted=part.format_spec is not None)
+        if all(
+            isinstance(value, Static) and isinstance(value.value, (str, int, type(None))) for value in parts
+        ) and not any(
+            isinstance(part, ast.FormattedValue) and (part.format_spec or part.conversion > 0)
+            for part in node.values
+        ):
+            texts = iter(parts)
+            return Static(
+                "".join(
+                    str(next(texts).value) if isinstance(p, ast.FormattedValue) else p.value
+                    for p in node.values
+                )
+            )  # type: ignore[attr-defined]
+        return Text()
+
+    def printable(self, value: Value, *, formatted: bool) -> None:
+        """Printing a None with a number's format raises; everything else prints."""
+        if formatted and isinstance(value, Number) and value.none not in (None, "False"):
+            self.out.line(f"if {value.none}: fault(error)")
+
+    def at_Tuple(self, node: ast.Tuple) -> Value:
+        """A tuple display."""
+        values: list[Value] = []
+        for part in node.elts:
+            if isinstance(part, ast.Starred):
+                known = self.elements(self.evaluate(part.value))
+                if known is None:
+                    raise self.refuse("unpacks something of unknown length", node)
+                values.extend(known)
+            else:
+                values.append(self.evaluate(part))
+        return Items(tuple(values))
+
+    at_List = at_Set = at_Tuple
+
+    def at_Dict(self, node: ast.Dict) -> Value:
+        """A dict display with keys known now."""
+        found = Mapping({})
+        for key, part in zip(node.keys, node.values, strict=True):
+            if key is None:
+                inner = self.evaluate(part)
+                found.values.update(self.known_mapping(inner))
+                continue
+            found.values[self.known(self.evaluate(key), "a key")] = self.evaluate(part)
+        return found
+
+    def known_mapping(self, value: Value) -> dict[Any, Value]:
+        """The entries of a dict known now."""
+        if isinstance(value, Mapping):
+            return value.values
+        if isinstance(value, Static) and isinstance(value.value, dict):
+            return {key: self.item(value, Static(key)) for key in value.value}
+        raise self.refuse(f"unpacks {describe(value)}")
+
+    def known(self, value: Value, what: str) -> Any:
+        """The Python object, which has to be known now."""
+        if isinstance(value, Static):
+            return value.value
+        if isinstance(value, Number) and value.known is not UNKNOWN:
+            return value.known.concrete() if type(value.known) is Traced else value.known
+        if isinstance(value, Items):
+            return tuple(self.known(part, what) for part in value.values)
+        raise self.refuse(f"{what} is computed in the run")
+
+    def at_Lambda(self, node: ast.Lambda) -> Value:
+        """A function of one expression."""
+        return Closure(node, self.frame)
+
+    def at_NamedExpr(self, node: ast.NamedExpr) -> Value:
+        """`(name := value)`."""
+        self.bind(node.target.id, self.evaluate(node.value))
+        return self.frame.env[node.target.id]
+
+    def at_Attribute(self, node: ast.Attribute) -> Value:
+        """`owner.name`."""
+        return self.attribute(self.evaluate(node.value), node.attr)
+
+    def at_Subscript(self, node: ast.Subscript) -> Value:
+        """`owner[index]`."""
+        owner = self.evaluate(node.value)
+        if isinstance(node.slice, ast.Slice):
+            parts = [
+                None if part is None else self.evaluate(part)
+                for part in (node.slice.lower, node.slice.upper, node.slice.step)
+            ]
+            return self.item(owner, parts)
+        return self.item(owner, self.evaluate(node.slice))
+
+    def at_Call(self, node: ast.Call) -> Value:
+        """A call."""
+        return self.call(node)
+
+    # -- numbers
+
+    def as_number(self, value: Value) -> Number:
+        """A number's expression; a line stands for its value now. None in it is an exception in Python."""
+        if isinstance(value, Static):
+            if self.is_line(value.value):
+                value = self.line_value(value.value, Static(0))
+            else:
+                moment = self.moment(value.value)
+                if moment is not None:
+                    return moment
+                if not isinstance(value.value, (int, float, str)) or value.value is None:
+                    raise self.refuse(f"computes with {describe(value)}")
+        if isinstance(value, Static):
+            return self.out.number(value)
+        if isinstance(value, Number):
+            return value
+        raise self.refuse(f"computes with {describe(value)}")
+
+    def present(self, value: Value) -> Number:
+        """A number that is not None; where it is, Python would raise."""
+        number = self.as_number(value)
+        if number.none is None:
+            return number
+        return Number(f"checked({number.code}, {number.none}, error)", number.type, snap=number.snap)
+
+    def floating(self, value: Value) -> str:
+        """The expression as a float."""
+        number = self.present(value)
+        if number.type not in NUMERIC:
+            raise self.refuse(f"computes with a {number.type}")
+        return self.out.coerced(number, FLOAT)[0]
+
+    def whole_number(self, value: Value) -> str:
+        """The expression as a whole number."""
+        number = self.present(value)
+        if number.type not in (INT, BOOL):
+            raise self.refuse(f"uses a {number.type} where Python wants a whole number")
+        return self.out.coerced(number, INT)[0]
+
+    def at_BinOp(self, node: ast.BinOp) -> Value:
+        """Arithmetic."""
+        return self.binary(type(node.op), self.evaluate(node.left), self.evaluate(node.right))
+
+    def binary(self, kind: type, left: Value, right: Value) -> Value:  # type: ignore[override]
+        """`left op right`."""
+        if kind not in BINARY:
+            raise self.refuse(f"uses the operator {kind.__name__}")
+        symbol, function = BINARY[kind]
+        if (
+            isinstance(left, (Static, Text))
+            and isinstance(right, (Static, Items, Text, Number))
+            and (isinstance(left, Text) or isinstance(left.value, str))
+        ):
+            return self.text_operation(symbol, left, right)
+        if isinstance(left, Items) and isinstance(right, Items) and symbol == "+":
+            return Items(left.values + right.values)
+        if (
+            isinstance(left, Static)
+            and isinstance(right, Static)
+            and not self.is_line(left.value)
+            and not self.is_line(right.value)
+        ):
+            try:
+                return Static(function(left.value, right.value))
+            except Exception as error:
+                raise self.refuse(f"{type(error).__name__}: {error}") from error
+        a, b = self.present(left), self.present(right)
+        if a.type in MOMENTS or b.type in MOMENTS:
+            return self.moment_operation(symbol, a, b)
+        if a.type not in NUMERIC or b.type not in NUMERIC:
+            raise self.refuse(f"computes with a {a.type} and a {b.type}")
+        return self.arithmetic(symbol, a, b)
+
+    def text_operation(self, symbol: str, left: Value, right: Value) -> Value:
+        """Strings are put together to be printed."""
+        if isinstance(left, Static) and isinstance(right, Static):
+            try:
+                return Static(
+                    BINARY[{"+": ast.Add, "%": ast.Mod, "*": ast.Mult}[symbol]][1](left.value, right.value)
+                )
+            except (KeyError, TypeError, ValueError) as error:
+                raise self.refuse(f"computes with a string: {error}") from error
+        if symbol == "%":
+            for part in right.values if isinstance(right, Items) else (right,):
+                self.printable(part, formatted=True)
+        if symbol not in "+%":
+            raise self.refuse("computes with a string")
+        return Text()
+
+    def arithmetic(self, symbol: str, a: Number, b: Number) -> Number:
+        """Two numbers, with Python's meaning of the operator."""
+        whole = a.type in (INT, BOOL) and b.type in (INT, BOOL)
+        kind = INT if whole else FLOAT
+        left, right = (self.out.coerced(part, kind)[0] for part in (a, b))
+        if symbol in ("+", "-", "*"):
+            return Number(f"({left} {symbol} {right})", kind)
+        if symbol in ("&", "|"):
+            if not whole:
+                raise self.refuse(f"uses {symbol} on a float")
+            if a.type == BOOL and b.type == BOOL:
+                return Number(f"({a.code} {symbol} {b.code})", BOOL)
+            return Number(f"({left} {symbol} {right})", INT)
+        if symbol == "/":
+            left, right = (self.out.coerced(part, FLOAT)[0] for part in (a, b))
+            if self.plain_divisor(b):
+                return Number(f"({left} / {right})", FLOAT)
+            return Number(f"divide({left}, {right}, error)", FLOAT)
+        if symbol == "**":
+            if whole:
+                return Number(f"integer_power({left}, {right}, error)", INT)
+            return Number(f"power({left}, {right}, error)", FLOAT)
+        name = "floor_divide" if symbol == "//" else "modulo"
+        return Number(f"{name}({left}, {right}, error)", kind)
+
+    @staticmethod
+    def plain_divisor(number: Number) -> bool:
+        """Whether an expression is a literal other than zero."""
+        try:
+            return float(number.code.strip("()")) != 0
+        except ValueError:
+            return False
+
+    def moment_operation(self, symbol: str, a: Number, b: Number) -> Number:
+        """Dates and times: differences, and moving by a timedelta."""
+        if symbol == "-" and a.type == b.type and a.type in (DATETIME, DATE, TIMEDELTA):
+            scale = " * 86400000000" if a.type == DATE else ""
+            return Number(f"(({a.code} - {b.code}){scale})", TIMEDELTA)
+        if symbol in "+-" and b.type == TIMEDELTA and a.type in (DATETIME, TIMEDELTA):
+            return Number(f"({a.code} {symbol} {b.code})", a.type)
+        if symbol in "+-" and b.type == TIMEDELTA and a.type == DATE:
+            return Number(f"({a.code} {symbol} ({b.code} // 86400000000))", DATE)
+        if symbol == "+" and a.type == TIMEDELTA:
+            return self.moment_operation(symbol, b, a)
+        if symbol == "/" and a.type == b.type == TIMEDELTA:
+            return Number(f"divide(float({a.code}), float({b.code}), error)", FLOAT)
+        raise self.refuse(f"computes with a {a.type} and a {b.type}")
+
+    def at_UnaryOp(self, node: ast.UnaryOp) -> Value:
+        """`-x`, `+x`, `not x`."""
+        if isinstance(node.op, ast.Not):
+            return self.condition(node)
+        value = self.evaluate(node.operand)
+        if (
+            isinstance(value, Static)
+            and not self.is_line(value.value)
+            and isinstance(value.value, (int, float))
+        ):
+            return Static(-value.value if isinstance(node.op, ast.USub) else +value.value)
+        number = self.present(value)
+        if number.type not in NUMERIC and number.type != TIMEDELTA:
+            raise self.refuse(f"computes with a {number.type}")
+        kind = INT if number.type == BOOL else number.type
+        code = self.out.coerced(number, kind)[0]
+        if isinstance(node.op, ast.USub):
+            return Number(f"(-{code})", kind)
+        if isinstance(node.op, ast.UAdd):
+            return Number(code, kind)
+        raise self.refuse("uses ~")
+
+    # -- truth
+
+    def truth(self, value: Value) -> Value:  # type: ignore[override]
+        """Whether a value counts as true: a `Static` bool or a BOOL expression."""
+        if isinstance(value, Static):
+            if self.is_line(value.value):
+                return Number(f"({self.as_number(value).code} != 0.0)", BOOL)
+            return self.static_truth(value)
+        if isinstance(value, Number):
+            return self.number_truth(value)
+        if isinstance(value, Position):
+            return Number(f"(positions[{value.data}].size != 0.0)", BOOL)
+        if isinstance(value, Items):
+            return Static(bool(value.values))
+        if isinstance(value, Mapping):
+            return Static(bool(value.values))
+        if isinstance(value, Sequence):
+            return Number(f"({value.count} != 0)", BOOL)
+        if isinstance(value, Window):
+            return Number(f"({value.stop} > {value.start})", BOOL)
+        if isinstance(value, (Trade, Record, Closure, Method)):
+            return Static(True)
+        raise self.refuse(f"asks whether {describe(value)} is true")
+
+    def static_truth(self, value: Static) -> Value:
+        """A known object; a dict or list the run changes is asked when it runs."""
+        thing = value.value
+        if isinstance(thing, dict):
+            slots = self.entry_slots(thing)
+            if slots:
+                flags = [f"(not {slot.name}_missing)" if slot.missing else "True" for slot in slots]
+                return Number("(" + " or ".join(flags) + ")", BOOL)
+        return Static(bool(thing))
+
+    entry_slots: Callable[[Any], list[Slot]]
+
+    def number_truth(self, value: Number) -> Number:
+        """None, zero and the empty string are false."""
+        if value.type == BOOL:
+            test = value.code
+        elif value.type == ORDER:
+            test = f"({value.code} >= 0)"
+        elif value.type == FLOAT:
+            test = f"({value.code} != 0.0)"
+        elif value.type in (INT, TIMEDELTA):
+            test = f"({value.code} != 0)"
+        elif value.type == STR:
+            test = f"({value.code} != {self.out.string('')})"
+        else:
+            test = "True"
+        return Number(test if value.none is None else f"(not {value.none} and {test})", BOOL)
+
+    def at_BoolOp(self, node: ast.BoolOp) -> Value:
+        """`and`, `or`: the right side is computed only where Python would."""
+        is_and = isinstance(node.op, ast.And)
+        value = self.evaluate(node.values[0])
+        for following in node.values[1:]:
+            condition = self.truth(value)
+            if isinstance(condition, Static):
+                if bool(condition.value) != is_and:
+                    return value
+                value = self.evaluate(following)
+                continue
+            value = self.joined_operand(value, condition, following, is_and=is_and)
+        return value
+
+    def joined_operand(self, left: Value, condition: Number, right: ast.expr, *, is_and: bool) -> Value:
+        """One `and` or `or` whose left side is known only in the run."""
+        tree: Tree = []
+        with self.writing(tree):
+            other = self.evaluate(right)
+        both = isinstance(left, Number) and left.type == BOOL and left.none is None
+        if both and isinstance(other, Number) and other.type == BOOL and other.none is None:
+            return self.joined_truth(condition, tree, other, is_and=is_and)
+        sides = ((lambda: other), tree), ((lambda: left), [])
+        return self.choose(condition, *(sides if is_and else sides[::-1]))
+
+    def joined_truth(self, left: Number, tree: Tree, right: Value, *, is_and: bool) -> Number:
+        """`left and right` of two truths; what computing the right one takes is in `tree`."""
+        code = str(bool(right.value)) if isinstance(right, Static) else right.code
+        if not any(line != [] for line in tree):
+            return Number(f"({left.code} {'and' if is_and else 'or'} {code})", BOOL)
+        name = self.out.temporary(left.code)
+        self.out.tree.append((f"if {name if is_and else f'not {name}'}:", [*tree, f"{name} = {code}"]))
+        return Number(name, BOOL)
+
+    def condition(self, node: ast.expr) -> Value:
+        """The truth of an expression, where its value is of no interest."""
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            return self.negated(self.condition(node.operand), True)
+        if not isinstance(node, ast.BoolOp):
+            return self.truth(self.evaluate(node))
+        is_and = isinstance(node.op, ast.And)
+        found = self.condition(node.values[0])
+        for following in node.values[1:]:
+            if isinstance(found, Static):
+                if bool(found.value) != is_and:
+                    return found
+                found = self.condition(following)
+                continue
+            tree: Tree = []
+            with self.writing(tree):
+                right = self.condition(following)
+            found = self.joined_truth(found, tree, right, is_and=is_and)
+        return found
+
+    def choose(
+        self,
+        condition: Number,
+        then: tuple[Callable[[], Value], Tree],
+        other: tuple[Callable[[], Value], Tree],
+    ) -> Value:
+        """One of two values that were already computed into their trees."""
+        first, second = then[0](), other[0]()
+        if first == second and type(first) is type(second) and not then[1] and not other[1]:
+            return first
+        pure = not any(line != [] for tree in (then[1], other[1]) for line in tree)
+        a, b = self.scalar(first), self.scalar(second)
+        if a is not None and b is not None:
+            slot = self.out.slot(("choice", *self.site()), "choice")
+            self.out.widen(slot, a)
+            self.out.widen(slot, b)
+            if pure and slot.type is not None and not slot.none and not slot.snap and slot.type != ORDER:
+                return Number(
+                    f"({self.out.coerced(a, slot.type)[0]} if {condition.code} else {self.out.coerced(b, slot.type)[0]})",
+                    slot.type,
+                )
+            for header, value, tree in ((f"if {condition.code}:", a, then[1]), ("else:", b, other[1])):
+                body = list(tree)
+                self.out.assign(slot, value, body)
+                self.out.tree.append((header, body))
+            number = slot.number()
+            return self.held(number)
+        raise self.refuse(f"chooses between {describe(first)} and {describe(second)}")
+
+    def scalar(self, value: Value) -> Number | Static | None:
+        """The value as something a variable can hold, None when there is no such thing."""
+        if isinstance(value, Number):
+            return value
+        if isinstance(value, Static):
+            if self.is_line(value.value):
+                return None
+            moment = self.moment(value.value)
+            if moment is not None:
+                return moment
+            if value.value is None or isinstance(value.value, (bool, int, float, str)):
+                return value
+        return None
+
+    def site(self) -> tuple[Hashable, ...]:
+        """Where in the strategy this is, the same in every pass."""
+        path, line = (self.frame.path, self.lines.get(id(self.frame), 0)) if self.frames else ((), 0)
+        key = (*path, *self.path, line)
+        count = self.sites.get(key, 0)
+        self.sites[key] = count + 1
+        return (*key, count)
+
+    sites: dict[Hashable, int]
+
+    def at_IfExp(self, node: ast.IfExp) -> Value:
+        """`a if condition else b`."""
+        condition = self.condition(node.test)
+        if isinstance(condition, Static):
+            return self.evaluate(node.body if condition.value else node.orelse)
+        trees: list[Tree] = [[], []]
+        values = []
+        for tree, part in zip(trees, (node.body, node.orelse), strict=True):
+            with self.writing(tree):
+                values.append(self.evaluate(part))
+        first, second = values
+        if isinstance(first, Text) or isinstance(second, Text):
+            return Text()
+        if self.scalar(first) is None or self.scalar(second) is None:
+            if (
+                isinstance(first, Static)
+                and isinstance(second, Static)
+                and self.is_line(first.value)
+                and self.is_line(second.value)
+            ):
+                return self.choose(
+                    condition, (lambda: self.as_number(first), []), (lambda: self.as_number(second), [])
+                )
+            raise self.refuse(f"chooses between {describe(first)} and {describe(second)}", node)
+        return self.choose(condition, (lambda: first, trees[0]), (lambda: second, trees[1]))
+
+    # -- comparisons
+
+    def at_Compare(self, node: ast.Compare) -> Value:
+        """Comparisons, chained ones too."""
+        left = self.evaluate(node.left)
+        found: Value = Static(True)
+        for op, part in zip(node.ops, node.comparators, strict=True):
+            right = self.held_if(self.evaluate(part), len(node.ops) > 1)
+            test = self.compare(op, left, right)
+            if isinstance(found, Static):
+                if not found.value:
+                    return found
+                found = test
+            elif isinstance(test, Static):
+                found = found if test.value else Static(False)
+            else:
+                found = Number(f"({found.code} and {test.code})", BOOL)
+            left = right
+        return found
+
+    def held_if(self, value: Value, wanted: bool) -> Value:
+        """The value in a variable, where it will be used twice."""
+        return self.held(value) if wanted else value
+
+    def compare(self, op: ast.cmpop, left: Value, right: Value) -> Value:
+        """One comparison."""
+        if isinstance(op, (ast.Is, ast.IsNot)):
+            return self.negated(self.same(left, right), isinstance(op, ast.IsNot))
+        if isinstance(op, (ast.In, ast.NotIn)):
+            return self.negated(self.contains(right, left), isinstance(op, ast.NotIn))
+        if isinstance(op, (ast.Eq, ast.NotEq)):
+            return self.negated(self.equal(left, right), isinstance(op, ast.NotEq))
+        symbol, function = COMPARE[type(op)]
+        if (
+            isinstance(left, Static)
+            and isinstance(right, Static)
+            and not self.is_line(left.value)
+            and not self.is_line(right.value)
+        ):
+            try:
+                return Static(bool(function(left.value, right.value)))
+            except TypeError as error:
+                raise self.refuse(f"TypeError: {error}") from error
+        a, b = self.present(left), self.present(right)
+        if not ({a.type, b.type} <= NUMERIC or (a.type == b.type and a.type in MOMENTS)):
+            raise self.refuse(f"compares a {a.type} with a {b.type}")
+        return Number(f"({a.code} {symbol} {b.code})", BOOL)
+
+    @staticmethod
+    def negated(value: Value, wanted: bool) -> Value:
+        """`not value`, where that is wanted."""
+        if not wanted:
+            return value
+        return Static(not value.value) if isinstance(value, Static) else Number(f"(not {value.code})", BOOL)
+
+    def same(self, left: Value, right: Value) -> Value:
+        """`left is right`: with None, True and False, and between known objects."""
+        for one, two in ((left, right), (right, left)):
+            if isinstance(two, Static) and two.value is None:
+                if isinstance(one, Number):
+                    if one.type == ORDER:
+                        return Number(f"({one.code} < 0)", BOOL)
+                    return Static(False) if one.none is None else Number(one.none, BOOL)
+                return Static(isinstance(one, Static) and one.value is None)
+            if (
+                isinstance(two, Static)
+                and isinstance(two.value, bool)
+                and isinstance(one, Number)
+                and one.type == BOOL
+            ):
+                test = one.code if two.value else f"(not {one.code})"
+                return Number(test if one.none is None else f"(not {one.none} and {test})", BOOL)
+        if isinstance(left, Static) and isinstance(right, Static):
+            return Static(left.value is right.value)
+        if isinstance(left, Number) and isinstance(right, Number) and left.type == right.type == DATA:
+            return Number(f"({left.code} == {right.code})", BOOL)
+        if isinstance(left, Number) and isinstance(right, Number) and left.type == right.type == STR:
+            return self.equal(left, right)
+        raise self.refuse("asks whether two things are the same object")
+
+    def equal(self, left: Value, right: Value) -> Value:
+        """`left == right`."""
+        if isinstance(left, Static) and isinstance(right, Static):
+            if not self.is_line(left.value) and not self.is_line(right.value):
+                return Static(bool(left.value == right.value))
+            if left.value is right.value and self.is_data(left.value):
+                number = self.as_number(left)
+                return Number(f"({number.code} == {number.code})", BOOL)
+        for one, two in ((left, right), (right, left)):
+            if isinstance(two, Static) and two.value is None:
+                return self.same(one, two)
+        if isinstance(left, Items) or isinstance(right, Items):
+            return self.equal_items(left, right)
+        if isinstance(left, Text) or isinstance(right, Text):
+            raise self.refuse("compares a string made in the run")
+        a, b = self.as_number(left), self.as_number(right)
+        if a.type == b.type == ORDER:
+            return Number(f"({a.code} >= 0 and {a.code} == {b.code})", BOOL)
+        if not ({a.type, b.type} <= NUMERIC or a.type == b.type):
+            if isinstance(left, Number) and isinstance(right, Number) or STR in (a.type, b.type):
+                return Static(False)
+            raise self.refuse(f"compares a {a.type} with a {b.type}")
+        test = f"({a.code} == {b.code})"
+        nones = [number.none for number in (a, b) if number.none is not None]
+        if len(nones) == 1:
+            test = f"(not {nones[0]} and {test})"
+        elif nones:
+            test = f"(({nones[0]} and {nones[1]}) or (not {nones[0]} and not {nones[1]} and {test}))"
+        return Number(test, BOOL)
+
+    is_data: Callable[[Any], bool]
+
+    def equal_items(self, left: Value, right: Value) -> Value:
+        """Two tuples, part by part."""
+        first, second = self.elements(left), self.elements(right)
+        if isinstance(left, Sequence) or isinstance(right, Sequence):
+            one, two = (left, second) if isinstance(left, Sequence) else (right, first)
+            if not two:
+                return Number(f"({one.count} == 0)", BOOL)
+        if first is None or second is None:
+            raise self.refuse(f"compares {describe(left)} with {describe(right)}")
+        if len(first) != len(second):
+            return Static(False)
+        tests = [self.equal(a, b) for a, b in zip(first, second, strict=True)]
+        if any(isinstance(test, Static) and not test.value for test in tests):
+            return Static(False)
+        codes = [test.code for test in tests if isinstance(test, Number)]
+        return Number("(" + " and ".join(codes) + ")", BOOL) if codes else Static(True)
+
+    # -- comprehensions
+
+    def at_ListComp(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp) -> Value:
+        """A list whose parts can be written out one by one, or are kept by a condition of the run."""
+        return self.kept(self.comprehension(node.generators, lambda: self.evaluate(node.elt)))
+
+    kept: Callable[[list[tuple[Value, Value]]], Value]
+
+    at_GeneratorExp = at_SetComp = at_ListComp
+
+    def at_DictComp(self, node: ast.DictComp) -> Value:
+        """A dict with keys known now."""
+        found = Mapping({})
+
+        def add() -> Value:
+            found.values[self.known(self.evaluate(node.key), "a key")] = self.evaluate(node.value)
+            return NONE
+
+        self.comprehension(node.generators, add)
+        return found
+
+    def comprehension(self, generators: list[ast.comprehension], element: Callable[[], Value]) -> list[tuple[Value, Value]]:
+        """Values and whether each is kept, for every known turn."""
+        head, *rest = generators
+        iterable = self.evaluate(head.iter)
+        if isinstance(iterable, Method) and iterable.name == "range" and isinstance(iterable.owner, tuple):
+            bounds = [int(self.known(bound, "a range")) for bound in iterable.owner]
+            iterable = Static(range(*bounds))
+        known = self.elements(iterable)
+        if known is None or len(known) > 400:
+            raise self.refuse(f"makes a list from {describe(iterable)}")
+        found: list[tuple[Value, Value]] = []
+        before = dict(self.frame.env)
+        for number, value in enumerate(known):
+            self.path.append(("turn", number, head.target.lineno, head.target.col_offset))
+            self.assign(head.target, value)
+            wanted: Value = Static(True)
+            for test in head.ifs:
+                condition = self.condition(test)
+                if isinstance(condition, Number):
+                    condition = Number(self.out.temporary(condition.code), BOOL)
+                if isinstance(wanted, Static):
+                    wanted = condition if wanted.value else wanted
+                elif isinstance(condition, Number):
+                    wanted = Number(f"({wanted.code} and {condition.code})", BOOL)
+                elif not condition.value:
+                    wanted = condition
+            if isinstance(wanted, Number) or wanted.value:
+                inner = self.comprehension(rest, element) if rest else [(self.held(element()), Static(True))]
+                if rest and isinstance(wanted, Number):
+                    raise self.refuse("filters a list by something computed in the run")
+                found.extend((part, wanted if isinstance(wanted, Number) else also) for part, also in inner)
+            self.path.pop()
+        self.frame.env = before
+        return found
+
+
+__all__ = ["COMPARE", "MOMENTS", "NONE", "Expressions", "Info", "is_atom", "literal", "math"]

@@ -1,0 +1,529 @@
+"""Small functions every kernel may call: Python's own arithmetic, where a machine's differs.
+
+None of them raises. What would be an exception in Python sets `error[0]`; the kernel stops at the end of the bar,
+its results are thrown away, and the run is repeated where the exception appears as it should.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import numba as nb
+import numpy as np
+
+FAULT = 1
+"""What `error[0]` is set to."""
+EXACT_INTEGERS = 9007199254740992.0
+
+compiled = nb.njit(cache=True, nogil=True, error_model="numpy")
+
+
+@compiled
+def fault(error):
+    """An exception in Python."""
+    error[0] = 1
+    return False
+
+
+@compiled
+def checked(value, wrong, error):
+    """`value`, where `wrong` says that Python would have raised."""
+    if wrong:
+        error[0] = 1
+    return value
+
+
+@compiled
+def divide(a, b, error):
+    """a / b."""
+    if b == 0:
+        error[0] = 1
+        return np.nan
+    return a / b
+
+
+@compiled
+def floor_divide(a, b, error):
+    """a // b."""
+    if b == 0:
+        error[0] = 1
+        return a
+    return a // b
+
+
+@compiled
+def modulo(a, b, error):
+    """A % b."""
+    if b == 0:
+        error[0] = 1
+        return a
+    return a % b
+
+
+@compiled
+def power(a, b, error):
+    """a ** b over floats; a complex or infinite answer is an error, as a float it is none."""
+    if (a < 0.0 and b != math.floor(b)) or (a == 0.0 and b < 0.0):
+        error[0] = 1
+        return np.nan
+    found = math.pow(a, b)
+    if math.isinf(found) and not math.isinf(a) and not math.isinf(b):
+        error[0] = 1
+    return found
+
+
+@compiled
+def integer_power(a, b, error):
+    """a ** b over whole numbers, b known not to be negative; beyond 63 bits it is an error."""
+    if b < 0 or abs(math.pow(float(a), float(b))) > EXACT_INTEGERS:
+        error[0] = 1
+        return 0
+    found = 1
+    for _ in range(b):
+        found *= a
+    return found
+
+
+@compiled
+def whole(value, error):
+    """int(value)."""
+    if not math.isfinite(value) or abs(value) > EXACT_INTEGERS:
+        error[0] = 1
+        return 0
+    return np.int64(value)
+
+
+@compiled
+def floor(value, error):
+    """math.floor(value)."""
+    return whole(math.floor(value), error)
+
+
+@compiled
+def ceil(value, error):
+    """math.ceil(value)."""
+    return whole(math.ceil(value), error)
+
+
+@compiled
+def nearest(value, error):
+    """round(value): half to even."""
+    return whole(np.rint(value), error)
+
+
+@compiled
+def _product(a, b):
+    """a * b as an exact sum of two floats (Dekker 1971)."""
+    p = a * b
+    split = 134217729.0
+    t = split * a
+    ah = t - (t - a)
+    al = a - ah
+    t = split * b
+    bh = t - (t - b)
+    bl = b - bh
+    return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl
+
+
+@compiled
+def rounded(value, digits, error):
+    """round(value, digits), correctly rounded as CPython's."""
+    if not math.isfinite(value) or value == 0.0 or digits > 17:
+        return value
+    if digits < 0 or abs(value) > 1e15:
+        error[0] = 1
+        return value
+    scale = 10.0**digits
+    high, low = _product(value, scale)
+    if abs(high) > EXACT_INTEGERS / 2:
+        return value
+    base = math.floor(high)
+    part = (high - base) - 0.5
+    up = part > 0 or (part == 0 and low > 0)
+    if part == 0 and low == 0:
+        up = base % 2 != 0
+    elif part == -0.5 and low < 0:
+        base -= 1.0
+        up = True
+    return math.copysign((base + 1.0 if up else base) / scale, value)
+
+
+@compiled
+def larger(a, b):
+    """max(a, b): the first unless the second is larger."""
+    return b if b > a else a
+
+
+@compiled
+def smaller(a, b):
+    """min(a, b): the first unless the second is smaller."""
+    return b if b < a else a
+
+
+@compiled
+def square_root(value, error):
+    """math.sqrt(value)."""
+    if value < 0.0:
+        error[0] = 1
+        return np.nan
+    return math.sqrt(value)
+
+
+@compiled
+def logarithm(value, error):
+    """math.log(value)."""
+    if value <= 0.0:
+        error[0] = 1
+        return np.nan
+    return math.log(value)
+
+
+@compiled
+def exponential(value, error):
+    """math.exp(value)."""
+    found = math.exp(value)
+    if math.isinf(found) and not math.isinf(value):
+        error[0] = 1
+    return found
+
+
+@compiled
+def at(values, index, error):
+    """One value of a line as `array.array` gives it: a negative index counts from the end."""
+    n = len(values)
+    if index < 0:
+        index += n
+    if index < 0 or index >= n:
+        error[0] = 1
+        return np.nan
+    return values[index]
+
+
+@compiled
+def item(values, count, index, error):
+    """values[:count][index]."""
+    if index < 0:
+        index += count
+    if index < 0 or index >= count:
+        error[0] = 1
+        index = 0
+    return values[index]
+
+
+@compiled
+def put(values, count, index, value, error):
+    """values[:count][index] = value."""
+    if index < 0:
+        index += count
+    if index < 0 or index >= count:
+        error[0] = 1
+    else:
+        values[index] = value
+
+
+@compiled
+def appended(values, count, value):
+    """The array with `value` at `count`, a longer one when it was full."""
+    if count == len(values):
+        longer = np.empty(2 * count + 8, values.dtype)
+        longer[:count] = values
+        values = longer
+    values[count] = value
+    return values
+
+
+@compiled
+def drop(values, count, index, error):
+    """Take values[:count][index] out; what is behind it moves up. Returns the new count."""
+    if index < 0:
+        index += count
+    if index < 0 or index >= count:
+        error[0] = 1
+        return count
+    for k in range(index, count - 1):
+        values[k] = values[k + 1]
+    return count - 1
+
+
+@compiled
+def find(values, count, value):
+    """Index of the first `value`, -1 when it is not there."""
+    for k in range(count):
+        if values[k] == value:
+            return k
+    return -1
+
+
+@compiled
+def insert_first(values, count, value):
+    """The array with `value` before everything else."""
+    values = appended(values, count, value)
+    for k in range(count, 0, -1):
+        values[k] = values[k - 1]
+    values[0] = value
+    return values
+
+
+@compiled
+def window_start(length, index, ago, size):
+    """Where `line.get(ago, size)` starts: `array[idx + ago - size + 1 : idx + ago + 1]`, cut at the front."""
+    return max(0, index + ago - size + 1)
+
+
+if sys.version_info >= (3, 12):
+
+    @compiled
+    def total(values):
+        """sum(values) of floats: compensated, as Python does since 3.12."""
+        s = 0.0
+        c = 0.0
+        for x in values:
+            t = s + x
+            if abs(s) >= abs(x):
+                c += (s - t) + x
+            else:
+                c += (x - t) + s
+            s = t
+        return s + c if c != 0.0 and math.isfinite(c) else s
+
+else:
+
+    @compiled
+    def total(values):
+        """sum(values), from left to right."""
+        s = values[0] * 0
+        for x in values:
+            s = s + x
+        return s
+
+
+@compiled
+def largest(values, error):
+    """max(values)."""
+    if len(values) == 0:
+        error[0] = 1
+        return np.nan
+    found = values[0]
+    for x in values:
+        if x > found:
+            found = x
+    return found
+
+
+@compiled
+def smallest(values, error):
+    """min(values)."""
+    if len(values) == 0:
+        error[0] = 1
+        return np.nan
+    found = values[0]
+    for x in values:
+        if x < found:
+            found = x
+    return found
+
+
+DAY = 86_400_000_000
+
+
+@compiled
+def civil(ordinal):
+    """Year, month and day of a day's ordinal (days since 0001-01-01, which is 1)."""
+    z = ordinal + 305
+    era = z // 146097
+    doe = z - era * 146097
+    yoe = (doe - doe // 1460 + doe // 36524 - doe // 146096) // 365
+    doy = doe - (365 * yoe + yoe // 4 - yoe // 100)
+    mp = (5 * doy + 2) // 153
+    day = doy - (153 * mp + 2) // 5 + 1
+    month = mp + 3 if mp < 10 else mp - 9
+    year = yoe + era * 400 + (1 if month <= 2 else 0)
+    return year, month, day
+
+
+@compiled
+def _exact_sum(values):
+    """math.fsum of a few finite numbers."""
+    partials = np.empty(len(values) + 1)
+    n = 0
+    for value in values:
+        x = value
+        i = 0
+        for j in range(n):
+            y = partials[j]
+            if abs(x) < abs(y):
+                x, y = y, x
+            high = x + y
+            low = y - (high - x)
+            if low != 0.0:
+                partials[i] = low
+                i += 1
+            x = high
+        partials[i] = x
+        n = i + 1
+    high = 0.0
+    if n > 0:
+        n -= 1
+        high = partials[n]
+        low = 0.0
+        while n > 0:
+            x = high
+            n -= 1
+            y = partials[n]
+            high = x + y
+            low = y - (high - x)
+            if low != 0.0:
+                break
+        if n > 0 and ((low < 0.0 and partials[n - 1] < 0.0) or (low > 0.0 and partials[n - 1] > 0.0)):
+            y = low * 2.0
+            x = high + y
+            if y == x - high:
+                high = x
+    return high
+
+
+@compiled
+def day_number(moment):
+    """Backtrader's `date2num` of microseconds since ordinal 0."""
+    day = moment // DAY
+    rest = moment - day * DAY
+    parts = np.empty(5)
+    parts[0] = float(day)
+    parts[1] = (rest // 3_600_000_000) / 24.0
+    parts[2] = ((rest // 60_000_000) % 60) / 1440.0
+    parts[3] = ((rest // 1_000_000) % 60) / 86400.0
+    parts[4] = (rest % 1_000_000) / 86_400_000_000.0
+    return _exact_sum(parts)
+
+
+@compiled
+def valid_until(moment, delta):
+    """When an order with a timedelta `valid` ends: zero means the end of the day."""
+    if delta == 0:
+        return day_number((moment // DAY) * DAY + DAY - 1_000_000 + 9_999)
+    return day_number(moment + delta)
+
+
+@compiled
+def pairwise(values):
+    """numpy.sum: pairwise summation in the order numpy takes."""
+    n = len(values)
+    if n < 8:
+        s = 0.0
+        for x in values:
+            s += x
+        return s
+    if n <= 128:
+        r0, r1, r2, r3, r4, r5, r6, r7 = (
+            values[0],
+            values[1],
+            values[2],
+            values[3],
+            values[4],
+            values[5],
+            values[6],
+            values[7],
+        )
+        i = 8
+        while i < n - (n % 8):
+            r0 += values[i]
+            r1 += values[i + 1]
+            r2 += values[i + 2]
+            r3 += values[i + 3]
+            r4 += values[i + 4]
+            r5 += values[i + 5]
+            r6 += values[i + 6]
+            r7 += values[i + 7]
+            i += 8
+        s = ((r0 + r1) + (r2 + r3)) + ((r4 + r5) + (r6 + r7))
+        while i < n:
+            s += values[i]
+            i += 1
+        return s
+    half = n // 2
+    half -= half % 8
+    return pairwise(values[:half]) + pairwise(values[half:])
+
+
+@compiled
+def mean(values):
+    """numpy.mean; NaN of nothing."""
+    if len(values) == 0:
+        return np.nan
+    return pairwise(values) / len(values)
+
+
+@compiled
+def deviation(values, ddof):
+    """numpy.std."""
+    n = len(values)
+    if n - ddof <= 0:
+        return np.nan
+    middle = pairwise(values) / n
+    squares = np.empty(n)
+    for i in range(n):
+        squares[i] = (values[i] - middle) * (values[i] - middle)
+    return math.sqrt(pairwise(squares) / (n - ddof))
+
+
+@compiled
+def variance(values, ddof):
+    """numpy.var."""
+    n = len(values)
+    if n - ddof <= 0:
+        return np.nan
+    middle = pairwise(values) / n
+    squares = np.empty(n)
+    for i in range(n):
+        squares[i] = (values[i] - middle) * (values[i] - middle)
+    return pairwise(squares) / (n - ddof)
+
+
+@compiled
+def known_order(handle, error):
+    """A handle that is not None."""
+    if handle < 0:
+        error[0] = 1
+        return 0
+    return handle
+
+
+@compiled
+def moment_of(day, error):
+    """Backtrader's `num2date`, as microseconds since ordinal 0."""
+    if not math.isfinite(day) or day < 1.0 or day > 3_652_059.0:
+        error[0] = 1
+        return 0
+    whole = math.floor(day)
+    rest = 24.0 * (day - whole)
+    hours = math.floor(rest)
+    rest = 60.0 * (rest - hours)
+    minutes = math.floor(rest)
+    rest = 60.0 * (rest - minutes)
+    seconds = math.floor(rest)
+    micros = np.int64(1e6 * (rest - seconds))
+    if micros < 10:
+        micros = 0
+    if micros > 999990:
+        micros = 1_000_000
+    found = (np.int64(whole) * 24 + np.int64(hours)) * 60 + np.int64(minutes)
+    return (found * 60 + np.int64(seconds)) * 1_000_000 + micros
+
+
+@compiled
+def ranked(keys, backwards, error):
+    """The order a stable sort by these keys gives, as indices."""
+    n = len(keys)
+    found = np.arange(n)
+    for i in range(n):
+        if keys[i] != keys[i]:
+            error[0] = 1
+    for i in range(1, n):
+        k = found[i]
+        j = i - 1
+        while j >= 0 and (keys[found[j]] < keys[k] if backwards else keys[k] < keys[found[j]]):
+            found[j + 1] = found[j]
+            j -= 1
+        found[j + 1] = k
+    return found

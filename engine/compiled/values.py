@@ -1,0 +1,165 @@
+"""What the translator knows of a value while it walks a strategy's methods.
+
+A value is either known now (`Static`: an object of the strategy as it stands after `__init__`), or computed by the
+kernel (`Number`: an expression in its source), or a structure with such values inside.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+FLOAT, INT, BOOL, STR, ORDER = "float", "int", "bool", "str", "order"
+DATETIME, DATE, TIME, TIMEDELTA, DATA = "datetime", "date", "time", "timedelta", "data"
+"""Types of numbers in a kernel. STR is the number of a string, ORDER a handle (-1: None), DATETIME, TIME and TIMEDELTA
+whole microseconds, DATE a day's ordinal, DATA the number of a data."""
+
+NUMERIC = frozenset({FLOAT, INT, BOOL})
+UNKNOWN: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Static:
+    """A Python object known while translating; cell: the attribute or entry it was read from."""
+
+    value: Any
+    cell: Any = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """An expression of the kernel.
+
+    none: an expression that is true where the value is None; None when it never is. snap: for an order, the
+    expression of the notification it is a clone of, None for the live order. known: the value this stands for in the
+    strategy at hand, when it never changes within a run.
+    """
+
+    code: str
+    type: str
+    none: str | None = None
+    snap: str | None = None
+    known: Any = field(default=UNKNOWN, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string made in the run; it may be printed, nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A tuple or list display with these values."""
+
+    values: tuple[Any, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Mapping:
+    """A dictionary made and used within one call, with keys known now."""
+
+    values: dict[Any, Any]
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """An instance of a plain class made and used within one call."""
+
+    cls: type
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """What `notify_trade` gets: `trades[code]`."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A list the kernel keeps: `array[:count]` of `type`; known by the slot it lives in."""
+
+    array: str
+    count: str
+    type: str
+    slot: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Consecutive values of a line or list: `array[start:stop]`."""
+
+    array: str
+    start: str
+    stop: str
+    type: str = FLOAT
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The position in a data, as it stands now."""
+
+    data: int
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """`order.info`, or one of its entries."""
+
+    order: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A function bound to its first argument; both may be anything."""
+
+    owner: Any
+    name: str
+    function: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """A lambda or inner function with the names around it."""
+
+    node: Any
+    frame: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Undefined:
+    """A name that has no one value here; reading it is refused with this reason."""
+
+    reason: str
+
+
+Value = Any
+"""Any of the above."""
+Compute = Callable[..., Value]
+
+
+def literal(value: float) -> str:
+    """A number as source text, to the last bit."""
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, int):
+        return str(int(value)) if value >= 0 else f"({int(value)})"
+    value = float(value)
+    if math.isnan(value):
+        return "np.nan"
+    if math.isinf(value):
+        return "np.inf" if value > 0 else "(-np.inf)"
+    return repr(value) if value >= 0 and not math.copysign(1.0, value) < 0 else f"({value!r})"
+
+
+def join(first: str, second: str) -> str | None:
+    """The type of a variable that holds both; None when there is none."""
+    if first == second:
+        return first
+    kinds = {first, second}
+    if kinds <= NUMERIC:
+        return FLOAT if FLOAT in kinds else INT
+    return None
