@@ -7,7 +7,6 @@ the first time is compared with lean on the first bars; when they differ the ker
 from __future__ import annotations
 
 import contextlib
-import inspect
 import io
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -215,27 +214,7 @@ def _unequal(ours: Any, theirs: Any) -> int | None:
 def _compiled(task: Task, admit: Admission | None = None) -> Recording:
     from engine.compiled import running
 
-    given = _arguments(task)
-    if admit is not None and "admit" in inspect.signature(running.run).parameters:
-        given["admit"] = admit
-    elif admit is not None:
-        admit(*_kernel(task))
-    return running.run(**given)
-
-
-def _kernel(task: Task) -> tuple[str, bool]:
-    """Name of the kernel a task needs, and whether it is compiled."""
-    from engine.compiled.kernel import is_compiled, name_of
-    from engine.compiled.translate import translate
-    from engine.setup import prepare
-
-    if task.resample or task.cheat_on_open:
-        return "", True  # refused by the engine itself
-    given = _arguments(task)
-    given.pop("on_bar")
-    given.pop("cheat_on_open")
-    source = translate(prepare(**given, recorder=False)).source
-    return name_of(source), is_compiled(source)
+    return running.run(**_arguments(task), admit=admit)
 
 
 def _lean(task: Task) -> Recording:

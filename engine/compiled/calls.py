@@ -19,6 +19,7 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 
+from engine.compiled.emit import Tree
 from engine.compiled.expressions import NONE, Expressions
 from engine.compiled.values import (
     BOOL,
@@ -30,6 +31,7 @@ from engine.compiled.values import (
     STR,
     TIMEDELTA,
     Closure,
+    Either,
     Items,
     Mapping,
     Method,
@@ -235,11 +237,23 @@ class Calls(Expressions):
         """Call a value."""
         if isinstance(function, Closure):
             return self.inline_closure(function, arguments, keywords)
+        if isinstance(function, Either):
+            return self.invoke_either(function, arguments, keywords)
         if isinstance(function, Method):
             return self.invoke_method(function, arguments, keywords)
         if not isinstance(function, Static):
             raise self.refuse(f"calls {describe(function)}")
         return self.invoke_static(function.value, arguments, keywords)
+
+    def invoke_either(self, function: Either, arguments: Arguments, keywords: Keywords) -> Value:
+        """Call one of two functions."""
+        trees: list[Tree] = [[], []]
+        found = []
+        for tree, part in zip(trees, (function.first, function.second), strict=True):
+            with self.writing(tree):
+                found.append(self.invoke(part, arguments, keywords))
+        first, second = found
+        return self.choose(Number(function.condition, BOOL), (lambda: first, trees[0]), (lambda: second, trees[1]))
 
     def invoke_method(self, method: Method, arguments: Arguments, keywords: Keywords) -> Value:
         """Call a bound method."""
@@ -489,6 +503,9 @@ class Calls(Expressions):
             return self.compute(function, arguments, keywords)
         if function is bt.num2date and len(arguments) == 1:
             return Number(f"moment_of({self.floating(arguments[0])}, error)", DATETIME)
+        if function is bt.date2num and len(arguments) == 1 and isinstance(arguments[0], Number) and arguments[0].type in (DATETIME, "date"):
+            number = self.present(arguments[0])
+            return Number(f"day_number({number.code})" if number.type == DATETIME else f"float({number.code})", FLOAT)
         handler = getattr(self, f"call_{function.__name__}", None) if function in _BUILT_IN else None
         if handler is not None:
             value: Value = handler(arguments, keywords)
@@ -568,7 +585,12 @@ class Calls(Expressions):
 
     def call_hasattr(self, arguments: Arguments, keywords: Keywords) -> Value:
         """hasattr()"""
-        return Static(self.has_attribute(arguments[0], self.known(arguments[1], "an attribute's name")))
+        owner, name = arguments[0], self.known(arguments[1], "an attribute's name")
+        if isinstance(owner, Static):
+            slot = self.out.slots.get(("cell", id(owner.value), name))
+            if slot is not None and slot.written and slot.missing:
+                return Number(f"(not {slot.name}_missing)", BOOL)
+        return Static(self.has_attribute(owner, name))
 
     def call_getattr(self, arguments: Arguments, keywords: Keywords) -> Value:
         """getattr(), with and without a default."""

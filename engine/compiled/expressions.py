@@ -23,6 +23,7 @@ from engine.compiled.values import (
     TIMEDELTA,
     UNKNOWN,
     Closure,
+    Either,
     Info,
     Items,
     Mapping,
@@ -296,7 +297,7 @@ class Expressions(Walk):
         if symbol == "%":
             for part in right.values if isinstance(right, Items) else (right,):
                 self.printable(part, formatted=True)
-        if symbol not in "+%":
+        if symbol not in "+%*":
             raise self.refuse("computes with a string")
         return Text()
 
@@ -427,6 +428,9 @@ class Expressions(Walk):
         is_and = isinstance(node.op, ast.And)
         value = self.evaluate(node.values[0])
         for following in node.values[1:]:
+            if isinstance(value, Text):
+                self.evaluate(following)
+                return value
             condition = self.truth(value)
             if isinstance(condition, Static):
                 if bool(condition.value) != is_and:
@@ -688,7 +692,42 @@ class Expressions(Walk):
 
     def at_ListComp(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp) -> Value:
         """A list whose parts can be written out one by one, or are kept by a condition of the run."""
+        if len(node.generators) == 1:
+            iterable = self.evaluate(node.generators[0].iter)
+            if self.elements(iterable) is None and not self.is_known_range(iterable):
+                return self.computed_list(node, iterable)
         return self.kept(self.comprehension(node.generators, lambda: self.evaluate(node.elt)))
+
+    def is_known_range(self, value: Value) -> bool:
+        """Whether a value is a range whose bounds are known now."""
+        if not (isinstance(value, Method) and value.name == "range" and isinstance(value.owner, tuple)):
+            return False
+        return all(isinstance(bound, Static) or bound.known is not UNKNOWN for bound in value.owner)
+
+    def computed_list(self, node: Any, iterable: Value) -> Value:
+        """A list made by a loop of the kernel."""
+        head = node.generators[0]
+        loop = self.counting(iterable, node)
+        if loop is None or getattr(iterable, "type", None) == DATA:
+            raise self.refuse(f"makes a list from {describe(iterable)}", node)
+        header, _, item = loop
+        key = ("computed", *self.site())
+        sequence = self.new_sequence(key, "computed", Items(()))
+        before = dict(self.frame.env)
+        with self.writing(self.out.block(header)):
+            self.assign(head.target, item())
+            tree = None
+            for test in head.ifs:
+                condition = self.condition(test)
+                code = str(bool(condition.value)) if isinstance(condition, Static) else condition.code
+                tree = self.out.block(f"if {code}:")
+                self.out.tree = tree
+            self.append(sequence, self.evaluate(node.elt))
+        self.frame.env = before
+        return self.new_type(sequence)
+
+    append: Callable[[Any, Value], None]
+    new_type: Callable[[Any], Value]
 
     kept: Callable[[list[tuple[Value, Value]]], Value]
 

@@ -177,6 +177,8 @@ class Market(Calls):
             start = self.out.temporary(f"window_start(len({array}), {clock}, {ago}, {size})")
             stop = self.out.temporary(f"max({start}, min(len({array}), {clock} + {ago} + 1))")
             return Window(array, start, stop)
+        if name == "num2date" and len(arguments) == 1 and not keywords:
+            return Number(f"moment_of({self.floating(arguments[0])}, error)", DATETIME)
         if name in ("buflen", "__bool__"):
             raise self.refuse(f"calls {name}() of a line")
         return None
@@ -1001,6 +1003,10 @@ class Market(Calls):
         for part in value.values:
             self.append(sequence, part)
         return Sequence(slot.name, f"{slot.name}_n", slot.element or "empty", slot)
+
+    def new_type(self, sequence: Sequence) -> Value:
+        """The list with the type of element it has by now."""
+        return Sequence(sequence.array, sequence.count, sequence.slot.element or "empty", sequence.slot)
 
     def element(self, slot: Slot, value: Value) -> Number:
         """A value as an element of this list; widens the list's type."""

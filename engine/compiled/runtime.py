@@ -405,45 +405,61 @@ def valid_until(moment, delta):
     return day_number(moment + delta)
 
 
+BLOCK = 128
+
+
 @compiled
-def pairwise(values):
-    """numpy.sum: pairwise summation in the order numpy takes."""
+def _block(values):
+    """numpy.sum of at most `BLOCK` values: eight running sums."""
     n = len(values)
     if n < 8:
         s = 0.0
         for x in values:
             s += x
         return s
-    if n <= 128:
-        r0, r1, r2, r3, r4, r5, r6, r7 = (
-            values[0],
-            values[1],
-            values[2],
-            values[3],
-            values[4],
-            values[5],
-            values[6],
-            values[7],
-        )
-        i = 8
-        while i < n - (n % 8):
-            r0 += values[i]
-            r1 += values[i + 1]
-            r2 += values[i + 2]
-            r3 += values[i + 3]
-            r4 += values[i + 4]
-            r5 += values[i + 5]
-            r6 += values[i + 6]
-            r7 += values[i + 7]
-            i += 8
-        s = ((r0 + r1) + (r2 + r3)) + ((r4 + r5) + (r6 + r7))
-        while i < n:
-            s += values[i]
-            i += 1
-        return s
-    half = n // 2
-    half -= half % 8
-    return pairwise(values[:half]) + pairwise(values[half:])
+    sums = values[:8].copy()
+    whole = n - (n % 8)
+    for i in range(8, whole, 8):
+        for k in range(8):
+            sums[k] += values[i + k]
+    s = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
+    for i in range(whole, n):
+        s += values[i]
+    return s
+
+
+@compiled
+def pairwise(values):
+    """numpy.sum: pairwise summation in the order numpy takes, its recursion as a stack of parts still to be summed."""
+    if len(values) <= BLOCK:
+        return _block(values)
+    starts = np.zeros(128, np.int64)
+    sizes = np.zeros(128, np.int64)
+    states = np.zeros(128, np.int64)
+    lefts = np.zeros(128)
+    sizes[0] = len(values)
+    depth = 0
+    found = 0.0
+    while depth >= 0:
+        start, size = starts[depth], sizes[depth]
+        half = size // 2
+        half -= half % 8
+        if size <= BLOCK:
+            found = _block(values[start : start + size])
+            depth -= 1
+        elif states[depth] == 0:
+            states[depth] = 1
+            depth += 1
+            starts[depth], sizes[depth], states[depth] = start, half, 0
+        elif states[depth] == 1:
+            lefts[depth] = found
+            states[depth] = 2
+            depth += 1
+            starts[depth], sizes[depth], states[depth] = start + half, size - half, 0
+        else:
+            found = lefts[depth] + found
+            depth -= 1
+    return found
 
 
 @compiled

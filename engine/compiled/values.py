@@ -122,6 +122,15 @@ class Method:
 
 
 @dataclass(frozen=True, slots=True)
+class Either:
+    """One of two functions, by a condition of the run."""
+
+    condition: str
+    first: Any
+    second: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Closure:
     """A lambda or inner function with the names around it."""
 
