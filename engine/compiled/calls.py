@@ -63,11 +63,7 @@ PURE = frozenset(
             max,
             sum,
             round,
-            tuple,
-            list,
-            set,
             frozenset,
-            dict,
             sorted,
         ),
         *(
@@ -162,7 +158,7 @@ class Super:
 class Calls(Expressions):
     """Calls of functions, methods and classes."""
 
-    depth: int
+    walked: dict[Any, None]
     dropped: list[tuple[str, int, str]]
     market_call: Callable[[Any, str, Arguments, Keywords], Value | None]
     value_method: Callable[[Method, Arguments, Keywords], Value]
@@ -253,7 +249,9 @@ class Calls(Expressions):
             with self.writing(tree):
                 found.append(self.invoke(part, arguments, keywords))
         first, second = found
-        return self.choose(Number(function.condition, BOOL), (lambda: first, trees[0]), (lambda: second, trees[1]))
+        return self.choose(
+            Number(function.condition, BOOL), (lambda: first, trees[0]), (lambda: second, trees[1])
+        )
 
     def invoke_method(self, method: Method, arguments: Arguments, keywords: Keywords) -> Value:
         """Call a bound method."""
@@ -295,7 +293,12 @@ class Calls(Expressions):
         if issubclass(cls, datetime.timedelta):
             return self.make_timedelta(arguments, keywords)
         if issubclass(cls, (datetime.date, datetime.time)):
-            return Static(cls(*(self.known(v, "a date") for v in arguments), **{k: self.known(v, "a date") for k, v in keywords.items()}))
+            return Static(
+                cls(
+                    *(self.known(v, "a date") for v in arguments),
+                    **{k: self.known(v, "a date") for k, v in keywords.items()},
+                )
+            )
         if dataclasses.is_dataclass(cls) and not hasattr(cls, "__post_init__"):
             bound = inspect.signature(cls).bind(*arguments, **keywords)
             values = dict(bound.arguments)
@@ -319,7 +322,15 @@ class Calls(Expressions):
 
     def make_timedelta(self, arguments: Arguments, keywords: Keywords) -> Value:
         """timedelta() of whole numbers of the run."""
-        units = {"days": 86_400_000_000, "seconds": 1_000_000, "microseconds": 1, "milliseconds": 1000, "minutes": 60_000_000, "hours": 3_600_000_000, "weeks": 604_800_000_000}
+        units = {
+            "days": 86_400_000_000,
+            "seconds": 1_000_000,
+            "microseconds": 1,
+            "milliseconds": 1000,
+            "minutes": 60_000_000,
+            "hours": 3_600_000_000,
+            "weeks": 604_800_000_000,
+        }
         given = dict(zip(units, arguments, strict=False)) | keywords
         codes = [f"{self.whole_number(value)} * {units[name]}" for name, value in given.items()]
         return Number(f"({' + '.join(codes) or '0'})", TIMEDELTA)
@@ -383,6 +394,8 @@ class Calls(Expressions):
                     continue
         owner = self.owner_of(function, first)
         own = not function.__module__.startswith("backtrader")
+        if own:
+            self.walked.setdefault(function)
         frame = Frame(
             function.__name__,
             (*self.site(), function.__qualname__),
@@ -503,9 +516,16 @@ class Calls(Expressions):
             return self.compute(function, arguments, keywords)
         if function is bt.num2date and len(arguments) == 1:
             return Number(f"moment_of({self.floating(arguments[0])}, error)", DATETIME)
-        if function is bt.date2num and len(arguments) == 1 and isinstance(arguments[0], Number) and arguments[0].type in (DATETIME, "date"):
+        if (
+            function is bt.date2num
+            and len(arguments) == 1
+            and isinstance(arguments[0], Number)
+            and arguments[0].type in (DATETIME, "date")
+        ):
             number = self.present(arguments[0])
-            return Number(f"day_number({number.code})" if number.type == DATETIME else f"float({number.code})", FLOAT)
+            return Number(
+                f"day_number({number.code})" if number.type == DATETIME else f"float({number.code})", FLOAT
+            )
         handler = getattr(self, f"call_{function.__name__}", None) if function in _BUILT_IN else None
         if handler is not None:
             value: Value = handler(arguments, keywords)
@@ -653,7 +673,11 @@ class Calls(Expressions):
         lists = [self.elements(value) for value in arguments[1:]]
         if any(parts is None for parts in lists):
             raise self.refuse("maps over something of unknown length")
-        return Items(tuple(self.held(self.invoke(arguments[0], list(parts), {})) for parts in zip(*lists, strict=False)))  # type: ignore[arg-type]
+        return Items(
+            tuple(
+                self.held(self.invoke(arguments[0], list(parts), {})) for parts in zip(*lists, strict=False)
+            )
+        )  # type: ignore[arg-type]
 
     def call_filter(self, arguments: Arguments, keywords: Keywords) -> Value:
         """filter() over things whose parts are at hand."""
@@ -676,7 +700,11 @@ class Calls(Expressions):
         parts = self.elements(arguments[0])
         key = keywords.get("key")
         backwards = bool(self.known(keywords.get("reverse", Static(False)), "sorted's reverse"))
-        if parts is None or key is None or not all(isinstance(part, Static) and self.is_data(part.value) for part in parts):
+        if (
+            parts is None
+            or key is None
+            or not all(isinstance(part, Static) and self.is_data(part.value) for part in parts)
+        ):
             raise self.refuse("sorts something other than datas by a key")
         return self.sorted_datas(parts, [self.invoke(key, [part], {}) for part in parts], backwards)
 

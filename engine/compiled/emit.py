@@ -176,13 +176,9 @@ class Emitter:
         number = self.number(value)
         code = number.code
         if kind == FLOAT and number.type in (INT, BOOL):
-            code = (
-                f"float({code})"
-                if not code.lstrip("(-").rstrip(")").isdigit()
-                else f"{code}.0".replace(").0", ".0)")
-            )
+            code = _as_float(code, boolean=number.type == BOOL)
         elif kind == INT and number.type == BOOL:
-            code = f"int({code})"
+            code = f"(1 if {code} else 0)"
         return code, number.none
 
     def default(self, slot: Slot) -> list[str]:
@@ -195,6 +191,15 @@ class Emitter:
         if slot.snap:
             found.append(f"{slot.name}_snap = -1")
         return found
+
+
+def _as_float(code: str, *, boolean: bool) -> str:
+    """A whole number's or a truth's expression as a float."""
+    if boolean:
+        return f"(1.0 if {code} else 0.0)"
+    if code.lstrip("(-").rstrip(")").isdigit():
+        return f"{code[:-1]}.0)" if code.endswith(")") else f"{code}.0"
+    return f"float({code})"
 
 
 def is_atom(code: str) -> bool:

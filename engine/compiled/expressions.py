@@ -544,6 +544,8 @@ class Expressions(Walk):
             with self.writing(tree):
                 values.append(self.evaluate(part))
         first, second = values
+        if isinstance(first, (Method, Closure)) and isinstance(second, (Method, Closure)):
+            return Either(self.out.temporary(condition.code), first, second)
         if isinstance(first, Text) or isinstance(second, Text):
             return Text()
         if self.scalar(first) is None or self.scalar(second) is None:
@@ -744,7 +746,9 @@ class Expressions(Walk):
         self.comprehension(node.generators, add)
         return found
 
-    def comprehension(self, generators: list[ast.comprehension], element: Callable[[], Value]) -> list[tuple[Value, Value]]:
+    def comprehension(
+        self, generators: list[ast.comprehension], element: Callable[[], Value]
+    ) -> list[tuple[Value, Value]]:
         """Values and whether each is kept, for every known turn."""
         head, *rest = generators
         iterable = self.evaluate(head.iter)

@@ -51,7 +51,14 @@ DAY_US = 86_400_000_000
 EPOCH_US = 719_163 * DAY_US
 """1970-01-01 in microseconds since ordinal 0."""
 CONSTANT_OF_ORDER = {"size": (FLOAT, "size"), "exectype": (INT, "kind"), "triggered": (BOOL, "triggered")}
-CREATED = {"price": "price", "size": "size", "dt": "created", "pricelimit": "limit", "plimit": "first_limit", "pclose": "close"}
+CREATED = {
+    "price": "price",
+    "size": "size",
+    "dt": "created",
+    "pricelimit": "limit",
+    "plimit": "first_limit",
+    "pclose": "close",
+}
 EXECUTED = {
     "price": "average",
     "size": "filled",
@@ -76,9 +83,36 @@ TRADE_NUMBERS = {
     "dtopen": (FLOAT, "opened"),
     "dtclose": (FLOAT, "closed"),
 }
-SINGLE_VALUE_METHODS = frozenset({"isoformat", "strftime", "ctime", "format", "upper", "lower", "title", "join", "replace", "strip", "ljust", "rjust", "center", "zfill"})
+SINGLE_VALUE_METHODS = frozenset(
+    {
+        "isoformat",
+        "strftime",
+        "ctime",
+        "format",
+        "upper",
+        "lower",
+        "title",
+        "join",
+        "replace",
+        "strip",
+        "ljust",
+        "rjust",
+        "center",
+        "zfill",
+    }
+)
 INTERNALS = frozenset(
-    {"_orders", "_orderspending", "_trades", "_tradespending", "_minperstatus", "_dlens", "_lineiterators", "_clock", "_value"}
+    {
+        "_orders",
+        "_orderspending",
+        "_trades",
+        "_tradespending",
+        "_minperstatus",
+        "_dlens",
+        "_lineiterators",
+        "_clock",
+        "_value",
+    }
 )
 ORDER_ARGUMENTS = ("price", "plimit", "trailamount", "trailpercent")
 LISTS = (list, collections.deque)
@@ -168,7 +202,13 @@ class Market(Calls):
             if found._tz is not None:
                 raise self.refuse("uses a data with a time zone")
             moment = self.moments(line, ago)
-            return moment if name == "datetime" else self.attribute_of_moment(moment, f"{name}()") if name != "dt" else None
+            return (
+                moment
+                if name == "datetime"
+                else self.attribute_of_moment(moment, f"{name}()")
+                if name != "dt"
+                else None
+            )
         if name == "get":
             names = dict(zip(("ago", "size"), arguments, strict=False)) | keywords
             array, clock = self.buffer(line)
@@ -189,7 +229,9 @@ class Market(Calls):
             if thing.tzinfo is not None:
                 raise self.refuse("uses a time with a time zone")
             rest = thing - datetime.datetime.combine(thing.date(), datetime.time())
-            return Number(str(thing.toordinal() * DAY_US + rest // datetime.timedelta(microseconds=1)), DATETIME)
+            return Number(
+                str(thing.toordinal() * DAY_US + rest // datetime.timedelta(microseconds=1)), DATETIME
+            )
         if isinstance(thing, datetime.date):
             return Number(str(thing.toordinal()), DATE)
         if isinstance(thing, datetime.time):
@@ -208,7 +250,11 @@ class Market(Calls):
             calendar = {"year": 0, "month": 1, "day": 2}
             if name in calendar:
                 return Number(f"civil({ordinal})[{calendar[name]}]", INT)
-            days = {"weekday()": f"(({ordinal} + 6) % 7)", "isoweekday()": f"(({ordinal} + 6) % 7 + 1)", "toordinal()": ordinal}
+            days = {
+                "weekday()": f"(({ordinal} + 6) % 7)",
+                "isoweekday()": f"(({ordinal} + 6) % 7 + 1)",
+                "toordinal()": ordinal,
+            }
             if name in days:
                 return Number(days[name], INT)
             if name == "date()" and kind == DATETIME:
@@ -225,7 +271,10 @@ class Market(Calls):
             if name == "time()" and kind == DATETIME:
                 return Number(rest, TIME)
         if kind == TIMEDELTA:
-            spans = {"days": (f"({code} // {DAY_US})", INT), "seconds": (f"({code} % {DAY_US} // 1000000)", INT)}
+            spans = {
+                "days": (f"({code} // {DAY_US})", INT),
+                "seconds": (f"({code} % {DAY_US} // 1000000)", INT),
+            }
             if name in spans:
                 return Number(*spans[name])
             if name == "total_seconds()":
@@ -309,13 +358,19 @@ class Market(Calls):
             return Method(owner, name, value.__func__)
         if callable(value) and isinstance(entry, (types.MethodDescriptorType, types.WrapperDescriptorType)):
             return Method(owner, name)
-        return self.lifted(value, ("cell", id(thing), name), in_instance=name in getattr(thing, "__dict__", {}) or _is_params(thing))
+        return self.lifted(
+            value,
+            ("cell", id(thing), name),
+            in_instance=name in getattr(thing, "__dict__", {}) or _is_params(thing),
+        )
 
     def lifted(self, value: Any, cell: Hashable, *, in_instance: bool) -> Value:
         """A value of the strategy at hand: numbers become arguments of the kernel."""
         if isinstance(value, bt.Position):
             return self.position_value(value)
-        if isinstance(value, Traced) or (in_instance and isinstance(value, (int, float)) and not isinstance(value, bool)):
+        if isinstance(value, Traced) or (
+            in_instance and isinstance(value, (int, float)) and not isinstance(value, bool)
+        ):
             return self.scalar_argument(value, cell)
         if isinstance(value, (list, tuple, dict, set, collections.deque)):
             return Static(value, cell)
@@ -460,7 +515,16 @@ class Market(Calls):
         constant = getattr(bt.Order, name, None)
         if isinstance(constant, int) or name in ("Status", "ExecTypes", "OrdTypes"):
             return Static(constant)
-        if name in ("isbuy", "issell", "alive", "getstatusname", "getordername", "ordtypename", "addinfo", "active"):
+        if name in (
+            "isbuy",
+            "issell",
+            "alive",
+            "getstatusname",
+            "getordername",
+            "ordtypename",
+            "addinfo",
+            "active",
+        ):
             return Method(owner, name)
         raise self.refuse(f"uses {name} of an order")
 
@@ -485,13 +549,25 @@ class Market(Calls):
     def info_entry(self, owner: Info, name: str) -> Value:
         """What an order was given besides Backtrader's own arguments."""
         found: Value = NONE
-        handle = owner.order.code if owner.order.none == "False" else f"known_order({owner.order.code}, error)"
+        handle = (
+            owner.order.code if owner.order.none == "False" else f"known_order({owner.order.code}, error)"
+        )
         for code in range(len(self.infos) - 1, 0, -1):
             value = self.infos[code].get(name)
             test = Number(f"(orders[{handle}].info == {code})", BOOL)
             first, second = Static(value), found
             found = self.choose(test, (lambda first=first: first, []), (lambda second=second: second, []))  # type: ignore[misc]
         return found
+
+    def has_info(self, owner: Info, name: str) -> Value:
+        """Whether an order was given something of this name."""
+        codes = [str(code) for code, entry in enumerate(self.infos) if name in entry]
+        if not codes:
+            return Static(False)
+        handle = (
+            owner.order.code if owner.order.none == "False" else f"known_order({owner.order.code}, error)"
+        )
+        return Number("(" + " or ".join(f"orders[{handle}].info == {code}" for code in codes) + ")", BOOL)
 
     def value_method(self, method: Method, arguments: Arguments, keywords: Keywords) -> Value:  # type: ignore[override]
         """A method of a value of the run."""
@@ -537,7 +613,11 @@ class Market(Calls):
         if name == "active":
             return Number(f"(orders[{handle}].active != 0)", BOOL)
         if name in ("getstatusname", "getordername", "ordtypename"):
-            names = {"getstatusname": (bt.Order.Status, self.moving(owner, handle, "status")), "getordername": (bt.Order.ExecTypes, f"orders[{handle}].kind"), "ordtypename": (bt.Order.OrdTypes, f"(1 - orders[{handle}].buy)")}
+            names = {
+                "getstatusname": (bt.Order.Status, self.moving(owner, handle, "status")),
+                "getordername": (bt.Order.ExecTypes, f"orders[{handle}].kind"),
+                "ordtypename": (bt.Order.OrdTypes, f"(1 - orders[{handle}].buy)"),
+            }
             texts, code = names[name]
             found = "-1"
             for number, text in enumerate(texts):
@@ -566,7 +646,10 @@ class Market(Calls):
         if not isinstance(owner, Static):
             raise self.refuse(f"sets {name} of {describe(owner)}")
         thing = owner.value
-        if isinstance(thing, (bt.BrokerBase, type, types.ModuleType, LineRoot)) and thing is not self.strategy:
+        if (
+            isinstance(thing, (bt.BrokerBase, type, types.ModuleType, LineRoot))
+            and thing is not self.strategy
+        ):
             raise self.refuse(f"sets {name} of a {type(thing).__name__} while it runs")
         if not self.belongs(thing):
             raise self.refuse(f"sets {name} of an object that outlives the run")
@@ -586,7 +669,11 @@ class Market(Calls):
             value = getattr(thing, name)
         except AttributeError:
             return False
-        return not (isinstance(thing, LineRoot) and isinstance(value, types.MethodType) and name not in vars(type(thing)))
+        return not (
+            isinstance(thing, LineRoot)
+            and isinstance(value, types.MethodType)
+            and name not in vars(type(thing))
+        )
 
     def belongs(self, thing: Any) -> bool:
         """Whether an object was made with the strategy: reachable from it alone."""
@@ -596,7 +683,11 @@ class Market(Calls):
 
     def store_cell(self, key: Hashable, hint: str, live: Any, value: Value) -> None:
         """Store into an attribute or entry."""
-        if isinstance(live, (dict, *LISTS)) and isinstance(value, (Items, Mapping)) or (isinstance(value, Items) and (live is _ABSENT or live is None)):
+        if (
+            isinstance(live, (dict, *LISTS))
+            and isinstance(value, (Items, Mapping))
+            or (isinstance(value, Items) and (live is _ABSENT or live is None))
+        ):
             self.store_container(key, hint, live, value)
             return
         slot = self.cell(key, hint, live)
@@ -605,7 +696,12 @@ class Market(Calls):
         if isinstance(value, Sequence):
             raise self.refuse("keeps a list under a second name")
         scalar = self.scalar(value)
-        if scalar is None and isinstance(value, Static) and self.is_line(value.value) and not self.is_data(value.value):
+        if (
+            scalar is None
+            and isinstance(value, Static)
+            and self.is_line(value.value)
+            and not self.is_data(value.value)
+        ):
             raise self.refuse("keeps a line")
         if scalar is None and isinstance(value, Static) and self.is_data(value.value):
             scalar = Number(str(self.number_of_data(value)), DATA)
@@ -687,7 +783,11 @@ class Market(Calls):
 
     def entry_slots(self, thing: Any, every: bool = False) -> list[Slot]:  # type: ignore[override]
         """The slots of a dict's entries."""
-        return [slot for key, slot in self.out.slots.items() if isinstance(key, tuple) and key[:2] == ("entry", id(thing)) and slot.written]
+        return [
+            slot
+            for key, slot in self.out.slots.items()
+            if isinstance(key, tuple) and key[:2] == ("entry", id(thing)) and slot.written
+        ]
 
     def entry_key(self, thing: Any, key: Any) -> Hashable:
         """The slot key of one entry."""
@@ -707,9 +807,14 @@ class Market(Calls):
                 raise self.refuse(f"KeyError: {key!r}")
             return owner.values[key]
         if isinstance(owner, Sequence):
-            return Number(f"item({owner.array}, {owner.count}, {self.whole_number(index)}, error)", owner.type)
+            return Number(
+                f"item({owner.array}, {owner.count}, {self.whole_number(index)}, error)", owner.type
+            )
         if isinstance(owner, Window):
-            return Number(f"item({owner.array}[{owner.start}:{owner.stop}], {owner.stop} - {owner.start}, {self.whole_number(index)}, error)", owner.type)
+            return Number(
+                f"item({owner.array}[{owner.start}:{owner.stop}], {owner.stop} - {owner.start}, {self.whole_number(index)}, error)",
+                owner.type,
+            )
         if isinstance(owner, Info):
             return self.info_entry(owner, self.known(index, "a key"))
         raise self.refuse(f"looks into {describe(owner)}")
@@ -721,11 +826,21 @@ class Market(Calls):
             return self.line_value(thing, index)
         if thing is self.strategy:
             raise self.refuse("reads a line of the strategy itself")
-        if isinstance(thing, LISTS) and owner.cell is not None and (slot := self.out.slots.get(owner.cell)) is not None and slot.written:
+        if (
+            isinstance(thing, LISTS)
+            and owner.cell is not None
+            and (slot := self.out.slots.get(owner.cell)) is not None
+            and slot.written
+        ):
             return self.item(self.sequence(slot), index)
         if isinstance(thing, dict) and isinstance(index, Number) and index.type == DATA:
             return self.by_data(index, lambda data: self.static_item(owner, Static(data)))
-        if isinstance(thing, (list, tuple)) and isinstance(index, Number) and index.type == INT and index.known is UNKNOWN:
+        if (
+            isinstance(thing, (list, tuple))
+            and isinstance(index, Number)
+            and index.type == INT
+            and index.known is UNKNOWN
+        ):
             return self.chosen_item(owner, index)
         if thing is bt.Order.Status or isinstance(thing, (bt.utils.AutoDict,)):
             return Text()
@@ -762,7 +877,10 @@ class Market(Calls):
                 self.keep.append(thing)
                 value = thing.default_factory()
                 if isinstance(value, LISTS):
-                    return Static(self.defaults.setdefault(self.entry_key(thing, key), value), self.entry_key(thing, key))
+                    return Static(
+                        self.defaults.setdefault(self.entry_key(thing, key), value),
+                        self.entry_key(thing, key),
+                    )
                 return Static(value)
             if any(isinstance(k, tuple) and k[:2] == ("entry", id(thing)) for k in self.out.slots):
                 slot = self.cell(self.entry_key(thing, key), "entry", _ABSENT)
@@ -796,7 +914,11 @@ class Market(Calls):
             return
         key = self.known(index, "a key")
         live = thing[key] if key in thing else _ABSENT
-        if live is _ABSENT and isinstance(thing, collections.defaultdict) and thing.default_factory is not None:
+        if (
+            live is _ABSENT
+            and isinstance(thing, collections.defaultdict)
+            and thing.default_factory is not None
+        ):
             live = thing.default_factory()
         self.keep.append(thing)
         self.store_cell(self.entry_key(thing, key), "entry", live, value)
@@ -807,8 +929,14 @@ class Market(Calls):
             self.pop_entry(owner, [index])
             return
         if isinstance(owner, Sequence) or (isinstance(owner, Static) and isinstance(owner.value, LISTS)):
-            sequence = owner if isinstance(owner, Sequence) else self.sequence(self.cell(owner.cell, "list", owner.value))
-            self.out.line(f"{sequence.count} = drop({sequence.array}, {sequence.count}, {self.whole_number(index)}, error)")
+            sequence = (
+                owner
+                if isinstance(owner, Sequence)
+                else self.sequence(self.cell(owner.cell, "list", owner.value))
+            )
+            self.out.line(
+                f"{sequence.count} = drop({sequence.array}, {sequence.count}, {self.whole_number(index)}, error)"
+            )
             return
         raise self.refuse(f"deletes an entry of {describe(owner)}")
 
@@ -826,7 +954,9 @@ class Market(Calls):
             value = self.held(slot.number()) if slot.type else NONE
         else:
             present = Number(f"(not {slot.name}_missing)", BOOL)
-            value = self.choose(present, (lambda: slot.number() if slot.type else NONE, []), (lambda: arguments[1], []))
+            value = self.choose(
+                present, (lambda: slot.number() if slot.type else NONE, []), (lambda: arguments[1], [])
+            )
         self.out.line(f"{slot.name}_missing = True")
         return value
 
@@ -844,8 +974,11 @@ class Market(Calls):
             for value in [*arguments, *keywords.values()]:
                 self.printable(value, formatted=name == "format" and ":" in thing)
             return Text()
-        if isinstance(thing, (int, float, tuple, set, frozenset, datetime.date, datetime.time, datetime.timedelta)):
-            return self.compute(getattr(thing, name), arguments, keywords)
+        if isinstance(
+            thing, (int, float, tuple, set, frozenset, datetime.date, datetime.time, datetime.timedelta)
+        ):
+            if all(self.is_plain(value) for value in [*arguments, *keywords.values()]):
+                return self.compute(getattr(thing, name), arguments, keywords)
         raise self.refuse(f"calls {name}() of a {type(thing).__name__}")
 
     def dict_method(self, owner: Static, name: str, arguments: Arguments) -> Value:
@@ -858,11 +991,19 @@ class Market(Calls):
             return self.get_entry(thing, self.known(arguments[0], "a key"), default)
         if name in ("items", "keys", "values") and not self.entry_slots(thing):
             pairs = [(Static(key), self.entry(thing, key)) for key in thing]
-            parts = {"items": [Items(pair) for pair in pairs], "keys": [key for key, _ in pairs], "values": [value for _, value in pairs]}
+            parts = {
+                "items": [Items(pair) for pair in pairs],
+                "keys": [key for key, _ in pairs],
+                "values": [value for _, value in pairs],
+            }
             return Items(tuple(parts[name]))
         if name in ("items", "keys", "values") and not any(slot.missing for slot in self.entry_slots(thing)):
             pairs = [(Static(key), self.entry(thing, key)) for key in thing]
-            parts = {"items": [Items(pair) for pair in pairs], "keys": [key for key, _ in pairs], "values": [value for _, value in pairs]}
+            parts = {
+                "items": [Items(pair) for pair in pairs],
+                "keys": [key for key, _ in pairs],
+                "values": [value for _, value in pairs],
+            }
             return Items(tuple(parts[name]))
         if name == "pop":
             return self.pop_entry(owner, arguments)
@@ -886,8 +1027,12 @@ class Market(Calls):
         if not slot.missing:
             return self.read_slot(slot)
         if slot.type is None:
-            return default if isinstance(default, Static) and default.value is None else self.choose(
-                Number(f"(not {slot.name}_missing)", BOOL), (lambda: NONE, []), (lambda: default, [])
+            return (
+                default
+                if isinstance(default, Static) and default.value is None
+                else self.choose(
+                    Number(f"(not {slot.name}_missing)", BOOL), (lambda: NONE, []), (lambda: default, [])
+                )
             )
         present = Number(f"(not {slot.name}_missing)", BOOL)
         return self.choose(present, (slot.number, []), (lambda: default, []))
@@ -900,7 +1045,9 @@ class Market(Calls):
             owner.values.update(keywords)
             return NONE
         if name == "get":
-            return owner.values.get(self.known(arguments[0], "a key"), arguments[1] if len(arguments) > 1 else NONE)
+            return owner.values.get(
+                self.known(arguments[0], "a key"), arguments[1] if len(arguments) > 1 else NONE
+            )
         if name == "pop":
             key = self.known(arguments[0], "a key")
             if key in owner.values:
@@ -926,15 +1073,28 @@ class Market(Calls):
             code = self.element_code(owner, value)
             return Number(f"(find({owner.array}, {owner.count}, {code}) >= 0)", BOOL)
         if isinstance(owner, Window):
-            number = self.present(value) if not self.is_data_value(value) else Number(str(self.number_of_data(value)), DATA)
-            return Number(f"(find({owner.array}[{owner.start}:{owner.stop}], {owner.stop} - {owner.start}, {number.code}) >= 0)", BOOL)
+            number = (
+                self.present(value)
+                if not self.is_data_value(value)
+                else Number(str(self.number_of_data(value)), DATA)
+            )
+            return Number(
+                f"(find({owner.array}[{owner.start}:{owner.stop}], {owner.stop} - {owner.start}, {number.code}) >= 0)",
+                BOOL,
+            )
         if isinstance(owner, Static) and isinstance(owner.value, dict):
             return self.contains_key(owner.value, value)
         if isinstance(owner, Mapping):
             return Static(self.known(value, "a key") in owner.values)
+        if isinstance(owner, Info):
+            return self.has_info(owner, self.known(value, "a key"))
         if isinstance(owner, Static) and isinstance(value, Static) and not self.is_line(value.value):
             return Static(value.value in owner.value)
-        if isinstance(owner, Static) and isinstance(value, Static) and any(part is value.value for part in owner.value):
+        if (
+            isinstance(owner, Static)
+            and isinstance(value, Static)
+            and any(part is value.value for part in owner.value)
+        ):
             return Static(True)
         parts = self.elements(owner)
         if parts is None:
@@ -979,7 +1139,10 @@ class Market(Calls):
             return [Static(key) for key in thing]
         if isinstance(thing, (list, tuple, range, set, frozenset, collections.deque)):
             if isinstance(thing, LISTS) and self.belongs(thing) and value.cell is not None:
-                return [self.lifted(part, ("item", id(thing), number), in_instance=False) for number, part in enumerate(thing)]
+                return [
+                    self.lifted(part, ("item", id(thing), number), in_instance=False)
+                    for number, part in enumerate(thing)
+                ]
             return [part if isinstance(part, (Static, Number)) else Static(part) for part in thing]
         if isinstance(thing, str):
             return [Static(part) for part in thing]
@@ -1015,7 +1178,9 @@ class Market(Calls):
             scalar = Number(str(self.number_of_data(value)), DATA)
         if scalar is None or (isinstance(scalar, Static) and scalar.value is None):
             raise self.refuse(f"keeps {describe(value)} in a list")
-        number = self.present(self.out.number(scalar)) if not isinstance(scalar, Number) else self.present(scalar)
+        number = (
+            self.present(self.out.number(scalar)) if not isinstance(scalar, Number) else self.present(scalar)
+        )
         kind = INT if number.type == BOOL else number.type
         before = slot.element
         if before in (None, "empty"):
@@ -1043,7 +1208,9 @@ class Market(Calls):
         sequence = Sequence(sequence.array, sequence.count, sequence.slot.element or "empty", sequence.slot)
         limit = getattr(sequence.slot.extra.get("live"), "maxlen", None)
         if limit is not None:
-            self.out.line(f"if {sequence.count} == {limit}: {sequence.count} = drop({sequence.array}, {sequence.count}, 0, error)")
+            self.out.line(
+                f"if {sequence.count} == {limit}: {sequence.count} = drop({sequence.array}, {sequence.count}, 0, error)"
+            )
         self.out.line(f"{sequence.array} = appended({sequence.array}, {sequence.count}, {code})")
         self.out.line(f"{sequence.count} += 1")
 
@@ -1135,7 +1302,11 @@ class Market(Calls):
         """A loop of the kernel over a range, a list it keeps, or values of a line."""
         if isinstance(iterable, Method) and iterable.name == "range" and isinstance(iterable.owner, tuple):
             counter = f"x{self.unique()}"
-            return f"for {counter} in range({', '.join(iterable.function)}):", [], lambda: Number(counter, INT)
+            return (
+                f"for {counter} in range({', '.join(iterable.function)}):",
+                [],
+                lambda: Number(counter, INT),
+            )
         if isinstance(iterable, Static) and isinstance(iterable.value, LISTS) and iterable.cell is not None:
             slot = self.out.slots.get(iterable.cell)
             if slot is not None and slot.written:
@@ -1151,7 +1322,11 @@ class Market(Calls):
             return f"for {counter} in range({2**31}):", [], element
         if isinstance(iterable, Window):
             counter = f"x{self.unique()}"
-            return f"for {counter} in range({iterable.start}, {iterable.stop}):", [], lambda: Number(f"{iterable.array}[{counter}]", iterable.type)
+            return (
+                f"for {counter} in range({iterable.start}, {iterable.stop}):",
+                [],
+                lambda: Number(f"{iterable.array}[{counter}]", iterable.type),
+            )
         return None
 
     def for_data(self, code: str, walk: Callable[[Value], None]) -> None:
@@ -1170,7 +1345,13 @@ class Market(Calls):
         sequence = self.sequence(slot)
         self.out.line(f"{sequence.count} = 0")
         for value, wanted in known:
-            tree = self.out.block(f"if {wanted.code}:") if isinstance(wanted, Number) else self.out.place() if wanted.value else []
+            tree = (
+                self.out.block(f"if {wanted.code}:")
+                if isinstance(wanted, Number)
+                else self.out.place()
+                if wanted.value
+                else []
+            )
             with self.writing(tree):
                 self.append(sequence, value)
         return Sequence(slot.name, f"{slot.name}_n", slot.element or "empty", slot)
@@ -1204,7 +1385,14 @@ class Market(Calls):
         if owner is self.strategy:
             if name == "__len__":
                 return Number("(t + 1)", INT)
-            if name in ("addindicator", "add_timer", "setsizer", "set_tradehistory", "addminperiod", "log_unsupported"):
+            if name in (
+                "addindicator",
+                "add_timer",
+                "setsizer",
+                "set_tradehistory",
+                "addminperiod",
+                "log_unsupported",
+            ):
                 raise self.refuse(f"calls {name}() while it runs")
             if name in ("getdatabyname", "getdatanames") and all(self.is_plain(value) for value in arguments):
                 return self.compute(getattr(owner, name), arguments, keywords)
@@ -1217,7 +1405,15 @@ class Market(Calls):
             raise self.refuse(f"calls {name}() of Cerebro")
         if self.is_line(owner):
             return self.line_call(owner, name, arguments, keywords)
-        if isinstance(owner, bt.CommInfoBase) and name in ("getcommission", "getoperationcost", "get_margin", "getsize", "getvaluesize", "profitandloss", "get_leverage"):
+        if isinstance(owner, bt.CommInfoBase) and name in (
+            "getcommission",
+            "getoperationcost",
+            "get_margin",
+            "getsize",
+            "getvaluesize",
+            "profitandloss",
+            "get_leverage",
+        ):
             return None
         return None
 
@@ -1271,16 +1467,31 @@ class Market(Calls):
 
     def submit_order(self, buy: bool, arguments: Arguments, keywords: Keywords) -> Value:
         """`broker.buy(...)` and `broker.sell(...)`."""
-        names = dict(zip(("owner", "data", "size", "price", "plimit", "exectype", "valid", "tradeid", "oco"), arguments, strict=False)) | keywords
+        names = (
+            dict(
+                zip(
+                    ("owner", "data", "size", "price", "plimit", "exectype", "valid", "tradeid", "oco"),
+                    arguments,
+                    strict=False,
+                )
+            )
+            | keywords
+        )
         names.pop("owner")
         data = self.number_of_data(names.pop("data"))
         size = self.floating(names.pop("size"))
         given = []
         numbers = []
-        for name, bit in zip(ORDER_ARGUMENTS, (HAS_PRICE, HAS_LIMIT, HAS_TRAIL_AMOUNT, HAS_TRAIL_PERCENT), strict=True):
+        for name, bit in zip(
+            ORDER_ARGUMENTS, (HAS_PRICE, HAS_LIMIT, HAS_TRAIL_AMOUNT, HAS_TRAIL_PERCENT), strict=True
+        ):
             number, flag = self.optional_float(names.pop(name, NONE))
             numbers.append(number)
-            given.append(f"({bit} if {flag} else 0)" if flag not in ("True", "False") else str(bit if flag == "True" else 0))
+            given.append(
+                f"({bit} if {flag} else 0)"
+                if flag not in ("True", "False")
+                else str(bit if flag == "True" else 0)
+            )
         kind = names.pop("exectype", NONE)
         kind_code = "0" if isinstance(kind, Static) and kind.value is None else self.order_kind(kind)
         if not (isinstance(tradeid := names.pop("tradeid", Static(0)), Static) and tradeid.value == 0):
@@ -1302,7 +1513,9 @@ class Market(Calls):
 
     def truth_of_coc(self, value: Value) -> bool:
         """Whether an order takes part in cheat-on-close; `coc=False` keeps it out."""
-        return (isinstance(value, Static) and value.value is None) or bool(self.known(value, "coc of an order"))
+        return (isinstance(value, Static) and value.value is None) or bool(
+            self.known(value, "coc of an order")
+        )
 
     def order_kind(self, value: Value) -> str:
         """An order type; only a known one keeps a kernel small, but any number will do."""

@@ -8,7 +8,8 @@ from their source too. What has no meaning here raises `Refused`, with file, lin
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,9 @@ from backtrader.linebuffer import LineBuffer
 from backtrader.lineroot import LineRoot
 
 from engine.compiled.emit import Emitter, Slot, Tree, lines_of
+from engine.compiled.explanation import Explanation, MethodReport
 from engine.compiled.market import _ABSENT, Market
-from engine.compiled.values import BOOL, FLOAT, INT, ORDER, Method, Number, Static, Trade, Value
+from engine.compiled.values import FLOAT, INT, ORDER, Number, Static, Trade, Value
 from engine.refusal import Refused
 from engine.setup import Setup
 
@@ -38,7 +40,27 @@ from engine.compiled.runtime import *  # noqa: F403
 @nb.njit(cache=True, nogil=True, error_model="numpy")
 def kernel(L, rows, F, I, book, index, equity, cash):
 '''
-UNSUPPORTED = ("notify_fund", "next_open", "nextstart_open", "prenext_open", "_next", "_oncepost", "_notify", "_once")
+MISTAKES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What a mistake in this package would raise; a strategy never sees it."""
+UNSUPPORTED = (
+    "notify_fund",
+    "next_open",
+    "nextstart_open",
+    "prenext_open",
+    "_next",
+    "_oncepost",
+    "_notify",
+    "_once",
+)
 SEQUENCE_TYPES = {FLOAT: "np.float64"}
 
 
@@ -81,6 +103,7 @@ class Translator(Market):
         self.out = Emitter()
         self.lenient = lenient
         self.by_order_data = False
+        self.walked: dict[Any, None] = {}
         self.keep: list[Any] = []
         self.defaults: dict[Any, Any] = {}
         self.infos: list[dict[str, Any]] = [{}]
@@ -156,6 +179,13 @@ class Translator(Market):
                 return self.assembled(body, after)
         raise Refused("has variables whose types cannot be told")
 
+    def guarded(self) -> Translated:
+        """`translate`; a mistake of the translator is a refusal too, and says so."""
+        try:
+            return self.translate()
+        except MISTAKES as error:
+            raise self.refuse(f"the translator failed: {type(error).__name__}: {error}") from error
+
     def overridden(self, name: str) -> Any:
         """The strategy's own method of this name, None when it is Backtrader's."""
         function = inspect.getattr_static(type(self.strategy), name, None)
@@ -205,7 +235,10 @@ class Translator(Market):
 
     def turn_of_strategy(self) -> None:
         """prenext, nextstart or next, by the minimum periods."""
-        periods = [self.scalar_argument(period, ("minimum period", number)) for number, period in enumerate(self.strategy._minperiods)]
+        periods = [
+            self.scalar_argument(period, ("minimum period", number))
+            for number, period in enumerate(self.strategy._minperiods)
+        ]
         states = [f"{period.code} - (i{number} + 1)" for number, period in enumerate(periods)]
         self.out.line(f"state = max({', '.join(states)})" if len(states) > 1 else f"state = {states[0]}")
         before, first = self.overridden("prenext"), self.overridden("nextstart")
@@ -343,9 +376,46 @@ def own_objects(strategy: Any) -> Iterator[int]:
             waiting.append(part)
 
 
+def explain(cls: type[bt.Strategy], params: Mapping[str, Any], frames: Mapping[str, Any]) -> Explanation:
+    """What of a strategy compiles for these parameters and bars, line by line, and what does not and why."""
+    from engine.cerebro import stock_broker
+    from engine.setup import prepare
+
+    setup = prepare(cls, params, frames, stock_broker(100_000.0, 0.0), recorder=False)
+    source, refusal, dropped = None, None, ()
+    try:
+        translated = Translator(setup).guarded()
+        source, dropped = translated.source, translated.dropped
+    except Refused as refused:
+        refusal = refused
+    reader = Translator(setup, lenient=True)
+    with suppress(Refused):
+        reader.guarded()
+    return Explanation(
+        methods=[_report(function, reader.problems) for function in reader.walked],
+        refusal=refusal,
+        source=source,
+        dropped=dropped or tuple(reader.dropped),
+    )
+
+
+def _report(function: Any, problems: Sequence[tuple[str, int, str]]) -> MethodReport:
+    """One function that was walked, with the problems found in its lines."""
+    lines, first = inspect.getsourcelines(function)
+    file = inspect.getsourcefile(function) or "?"
+    inside = {
+        (line, reason): None
+        for where, line, reason in problems
+        if where == file and first <= line < first + len(lines)
+    }
+    return MethodReport(
+        function.__qualname__, file, first, [line.rstrip("\n") for line in lines], tuple(inside)
+    )
+
+
 def translate(setup: Setup) -> Translated:
     """The kernel of a strategy that `engine.setup.prepare` made; Refused with the reason where there is none."""
-    return Translator(setup).translate()
+    return Translator(setup).guarded()
 
 
-__all__ = ["BOOL", "Line", "Method", "Translated", "Translator", "translate"]
+__all__ = ["Line", "Translated", "Translator", "explain", "translate"]
