@@ -11,6 +11,7 @@ import enum
 import inspect
 import logging
 import math
+import os
 import sys
 import types
 from collections.abc import Callable
@@ -45,6 +46,8 @@ from engine.compiled.values import (
 )
 from engine.compiled.walk import DEPTH_LIMIT, Context, Frame, describe, parsed
 
+LIBRARIES = (f"{os.sep}site-packages{os.sep}", os.path.dirname(os.__file__) + os.sep)
+"""Folders whose functions are not written out: they may do anything."""
 Arguments = list[Value]
 Keywords = dict[str, Value]
 
@@ -77,7 +80,6 @@ PURE = frozenset(
             issubclass,
             hasattr,
             callable,
-            id,
             divmod,
             pow,
             map,
@@ -166,7 +168,7 @@ class Calls(Expressions):
     has_attribute: Callable[[Value, str], bool]
     order_class: Any
 
-    def call(self, node: ast.Call) -> Value:  # type: ignore[override]
+    def call(self, node: ast.Call) -> Value:
         """The value of a call."""
         if isinstance(node.func, ast.Name) and node.func.id == "super" and "super" not in self.frame.env:
             return self.super_of(node)
@@ -368,6 +370,8 @@ class Calls(Expressions):
         while hasattr(function, "__wrapped__"):
             function = function.__wrapped__
         node, file = parsed(function)
+        if any(part in file for part in LIBRARIES) and not function.__module__.startswith("backtrader"):
+            raise self.refuse(f"calls {function.__module__}.{function.__qualname__}")
         if any(isinstance(part, (ast.Yield, ast.YieldFrom, ast.Await)) for part in ast.walk(node)):
             raise self.refuse(f"{function.__name__} is a generator")
         try:
@@ -562,7 +566,7 @@ class Calls(Expressions):
         return [self.plain(part) for part in value.values] if isinstance(value, Items) else value.value
 
     def call_len(self, arguments: Arguments, keywords: Keywords) -> Value:
-        """len()"""
+        """len()."""
         (value,) = arguments
         if isinstance(value, Static):
             found = self.market_call(value.value, "__len__", [], {})
@@ -580,7 +584,7 @@ class Calls(Expressions):
         raise self.refuse(f"asks for the length of {describe(value)}")
 
     def call_isinstance(self, arguments: Arguments, keywords: Keywords) -> Value:
-        """isinstance()"""
+        """isinstance()."""
         value, kinds = arguments
         classes = self.known(kinds, "a class")
         if isinstance(value, Static):
@@ -604,7 +608,7 @@ class Calls(Expressions):
         raise self.refuse(f"asks for the class of {describe(value)}")
 
     def call_hasattr(self, arguments: Arguments, keywords: Keywords) -> Value:
-        """hasattr()"""
+        """hasattr()."""
         owner, name = arguments[0], self.known(arguments[1], "an attribute's name")
         if isinstance(owner, Static):
             slot = self.out.slots.get(("cell", id(owner.value), name))
@@ -620,12 +624,12 @@ class Calls(Expressions):
         return self.attribute(owner, name)
 
     def call_setattr(self, arguments: Arguments, keywords: Keywords) -> Value:
-        """setattr()"""
+        """setattr()."""
         self.store_attribute(arguments[0], self.known(arguments[1], "an attribute's name"), arguments[2])
         return NONE
 
     def call_abs(self, arguments: Arguments, keywords: Keywords) -> Value:
-        """abs()"""
+        """abs()."""
         number = self.present(arguments[0])
         if number.type not in NUMERIC and number.type != TIMEDELTA:
             raise self.refuse(f"takes the size of a {number.type}")
@@ -633,18 +637,18 @@ class Calls(Expressions):
         return Number(f"abs({self.out.coerced(number, kind)[0]})", kind)
 
     def call_int(self, arguments: Arguments, keywords: Keywords) -> Value:
-        """int()"""
+        """int()."""
         number = self.present(arguments[0])
         if number.type in (INT, BOOL):
             return Number(self.out.coerced(number, INT)[0], INT)
         return Number(f"whole({self.floating(number)}, error)", INT)
 
     def call_float(self, arguments: Arguments, keywords: Keywords) -> Value:
-        """float()"""
+        """float()."""
         return Number(self.floating(arguments[0]), FLOAT)
 
     def call_bool(self, arguments: Arguments, keywords: Keywords) -> Value:
-        """bool()"""
+        """bool()."""
         return self.truth(arguments[0])
 
     def call_str(self, arguments: Arguments, keywords: Keywords) -> Value:
@@ -677,7 +681,7 @@ class Calls(Expressions):
             tuple(
                 self.held(self.invoke(arguments[0], list(parts), {})) for parts in zip(*lists, strict=False)
             )
-        )  # type: ignore[arg-type]
+        )
 
     def call_filter(self, arguments: Arguments, keywords: Keywords) -> Value:
         """filter() over things whose parts are at hand."""
@@ -745,11 +749,11 @@ class Calls(Expressions):
         return Number(code, kind)
 
     def call_min(self, arguments: Arguments, keywords: Keywords) -> Value:
-        """min()"""
+        """min()."""
         return self.extreme("min", arguments, keywords)
 
     def call_max(self, arguments: Arguments, keywords: Keywords) -> Value:
-        """max()"""
+        """max()."""
         return self.extreme("max", arguments, keywords)
 
     def call_sum(self, arguments: Arguments, keywords: Keywords) -> Value:
@@ -771,11 +775,11 @@ class Calls(Expressions):
         )
 
     def call_any(self, arguments: Arguments, keywords: Keywords) -> Value:
-        """any()"""
+        """any()."""
         return self.all_or_any(arguments, "or", stop=True)
 
     def call_all(self, arguments: Arguments, keywords: Keywords) -> Value:
-        """all()"""
+        """all()."""
         return self.all_or_any(arguments, "and", stop=False)
 
     def all_or_any(self, arguments: Arguments, word: str, *, stop: bool) -> Value:
@@ -830,7 +834,7 @@ class Calls(Expressions):
         lists = [self.elements(value) for value in arguments]
         if any(parts is None for parts in lists):
             raise self.refuse("zips something of unknown length")
-        return Items(tuple(Items(parts) for parts in zip(*lists, strict=False)))  # type: ignore[arg-type]
+        return Items(tuple(Items(parts) for parts in zip(*lists, strict=False)))
 
     def call_reversed(self, arguments: Arguments, keywords: Keywords) -> Value:
         """reversed() of something whose parts are at hand."""
@@ -879,7 +883,7 @@ class Calls(Expressions):
             return Number(f"checked(np.{name[-3:]}({values}), len({values}) == 0, error)", FLOAT)
         raise self.refuse(f"calls numpy.{name}")
 
-    def discard(self, value: Value) -> None:  # type: ignore[override]
+    def discard(self, value: Value) -> None:
         """A value nobody uses; what computing it could raise still counts."""
         if isinstance(value, Number) and "error" in value.code:
             self.out.line(f"checked({value.code}, False, error)")

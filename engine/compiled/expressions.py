@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from engine.compiled.emit import Slot, Tree, is_atom
+from engine.compiled.traced import Traced
 from engine.compiled.values import (
     BOOL,
     DATA,
@@ -40,7 +41,6 @@ from engine.compiled.values import (
     Window,
     literal,
 )
-from engine.compiled.traced import Traced
 from engine.compiled.walk import Walk, describe
 
 BINARY: dict[type, tuple[str, Callable[[Any, Any], Any]]] = {
@@ -77,9 +77,9 @@ class Expressions(Walk):
     moment: Callable[[Any], Number | None]
     contains: Callable[[Value, Value], Value]
 
-    def evaluate(self, node: ast.expr) -> Value:  # type: ignore[override]
+    def evaluate(self, node: ast.expr) -> Value:
         """The value of an expression; its side effects are written out on the way."""
-        method = getattr(self, f"at_{type(node).__name__}", None)
+        method = getattr(self, f"at_{type(node).__name__.lower()}", None)
         if method is None:
             raise self.refuse(f"uses {type(node).__name__.lower()}", node)
         value: Value = method(node)
@@ -87,11 +87,11 @@ class Expressions(Walk):
 
     # -- leaves
 
-    def at_Constant(self, node: ast.Constant) -> Value:
+    def at_constant(self, node: ast.Constant) -> Value:
         """A literal."""
         return Static(node.value)
 
-    def at_Name(self, node: ast.Name) -> Value:
+    def at_name(self, node: ast.Name) -> Value:
         """A name of the call, of the calls around it, of the module, or built in."""
         frame = self.frame
         while frame is not None:
@@ -111,7 +111,7 @@ class Expressions(Walk):
             return Static(builtins[node.id])
         raise self.refuse(f"{node.id} is not set on every way here", node)
 
-    def at_JoinedStr(self, node: ast.JoinedStr) -> Value:
+    def at_joinedstr(self, node: ast.JoinedStr) -> Value:
         """An f-string: text, whose parts have to be printable."""
         parts = []
         for part in node.values:
@@ -128,10 +128,10 @@ class Expressions(Walk):
             texts = iter(parts)
             return Static(
                 "".join(
-                    str(next(texts).value) if isinstance(p, ast.FormattedValue) else p.value
+                    str(next(texts).value) if isinstance(p, ast.FormattedValue) else ast.literal_eval(p)
                     for p in node.values
                 )
-            )  # type: ignore[attr-defined]
+            )
         return Text()
 
     def printable(self, value: Value, *, formatted: bool) -> None:
@@ -139,7 +139,7 @@ class Expressions(Walk):
         if formatted and isinstance(value, Number) and value.none not in (None, "False"):
             self.out.line(f"if {value.none}: fault(error)")
 
-    def at_Tuple(self, node: ast.Tuple) -> Value:
+    def at_tuple(self, node: ast.Tuple) -> Value:
         """A tuple display."""
         values: list[Value] = []
         for part in node.elts:
@@ -152,9 +152,9 @@ class Expressions(Walk):
                 values.append(self.evaluate(part))
         return Items(tuple(values))
 
-    at_List = at_Set = at_Tuple
+    at_list = at_set = at_tuple
 
-    def at_Dict(self, node: ast.Dict) -> Value:
+    def at_dict(self, node: ast.Dict) -> Value:
         """A dict display with keys known now."""
         found = Mapping({})
         for key, part in zip(node.keys, node.values, strict=True):
@@ -183,20 +183,20 @@ class Expressions(Walk):
             return tuple(self.known(part, what) for part in value.values)
         raise self.refuse(f"{what} is computed in the run")
 
-    def at_Lambda(self, node: ast.Lambda) -> Value:
+    def at_lambda(self, node: ast.Lambda) -> Value:
         """A function of one expression."""
         return Closure(node, self.frame)
 
-    def at_NamedExpr(self, node: ast.NamedExpr) -> Value:
+    def at_namedexpr(self, node: ast.NamedExpr) -> Value:
         """`(name := value)`."""
         self.bind(node.target.id, self.evaluate(node.value))
         return self.frame.env[node.target.id]
 
-    def at_Attribute(self, node: ast.Attribute) -> Value:
+    def at_attribute(self, node: ast.Attribute) -> Value:
         """`owner.name`."""
         return self.attribute(self.evaluate(node.value), node.attr)
 
-    def at_Subscript(self, node: ast.Subscript) -> Value:
+    def at_subscript(self, node: ast.Subscript) -> Value:
         """`owner[index]`."""
         owner = self.evaluate(node.value)
         if isinstance(node.slice, ast.Slice):
@@ -207,7 +207,7 @@ class Expressions(Walk):
             return self.item(owner, parts)
         return self.item(owner, self.evaluate(node.slice))
 
-    def at_Call(self, node: ast.Call) -> Value:
+    def at_call(self, node: ast.Call) -> Value:
         """A call."""
         return self.call(node)
 
@@ -251,11 +251,11 @@ class Expressions(Walk):
             raise self.refuse(f"uses a {number.type} where Python wants a whole number")
         return self.out.coerced(number, INT)[0]
 
-    def at_BinOp(self, node: ast.BinOp) -> Value:
+    def at_binop(self, node: ast.BinOp) -> Value:
         """Arithmetic."""
         return self.binary(type(node.op), self.evaluate(node.left), self.evaluate(node.right))
 
-    def binary(self, kind: type, left: Value, right: Value) -> Value:  # type: ignore[override]
+    def binary(self, kind: type, left: Value, right: Value) -> Value:
         """`left op right`."""
         if kind not in BINARY:
             raise self.refuse(f"uses the operator {kind.__name__}")
@@ -306,6 +306,8 @@ class Expressions(Walk):
         whole = a.type in (INT, BOOL) and b.type in (INT, BOOL)
         kind = INT if whole else FLOAT
         left, right = (self.out.coerced(part, kind)[0] for part in (a, b))
+        if symbol == "*" and whole:
+            return Number(f"product({left}, {right}, error)", INT)
         if symbol in ("+", "-", "*"):
             return Number(f"({left} {symbol} {right})", kind)
         if symbol in ("&", "|"):
@@ -349,7 +351,7 @@ class Expressions(Walk):
             return Number(f"divide(float({a.code}), float({b.code}), error)", FLOAT)
         raise self.refuse(f"computes with a {a.type} and a {b.type}")
 
-    def at_UnaryOp(self, node: ast.UnaryOp) -> Value:
+    def at_unaryop(self, node: ast.UnaryOp) -> Value:
         """`-x`, `+x`, `not x`."""
         if isinstance(node.op, ast.Not):
             return self.condition(node)
@@ -373,7 +375,7 @@ class Expressions(Walk):
 
     # -- truth
 
-    def truth(self, value: Value) -> Value:  # type: ignore[override]
+    def truth(self, value: Value) -> Value:
         """Whether a value counts as true: a `Static` bool or a BOOL expression."""
         if isinstance(value, Static):
             if self.is_line(value.value):
@@ -423,7 +425,7 @@ class Expressions(Walk):
             test = "True"
         return Number(test if value.none is None else f"(not {value.none} and {test})", BOOL)
 
-    def at_BoolOp(self, node: ast.BoolOp) -> Value:
+    def at_boolop(self, node: ast.BoolOp) -> Value:
         """`and`, `or`: the right side is computed only where Python would."""
         is_and = isinstance(node.op, ast.And)
         value = self.evaluate(node.values[0])
@@ -448,8 +450,9 @@ class Expressions(Walk):
         both = isinstance(left, Number) and left.type == BOOL and left.none is None
         if both and isinstance(other, Number) and other.type == BOOL and other.none is None:
             return self.joined_truth(condition, tree, other, is_and=is_and)
-        sides = ((lambda: other), tree), ((lambda: left), [])
-        return self.choose(condition, *(sides if is_and else sides[::-1]))
+        second: tuple[Callable[[], Value], Tree] = (lambda: other), tree
+        first: tuple[Callable[[], Value], Tree] = (lambda: left), []
+        return self.choose(condition, second, first) if is_and else self.choose(condition, first, second)
 
     def joined_truth(self, left: Number, tree: Tree, right: Value, *, is_and: bool) -> Number:
         """`left and right` of two truths; what computing the right one takes is in `tree`."""
@@ -533,7 +536,7 @@ class Expressions(Walk):
 
     sites: dict[Hashable, int]
 
-    def at_IfExp(self, node: ast.IfExp) -> Value:
+    def at_ifexp(self, node: ast.IfExp) -> Value:
         """`a if condition else b`."""
         condition = self.condition(node.test)
         if isinstance(condition, Static):
@@ -563,7 +566,7 @@ class Expressions(Walk):
 
     # -- comparisons
 
-    def at_Compare(self, node: ast.Compare) -> Value:
+    def at_compare(self, node: ast.Compare) -> Value:
         """Comparisons, chained ones too."""
         left = self.evaluate(node.left)
         found: Value = Static(True)
@@ -660,7 +663,7 @@ class Expressions(Walk):
         if a.type == b.type == ORDER:
             return Number(f"({a.code} >= 0 and {a.code} == {b.code})", BOOL)
         if not ({a.type, b.type} <= NUMERIC or a.type == b.type):
-            if isinstance(left, Number) and isinstance(right, Number) or STR in (a.type, b.type):
+            if (isinstance(left, Number) and isinstance(right, Number)) or STR in (a.type, b.type):
                 return Static(False)
             raise self.refuse(f"compares a {a.type} with a {b.type}")
         test = f"({a.code} == {b.code})"
@@ -692,7 +695,7 @@ class Expressions(Walk):
 
     # -- comprehensions
 
-    def at_ListComp(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp) -> Value:
+    def at_listcomp(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp) -> Value:
         """A list whose parts can be written out one by one, or are kept by a condition of the run."""
         if len(node.generators) == 1:
             iterable = self.evaluate(node.generators[0].iter)
@@ -733,9 +736,9 @@ class Expressions(Walk):
 
     kept: Callable[[list[tuple[Value, Value]]], Value]
 
-    at_GeneratorExp = at_SetComp = at_ListComp
+    at_generatorexp = at_setcomp = at_listcomp
 
-    def at_DictComp(self, node: ast.DictComp) -> Value:
+    def at_dictcomp(self, node: ast.DictComp) -> Value:
         """A dict with keys known now."""
         found = Mapping({})
 

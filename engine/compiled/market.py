@@ -115,6 +115,9 @@ INTERNALS = frozenset(
     }
 )
 ORDER_ARGUMENTS = ("price", "plimit", "trailamount", "trailpercent")
+LINE_INTERNALS = frozenset(
+    {"array", "idx", "_idx", "lencount", "extension", "bidx", "mode", "useislice", "maxlen"}
+)
 LISTS = (list, collections.deque)
 
 
@@ -138,11 +141,11 @@ class Market(Calls):
 
     # -- lines
 
-    def is_line(self, thing: Any) -> bool:  # type: ignore[override]
+    def is_line(self, thing: Any) -> bool:
         """Whether an object is a line, or stands for its first one (an indicator, a data)."""
         return isinstance(thing, LineRoot) and thing is not self.strategy
 
-    def is_data(self, thing: Any) -> bool:  # type: ignore[override]
+    def is_data(self, thing: Any) -> bool:
         """Whether an object is one of the strategy's datas."""
         return any(thing is data for data in self.datas)
 
@@ -174,7 +177,7 @@ class Market(Calls):
         """Whether a value is one of the datas."""
         return isinstance(value, Static) and self.is_data(value.value)
 
-    def line_value(self, line: Any, ago: Value) -> Value:  # type: ignore[override]
+    def line_value(self, line: Any, ago: Value) -> Value:
         """`line[ago]`."""
         array, clock = self.buffer(line)
         if isinstance(ago, Static) and isinstance(ago.value, int):
@@ -223,7 +226,7 @@ class Market(Calls):
             raise self.refuse(f"calls {name}() of a line")
         return None
 
-    def moment(self, thing: Any) -> Number | None:  # type: ignore[override]
+    def moment(self, thing: Any) -> Number | None:
         """A date or time known now as whole microseconds or a day's ordinal."""
         if isinstance(thing, datetime.datetime):
             if thing.tzinfo is not None:
@@ -285,7 +288,7 @@ class Market(Calls):
 
     # -- attributes
 
-    def attribute(self, owner: Value, name: str) -> Value:  # type: ignore[override]
+    def attribute(self, owner: Value, name: str) -> Value:
         """`owner.name`."""
         if isinstance(owner, Static):
             return self.static_attribute(owner, name)
@@ -330,9 +333,11 @@ class Market(Calls):
             return self.read_slot(slot)
         if isinstance(thing, bt.BrokerBase):
             return self.broker_attribute(thing, name)
+        if self.is_line(thing) and name in LINE_INTERNALS:
+            raise self.refuse(f"uses {name} of a line")
         if thing is self.strategy and name in INTERNALS:
             raise self.refuse(f"uses {name}, which belongs to Backtrader")
-        if isinstance(thing, type) or isinstance(thing, types.ModuleType):
+        if isinstance(thing, (type, types.ModuleType)):
             if not hasattr(thing, name):
                 raise self.refuse(f"AttributeError: {name}")
             return Static(getattr(thing, name))
@@ -344,6 +349,9 @@ class Market(Calls):
     def instance_attribute(self, owner: Static, name: str, entry: Any) -> Value:
         """An attribute of an instance, read from the strategy at hand."""
         thing = owner.value
+        hook = inspect.getattr_static(type(thing), "__getattr__", None)
+        if hook is not None and not getattr(hook, "__module__", "backtrader").startswith("backtrader"):
+            raise self.refuse(f"uses {name} of a {type(thing).__name__}, whose attributes are computed")
         if isinstance(thing, bt.Position):
             return self.position_attribute(self.position_value(thing), name)
         try:
@@ -408,7 +416,7 @@ class Market(Calls):
             return Static(lambda: None)
         raise self.refuse(f"AttributeError: super().{name}")
 
-    def has_attribute(self, owner: Value, name: str) -> bool:  # type: ignore[override]
+    def has_attribute(self, owner: Value, name: str) -> bool:
         """hasattr(), as far as it does not change in the run."""
         if isinstance(owner, Static):
             slot = self.out.slots.get(("cell", id(owner.value), name))
@@ -569,7 +577,7 @@ class Market(Calls):
         )
         return Number("(" + " or ".join(f"orders[{handle}].info == {code}" for code in codes) + ")", BOOL)
 
-    def value_method(self, method: Method, arguments: Arguments, keywords: Keywords) -> Value:  # type: ignore[override]
+    def value_method(self, method: Method, arguments: Arguments, keywords: Keywords) -> Value:
         """A method of a value of the run."""
         owner, name = method.owner, method.name
         if isinstance(owner, Number) and owner.type == ORDER:
@@ -638,7 +646,7 @@ class Market(Calls):
         number = slot.number()
         return self.held(number) if is_atom(number.code) else number
 
-    def store_attribute(self, owner: Value, name: str, value: Value) -> None:  # type: ignore[override]
+    def store_attribute(self, owner: Value, name: str, value: Value) -> None:
         """`owner.name = value`."""
         if isinstance(owner, Record):
             owner.values[name] = self.held(value)
@@ -655,7 +663,7 @@ class Market(Calls):
             raise self.refuse(f"sets {name} of an object that outlives the run")
         entry = inspect.getattr_static(type(thing), name, None)
         if isinstance(entry, property):
-            if entry.fset is None or thing is self.strategy and entry is bt.Strategy.__dict__.get("sizer"):
+            if entry.fset is None or (thing is self.strategy and entry is bt.Strategy.__dict__.get("sizer")):
                 raise self.refuse(f"sets {name} while it runs")
             self.inline(entry.fset, [owner, value], {})
             return
@@ -683,10 +691,8 @@ class Market(Calls):
 
     def store_cell(self, key: Hashable, hint: str, live: Any, value: Value) -> None:
         """Store into an attribute or entry."""
-        if (
-            isinstance(live, (dict, *LISTS))
-            and isinstance(value, (Items, Mapping))
-            or (isinstance(value, Items) and (live is _ABSENT or live is None))
+        if (isinstance(live, (dict, *LISTS)) and isinstance(value, (Items, Mapping))) or (
+            isinstance(value, Items) and (live is _ABSENT or live is None)
         ):
             self.store_container(key, hint, live, value)
             return
@@ -753,6 +759,10 @@ class Market(Calls):
             if live is _ABSENT:
                 slot.missing = True
             elif isinstance(live, LISTS):
+                if any(
+                    other is not slot and other.extra.get("live") is live for other in self.out.slots.values()
+                ):
+                    raise self.refuse("keeps one list under two names")
                 slot.element = slot.element or self.element_of(live)
             else:
                 initial = self.initial(live, key)
@@ -763,7 +773,7 @@ class Market(Calls):
         """What an attribute holds before the first bar."""
         if live is None or isinstance(live, (bool, str)):
             return Static(live)
-        if isinstance(live, Traced) or isinstance(live, (int, float)):
+        if isinstance(live, (Traced, int, float)):
             return self.scalar_argument(live, ("initial", key))
         moment = self.moment(live)
         if moment is not None:
@@ -781,7 +791,7 @@ class Market(Calls):
 
     # -- dicts with entries the run changes
 
-    def entry_slots(self, thing: Any, every: bool = False) -> list[Slot]:  # type: ignore[override]
+    def entry_slots(self, thing: Any, every: bool = False) -> list[Slot]:
         """The slots of a dict's entries."""
         return [
             slot
@@ -793,7 +803,7 @@ class Market(Calls):
         """The slot key of one entry."""
         return ("entry", id(thing), id(key) if isinstance(key, LineRoot) else key)
 
-    def item(self, owner: Value, index: Any) -> Value:  # type: ignore[override]
+    def item(self, owner: Value, index: Any) -> Value:
         """`owner[index]` and `owner[a:b]`."""
         if isinstance(index, list):
             return self.slice(owner, index)
@@ -891,7 +901,7 @@ class Market(Calls):
 
     defaults: dict[Hashable, Any]
 
-    def store_item(self, owner: Value, index: Value, value: Value) -> None:  # type: ignore[override]
+    def store_item(self, owner: Value, index: Value, value: Value) -> None:
         """`owner[index] = value`."""
         if isinstance(owner, Mapping):
             owner.values[self.known(index, "a key")] = self.held(value)
@@ -913,7 +923,7 @@ class Market(Calls):
                     self.store_item(owner, Static(data), value)
             return
         key = self.known(index, "a key")
-        live = thing[key] if key in thing else _ABSENT
+        live = thing.get(key, _ABSENT)
         if (
             live is _ABSENT
             and isinstance(thing, collections.defaultdict)
@@ -923,7 +933,7 @@ class Market(Calls):
         self.keep.append(thing)
         self.store_cell(self.entry_key(thing, key), "entry", live, value)
 
-    def delete_item(self, owner: Value, index: Value) -> None:  # type: ignore[override]
+    def delete_item(self, owner: Value, index: Value) -> None:
         """`del owner[key]`."""
         if isinstance(owner, Static) and isinstance(owner.value, dict):
             self.pop_entry(owner, [index])
@@ -946,7 +956,7 @@ class Market(Calls):
             raise self.refuse("removes an entry by a data known only in the run")
         key = self.known(arguments[0], "a key")
         thing = owner.value
-        slot = self.cell(self.entry_key(thing, key), "entry", thing[key] if key in thing else _ABSENT)
+        slot = self.cell(self.entry_key(thing, key), "entry", thing.get(key, _ABSENT))
         if not slot.missing:
             slot.missing = self.out.changed = True
         if len(arguments) == 1:
@@ -960,7 +970,7 @@ class Market(Calls):
         self.out.line(f"{slot.name}_missing = True")
         return value
 
-    def static_method(self, method: Method, arguments: Arguments, keywords: Keywords) -> Value:  # type: ignore[override]
+    def static_method(self, method: Method, arguments: Arguments, keywords: Keywords) -> Value:
         """A built-in method of something known now: of strings, lists and dicts."""
         owner, name = method.owner, method.name
         thing = owner.value
@@ -976,9 +986,8 @@ class Market(Calls):
             return Text()
         if isinstance(
             thing, (int, float, tuple, set, frozenset, datetime.date, datetime.time, datetime.timedelta)
-        ):
-            if all(self.is_plain(value) for value in [*arguments, *keywords.values()]):
-                return self.compute(getattr(thing, name), arguments, keywords)
+        ) and all(self.is_plain(value) for value in [*arguments, *keywords.values()]):
+            return self.compute(getattr(thing, name), arguments, keywords)
         raise self.refuse(f"calls {name}() of a {type(thing).__name__}")
 
     def dict_method(self, owner: Static, name: str, arguments: Arguments) -> Value:
@@ -989,22 +998,8 @@ class Market(Calls):
             if isinstance(arguments[0], Number) and arguments[0].type == DATA:
                 return self.by_data(arguments[0], lambda data: self.get_entry(thing, data, default))
             return self.get_entry(thing, self.known(arguments[0], "a key"), default)
-        if name in ("items", "keys", "values") and not self.entry_slots(thing):
-            pairs = [(Static(key), self.entry(thing, key)) for key in thing]
-            parts = {
-                "items": [Items(pair) for pair in pairs],
-                "keys": [key for key, _ in pairs],
-                "values": [value for _, value in pairs],
-            }
-            return Items(tuple(parts[name]))
         if name in ("items", "keys", "values") and not any(slot.missing for slot in self.entry_slots(thing)):
-            pairs = [(Static(key), self.entry(thing, key)) for key in thing]
-            parts = {
-                "items": [Items(pair) for pair in pairs],
-                "keys": [key for key, _ in pairs],
-                "values": [value for _, value in pairs],
-            }
-            return Items(tuple(parts[name]))
+            return self.mapping_method(Mapping({key: self.entry(thing, key) for key in thing}), name, [], {})
         if name == "pop":
             return self.pop_entry(owner, arguments)
         if name == "clear":
@@ -1063,7 +1058,7 @@ class Market(Calls):
             return Items(tuple(parts[name]))
         raise self.refuse(f"calls {name}() of a dict")
 
-    def contains(self, owner: Value, value: Value) -> Value:  # type: ignore[override]
+    def contains(self, owner: Value, value: Value) -> Value:
         """`value in owner`."""
         if isinstance(owner, Static) and isinstance(owner.value, LISTS) and owner.cell is not None:
             slot = self.out.slots.get(owner.cell)
@@ -1117,7 +1112,7 @@ class Market(Calls):
             return Number(f"(not {slot.name}_missing)", BOOL) if slot.missing else Static(True)
         return Static(key in thing)
 
-    def elements(self, value: Value) -> list[Value] | None:  # type: ignore[override]
+    def elements(self, value: Value) -> list[Value] | None:
         """The parts of something whose length is known now, None for anything else."""
         if isinstance(value, Items):
             return list(value.values)
@@ -1133,9 +1128,8 @@ class Market(Calls):
         if value.cell is not None and (slot := self.out.slots.get(value.cell)) is not None and slot.written:
             return None
         if isinstance(thing, dict):
-            if self.entry_slots(thing):
-                if any(slot.missing for slot in self.entry_slots(thing)):
-                    return None
+            if self.entry_slots(thing) and any(slot.missing for slot in self.entry_slots(thing)):
+                return None
             return [Static(key) for key in thing]
         if isinstance(thing, (list, tuple, range, set, frozenset, collections.deque)):
             if isinstance(thing, LISTS) and self.belongs(thing) and value.cell is not None:
@@ -1156,7 +1150,7 @@ class Market(Calls):
             slot.element, self.out.changed = "empty", True
         return Sequence(slot.name, f"{slot.name}_n", slot.element, slot)
 
-    def new_sequence(self, key: Hashable, name: str, value: Items) -> Value:  # type: ignore[override]
+    def new_sequence(self, key: Hashable, name: str, value: Items) -> Value:
         """A list local to a call that grows in it."""
         slot = self.out.slot(("sequence", key), name)
         slot.written = True
@@ -1298,7 +1292,7 @@ class Market(Calls):
         """A slice's bound within 0 and the length."""
         return f"min({length}, max(0, {code} + ({length} if {code} < 0 else 0)))"
 
-    def counting(self, iterable: Value, node: Any) -> tuple[str, list[str], Callable[[], Value]] | None:  # type: ignore[override]
+    def counting(self, iterable: Value, node: Any) -> tuple[str, list[str], Callable[[], Value]] | None:
         """A loop of the kernel over a range, a list it keeps, or values of a line."""
         if isinstance(iterable, Method) and iterable.name == "range" and isinstance(iterable.owner, tuple):
             counter = f"x{self.unique()}"
@@ -1378,7 +1372,7 @@ class Market(Calls):
             return Static(broker.p)
         return Method(Static(broker), name)
 
-    def market_call(self, owner: Any, name: str, arguments: Arguments, keywords: Keywords) -> Value | None:  # type: ignore[override]
+    def market_call(self, owner: Any, name: str, arguments: Arguments, keywords: Keywords) -> Value | None:
         """Calls that mean something to the kernel; None for any other."""
         if owner is self.broker:
             return self.broker_call(name, arguments, keywords)
@@ -1429,13 +1423,13 @@ class Market(Calls):
                 self.out.line(f"touch(book, {data})")
             return Position(data)  # type: ignore[arg-type]
         if name == "getcommissioninfo":
-            data = arguments[0] if arguments else keywords["data"]
-            if isinstance(data, Number):
+            which = arguments[0] if arguments else keywords["data"]
+            if isinstance(which, Number):
                 infos = {id(self.broker.getcommissioninfo(each)) for each in self.datas}
                 if len(infos) > 1:
                     raise self.refuse("asks for the commission of a data known only in the run")
-                data = Static(self.datas[0])
-            return Static(self.broker.getcommissioninfo(data.value))
+                which = Static(self.datas[0])
+            return Static(self.broker.getcommissioninfo(which.value))
         if name == "cancel":
             return self.cancel_order(arguments[0] if arguments else keywords["order"])
         if name in ("buy", "sell"):

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import math
 import sys
+from typing import Any
 
 import numba as nb
 import numpy as np
+
+Floats = Any  # a float64 array, or one of whole numbers where a list holds those
+Flags = Any  # int64
 
 FAULT = 1
 """What `error[0]` is set to."""
@@ -20,14 +24,14 @@ compiled = nb.njit(cache=True, nogil=True, error_model="numpy")
 
 
 @compiled
-def fault(error):
+def fault(error: Flags) -> bool:
     """An exception in Python."""
     error[0] = 1
     return False
 
 
 @compiled
-def checked(value, wrong, error):
+def checked(value: float, wrong: bool, error: Flags) -> float:
     """`value`, where `wrong` says that Python would have raised."""
     if wrong:
         error[0] = 1
@@ -35,8 +39,8 @@ def checked(value, wrong, error):
 
 
 @compiled
-def divide(a, b, error):
-    """a / b."""
+def divide(a: float, b: float, error: Flags) -> float:
+    """The quotient a / b."""
     if b == 0:
         error[0] = 1
         return np.nan
@@ -44,8 +48,8 @@ def divide(a, b, error):
 
 
 @compiled
-def floor_divide(a, b, error):
-    """a // b."""
+def floor_divide(a: float, b: float, error: Flags) -> float:
+    """The whole quotient a // b."""
     if b == 0:
         error[0] = 1
         return a
@@ -53,8 +57,8 @@ def floor_divide(a, b, error):
 
 
 @compiled
-def modulo(a, b, error):
-    """A % b."""
+def modulo(a: float, b: float, error: Flags) -> float:
+    """The remainder a % b."""
     if b == 0:
         error[0] = 1
         return a
@@ -62,8 +66,8 @@ def modulo(a, b, error):
 
 
 @compiled
-def power(a, b, error):
-    """a ** b over floats; a complex or infinite answer is an error, as a float it is none."""
+def power(a: float, b: float, error: Flags) -> float:
+    """The power a ** b over floats; a complex or infinite answer is an error, as a float it is none."""
     if (a < 0.0 and b != math.floor(b)) or (a == 0.0 and b < 0.0):
         error[0] = 1
         return np.nan
@@ -74,8 +78,8 @@ def power(a, b, error):
 
 
 @compiled
-def integer_power(a, b, error):
-    """a ** b over whole numbers, b known not to be negative; beyond 63 bits it is an error."""
+def integer_power(a: int, b: int, error: Flags) -> int:
+    """The power a ** b over whole numbers, b known not to be negative; beyond 63 bits it is an error."""
     if b < 0 or abs(math.pow(float(a), float(b))) > EXACT_INTEGERS:
         error[0] = 1
         return 0
@@ -86,35 +90,35 @@ def integer_power(a, b, error):
 
 
 @compiled
-def whole(value, error):
+def whole(value: float, error: Flags) -> int:
     """int(value)."""
     if not math.isfinite(value) or abs(value) > EXACT_INTEGERS:
         error[0] = 1
         return 0
-    return np.int64(value)
+    return np.int64(value)  # type: ignore[return-value]
 
 
 @compiled
-def floor(value, error):
+def floor(value: float, error: Flags) -> int:
     """math.floor(value)."""
     return whole(math.floor(value), error)
 
 
 @compiled
-def ceil(value, error):
+def ceil(value: float, error: Flags) -> int:
     """math.ceil(value)."""
     return whole(math.ceil(value), error)
 
 
 @compiled
-def nearest(value, error):
+def nearest(value: float, error: Flags) -> int:
     """round(value): half to even."""
     return whole(np.rint(value), error)
 
 
 @compiled
-def _product(a, b):
-    """a * b as an exact sum of two floats (Dekker 1971)."""
+def _product(a: float, b: float) -> tuple[float, float]:
+    """The product a * b as an exact sum of two floats (Dekker 1971)."""
     p = a * b
     split = 134217729.0
     t = split * a
@@ -127,7 +131,7 @@ def _product(a, b):
 
 
 @compiled
-def rounded(value, digits, error):
+def rounded(value: float, digits: int, error: Flags) -> float:
     """round(value, digits), correctly rounded as CPython's."""
     if not math.isfinite(value) or value == 0.0 or digits > 17:
         return value
@@ -138,7 +142,7 @@ def rounded(value, digits, error):
     high, low = _product(value, scale)
     if abs(high) > EXACT_INTEGERS / 2:
         return value
-    base = math.floor(high)
+    base = float(math.floor(high))
     part = (high - base) - 0.5
     up = part > 0 or (part == 0 and low > 0)
     if part == 0 and low == 0:
@@ -150,19 +154,19 @@ def rounded(value, digits, error):
 
 
 @compiled
-def larger(a, b):
+def larger(a: float, b: float) -> float:
     """max(a, b): the first unless the second is larger."""
     return b if b > a else a
 
 
 @compiled
-def smaller(a, b):
+def smaller(a: float, b: float) -> float:
     """min(a, b): the first unless the second is smaller."""
     return b if b < a else a
 
 
 @compiled
-def square_root(value, error):
+def square_root(value: float, error: Flags) -> float:
     """math.sqrt(value)."""
     if value < 0.0:
         error[0] = 1
@@ -171,7 +175,7 @@ def square_root(value, error):
 
 
 @compiled
-def logarithm(value, error):
+def logarithm(value: float, error: Flags) -> float:
     """math.log(value)."""
     if value <= 0.0:
         error[0] = 1
@@ -180,7 +184,7 @@ def logarithm(value, error):
 
 
 @compiled
-def exponential(value, error):
+def exponential(value: float, error: Flags) -> float:
     """math.exp(value)."""
     found = math.exp(value)
     if math.isinf(found) and not math.isinf(value):
@@ -189,7 +193,7 @@ def exponential(value, error):
 
 
 @compiled
-def at(values, index, error):
+def at(values: Floats, index: int, error: Flags) -> float:
     """One value of a line as `array.array` gives it: a negative index counts from the end."""
     n = len(values)
     if index < 0:
@@ -197,22 +201,22 @@ def at(values, index, error):
     if index < 0 or index >= n:
         error[0] = 1
         return np.nan
-    return values[index]
+    return values[index]  # type: ignore[no-any-return]
 
 
 @compiled
-def item(values, count, index, error):
+def item(values: Floats, count: int, index: int, error: Flags) -> float:
     """values[:count][index]."""
     if index < 0:
         index += count
     if index < 0 or index >= count:
         error[0] = 1
         index = 0
-    return values[index]
+    return values[index]  # type: ignore[no-any-return]
 
 
 @compiled
-def put(values, count, index, value, error):
+def put(values: Floats, count: int, index: int, value: float, error: Flags) -> None:
     """values[:count][index] = value."""
     if index < 0:
         index += count
@@ -223,7 +227,7 @@ def put(values, count, index, value, error):
 
 
 @compiled
-def appended(values, count, value):
+def appended(values: Floats, count: int, value: float) -> Floats:
     """The array with `value` at `count`, a longer one when it was full."""
     if count == len(values):
         longer = np.empty(2 * count + 8, values.dtype)
@@ -234,7 +238,7 @@ def appended(values, count, value):
 
 
 @compiled
-def drop(values, count, index, error):
+def drop(values: Floats, count: int, index: int, error: Flags) -> int:
     """Take values[:count][index] out; what is behind it moves up. Returns the new count."""
     if index < 0:
         index += count
@@ -247,7 +251,7 @@ def drop(values, count, index, error):
 
 
 @compiled
-def find(values, count, value):
+def find(values: Floats, count: int, value: float) -> int:
     """Index of the first `value`, -1 when it is not there."""
     for k in range(count):
         if values[k] == value:
@@ -256,7 +260,7 @@ def find(values, count, value):
 
 
 @compiled
-def insert_first(values, count, value):
+def insert_first(values: Floats, count: int, value: float) -> Floats:
     """The array with `value` before everything else."""
     values = appended(values, count, value)
     for k in range(count, 0, -1):
@@ -266,15 +270,15 @@ def insert_first(values, count, value):
 
 
 @compiled
-def window_start(length, index, ago, size):
+def window_start(length: int, index: int, ago: int, size: int) -> int:
     """Where `line.get(ago, size)` starts: `array[idx + ago - size + 1 : idx + ago + 1]`, cut at the front."""
     return max(0, index + ago - size + 1)
 
 
 if sys.version_info >= (3, 12):
 
-    @compiled
-    def total(values):
+    @compiled  # type: ignore[untyped-decorator]
+    def total(values: Floats) -> float:
         """sum(values) of floats: compensated, as Python does since 3.12."""
         s = 0.0
         c = 0.0
@@ -290,16 +294,16 @@ if sys.version_info >= (3, 12):
 else:
 
     @compiled
-    def total(values):
+    def total(values: Floats) -> float:
         """sum(values), from left to right."""
         s = values[0] * 0
         for x in values:
             s = s + x
-        return s
+        return s  # type: ignore[no-any-return]
 
 
 @compiled
-def largest(values, error):
+def largest(values: Floats, error: Flags) -> float:
     """max(values)."""
     if len(values) == 0:
         error[0] = 1
@@ -308,11 +312,11 @@ def largest(values, error):
     for x in values:
         if x > found:
             found = x
-    return found
+    return found  # type: ignore[no-any-return]
 
 
 @compiled
-def smallest(values, error):
+def smallest(values: Floats, error: Flags) -> float:
     """min(values)."""
     if len(values) == 0:
         error[0] = 1
@@ -321,14 +325,14 @@ def smallest(values, error):
     for x in values:
         if x < found:
             found = x
-    return found
+    return found  # type: ignore[no-any-return]
 
 
 DAY = 86_400_000_000
 
 
 @compiled
-def civil(ordinal):
+def civil(ordinal: int) -> tuple[int, int, int]:
     """Year, month and day of a day's ordinal (days since 0001-01-01, which is 1)."""
     z = ordinal + 305
     era = z // 146097
@@ -343,7 +347,7 @@ def civil(ordinal):
 
 
 @compiled
-def _exact_sum(values):
+def _exact_sum(values: Floats) -> float:
     """math.fsum of a few finite numbers."""
     partials = np.empty(len(values) + 1)
     n = 0
@@ -380,11 +384,11 @@ def _exact_sum(values):
             x = high + y
             if y == x - high:
                 high = x
-    return high
+    return high  # type: ignore[no-any-return]
 
 
 @compiled
-def day_number(moment):
+def day_number(moment: int) -> float:
     """Backtrader's `date2num` of microseconds since ordinal 0."""
     day = moment // DAY
     rest = moment - day * DAY
@@ -398,7 +402,7 @@ def day_number(moment):
 
 
 @compiled
-def valid_until(moment, delta):
+def valid_until(moment: int, delta: int) -> float:
     """When an order with a timedelta `valid` ends: zero means the end of the day."""
     if delta == 0:
         return day_number((moment // DAY) * DAY + DAY - 1_000_000 + 9_999)
@@ -409,7 +413,7 @@ BLOCK = 128
 
 
 @compiled
-def _block(values):
+def _block(values: Floats) -> float:
     """numpy.sum of at most `BLOCK` values: eight running sums."""
     n = len(values)
     if n < 8:
@@ -425,11 +429,11 @@ def _block(values):
     s = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
     for i in range(whole, n):
         s += values[i]
-    return s
+    return s  # type: ignore[no-any-return]
 
 
 @compiled
-def pairwise(values):
+def pairwise(values: Floats) -> float:
     """numpy.sum: pairwise summation in the order numpy takes, its recursion as a stack of parts still to be summed."""
     if len(values) <= BLOCK:
         return _block(values)
@@ -463,7 +467,7 @@ def pairwise(values):
 
 
 @compiled
-def mean(values):
+def mean(values: Floats) -> float:
     """numpy.mean; NaN of nothing."""
     if len(values) == 0:
         return np.nan
@@ -471,7 +475,7 @@ def mean(values):
 
 
 @compiled
-def deviation(values, ddof):
+def deviation(values: Floats, ddof: int) -> float:
     """numpy.std."""
     n = len(values)
     if n - ddof <= 0:
@@ -484,7 +488,7 @@ def deviation(values, ddof):
 
 
 @compiled
-def variance(values, ddof):
+def variance(values: Floats, ddof: int) -> float:
     """numpy.var."""
     n = len(values)
     if n - ddof <= 0:
@@ -497,7 +501,7 @@ def variance(values, ddof):
 
 
 @compiled
-def known_order(handle, error):
+def known_order(handle: int, error: Flags) -> int:
     """A handle that is not None."""
     if handle < 0:
         error[0] = 1
@@ -506,7 +510,7 @@ def known_order(handle, error):
 
 
 @compiled
-def moment_of(day, error):
+def moment_of(day: float, error: Flags) -> int:
     """Backtrader's `num2date`, as microseconds since ordinal 0."""
     if not math.isfinite(day) or day < 1.0 or day > 3_652_059.0:
         error[0] = 1
@@ -518,17 +522,17 @@ def moment_of(day, error):
     minutes = math.floor(rest)
     rest = 60.0 * (rest - minutes)
     seconds = math.floor(rest)
-    micros = np.int64(1e6 * (rest - seconds))
+    micros = int(1e6 * (rest - seconds))
     if micros < 10:
         micros = 0
     if micros > 999990:
         micros = 1_000_000
-    found = (np.int64(whole) * 24 + np.int64(hours)) * 60 + np.int64(minutes)
-    return (found * 60 + np.int64(seconds)) * 1_000_000 + micros
+    found = (int(whole) * 24 + int(hours)) * 60 + int(minutes)
+    return (found * 60 + int(seconds)) * 1_000_000 + micros
 
 
 @compiled
-def ranked(keys, backwards, error):
+def ranked(keys: Floats, backwards: bool, error: Flags) -> Flags:
     """The order a stable sort by these keys gives, as indices."""
     n = len(keys)
     found = np.arange(n)

@@ -382,7 +382,9 @@ def explain(cls: type[bt.Strategy], params: Mapping[str, Any], frames: Mapping[s
     from engine.setup import prepare
 
     setup = prepare(cls, params, frames, stock_broker(100_000.0, 0.0), recorder=False)
-    source, refusal, dropped = None, None, ()
+    source: str | None = None
+    refusal: Refused | None = None
+    dropped: tuple[tuple[str, int, str], ...] = ()
     try:
         translated = Translator(setup).guarded()
         source, dropped = translated.source, translated.dropped

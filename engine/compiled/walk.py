@@ -134,7 +134,7 @@ class Walk:
             if self.dead:
                 return
             self.lines[id(self.frame)] = node.lineno
-            method = getattr(self, f"do_{type(node).__name__}", None)
+            method = getattr(self, f"do_{type(node).__name__.lower()}", None)
             try:
                 if method is None:
                     raise self.refuse(f"uses {type(node).__name__.lower()}", node)
@@ -271,17 +271,17 @@ class Walk:
 
     # -- statements
 
-    def do_Pass(self, node: ast.Pass) -> None:
+    def do_pass(self, node: ast.Pass) -> None:
         """Nothing."""
 
-    def do_Expr(self, node: ast.Expr) -> None:
+    def do_expr(self, node: ast.Expr) -> None:
         """A call for its effect; a value nobody uses costs nothing."""
         if not isinstance(node.value, ast.Constant):
             self.discard(self.evaluate(node.value))
 
     discard: Callable[[Value], None]
 
-    def do_Import(self, node: ast.Import) -> None:
+    def do_import(self, node: ast.Import) -> None:
         """A module imported inside a method."""
         for name in node.names:
             self.bind(
@@ -289,13 +289,13 @@ class Walk:
                 Static(__import__(name.name, fromlist=["_"] if name.asname else [])),
             )
 
-    def do_ImportFrom(self, node: ast.ImportFrom) -> None:
+    def do_importfrom(self, node: ast.ImportFrom) -> None:
         """Names imported inside a method."""
         module = __import__(node.module or "", self.frame.scope, fromlist=["_"], level=node.level)
         for name in node.names:
             self.bind(name.asname or name.name, Static(getattr(module, name.name)))
 
-    def do_Assign(self, node: ast.Assign) -> None:
+    def do_assign(self, node: ast.Assign) -> None:
         """`a = b = value`."""
         value = self.evaluate(node.value)
         if len(node.targets) > 1:
@@ -303,19 +303,19 @@ class Walk:
         for target in node.targets:
             self.assign(target, value)
 
-    def do_AnnAssign(self, node: ast.AnnAssign) -> None:
+    def do_annassign(self, node: ast.AnnAssign) -> None:
         """`a: int = value`."""
         if node.value is not None:
             self.assign(node.target, self.evaluate(node.value))
 
-    def do_AugAssign(self, node: ast.AugAssign) -> None:
+    def do_augassign(self, node: ast.AugAssign) -> None:
         """`a += value`."""
         read = ast.copy_location(ast.parse(ast.unparse(node.target), mode="eval").body, node)
         ast.fix_missing_locations(read)
         before = self.evaluate(read)
         self.assign(node.target, self.binary(type(node.op), before, self.evaluate(node.value)))
 
-    def do_Delete(self, node: ast.Delete) -> None:
+    def do_delete(self, node: ast.Delete) -> None:
         """`del d[key]`, `del name`."""
         for target in node.targets:
             if isinstance(target, ast.Subscript):
@@ -325,7 +325,7 @@ class Walk:
             else:
                 raise self.refuse("deletes an attribute", node)
 
-    def do_If(self, node: ast.If) -> None:
+    def do_if(self, node: ast.If) -> None:
         """Both ways where the condition is not known, the one taken where it is."""
         condition = self.condition(node.test)
         if isinstance(condition, Static):
@@ -344,26 +344,26 @@ class Walk:
         if ends:
             self.frame.env = self.merge(ends)
 
-    def do_Assert(self, node: ast.Assert) -> None:
+    def do_assert(self, node: ast.Assert) -> None:
         """A failed one ends the run, as an exception does."""
         condition = self.condition(node.test)
         if isinstance(condition, Static):
             if not condition.value:
-                self.do_Raise(node)
+                self.do_raise(node)
             return
         self.out.line(f"if not ({condition.code}): fault(error)")
 
-    def do_Raise(self, node: Any) -> None:
+    def do_raise(self, node: Any) -> None:
         """The run ends here and is repeated where the exception appears as it should."""
         self.out.line("fault(error)")
         self.out.line("return 1")
         self.dead = True
 
-    def do_Try(self, node: ast.Try) -> None:
+    def do_try(self, node: ast.Try) -> None:
         """What could raise ends the kernel, so that a handler is never reached in it."""
         self.walk([*node.body, *node.orelse, *node.finalbody])
 
-    def do_FunctionDef(self, node: ast.FunctionDef) -> None:
+    def do_functiondef(self, node: ast.FunctionDef) -> None:
         """A function inside a function."""
         from engine.compiled.values import Closure
 
@@ -385,7 +385,7 @@ class Walk:
         self.out.line("break")
         self.dead = True
 
-    def do_Return(self, node: ast.Return) -> None:
+    def do_return(self, node: ast.Return) -> None:
         """The value goes into the call's own variable, unless this is its only way out."""
         value = Static(None) if node.value is None else self.evaluate(node.value)
         frame = self.frame
@@ -415,12 +415,12 @@ class Walk:
             return
         self.out.assign(self.out.slot(("return", frame.path), frame.name), value)
 
-    def do_Break(self, node: ast.Break) -> None:
+    def do_break(self, node: ast.Break) -> None:
         """Out of the loop."""
         loop = self.loop_context()
         self.jump(loop, loop.breaks)
 
-    def do_Continue(self, node: ast.Continue) -> None:
+    def do_continue(self, node: ast.Continue) -> None:
         """On to the next turn."""
         for context in reversed(self.contexts):
             if context.kind == "turn":
@@ -449,7 +449,7 @@ class Walk:
 
     # -- loops
 
-    def do_For(self, node: ast.For) -> None:
+    def do_for(self, node: ast.For) -> None:
         """Written out over things known now, a loop of the kernel over numbers."""
         if node.orelse:
             raise self.refuse("uses for ... else", node)
@@ -555,7 +555,7 @@ class Walk:
         self.walk(node.body)
         self.path.pop()
 
-    def do_While(self, node: ast.While) -> None:
+    def do_while(self, node: ast.While) -> None:
         """A loop of the kernel."""
         if node.orelse:
             raise self.refuse("uses while ... else", node)
@@ -576,16 +576,18 @@ class Walk:
                 if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
                     names[part.id] = None
                 if (
-                    isinstance(part, ast.Call)
-                    and isinstance(part.func, ast.Attribute)
-                    and isinstance(part.func.value, ast.Name)
-                ):
-                    if (
+                    (
+                        isinstance(part, ast.Call)
+                        and isinstance(part.func, ast.Attribute)
+                        and isinstance(part.func.value, ast.Name)
+                    )
+                    and (
                         part.func.attr in ("append", "pop", "remove", "insert", "extend", "clear")
                         and part.func.value.id in self.frame.env
-                    ):
-                        if isinstance(self.frame.env[part.func.value.id], Items):
-                            self.want_sequence(part.func.value.id)
+                    )
+                    and isinstance(self.frame.env[part.func.value.id], Items)
+                ):
+                    self.want_sequence(part.func.value.id)
         return list(names)
 
     def loop(self, node: Any, header: str, start: Callable[[], None], names: list[str]) -> None:
@@ -629,12 +631,7 @@ class Walk:
                 if any(end.env.get(name) != before[name] for end in [*ends, *context.breaks]):
                     env[name] = Undefined(f"{name} changes in a loop")
             else:
-                slot = self.out.slots.get(("local", self.frame.path, name))
-                env[name] = (
-                    slot.number()
-                    if slot is not None and slot.type
-                    else Undefined(f"{name} is set only in a loop")
-                )
+                env[name] = Undefined(f"{name} is set only in a loop")
         self.frame.env = env
         self.leave()
 
