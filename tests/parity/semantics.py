@@ -16,7 +16,7 @@ from engine.cerebro import run as run_cerebro
 from engine.recording import Recording
 from engine.refusal import Refused
 
-ENGINES_UNDER_TEST = ["stock", "cerebro", "lean"]
+ENGINES_UNDER_TEST = ["stock", "cerebro", "lean", "compiled"]
 """Add "compiled" here and every rule holds for it, or the test names it among those that may refuse."""
 EVERY_ENGINE = pytest.mark.parametrize("engine", ENGINES_UNDER_TEST)
 
