@@ -88,7 +88,8 @@ def _answer(job: Callable[[], Recording]) -> Answer:
             recording = job()
         except Exception as raised:  # noqa: BLE001 - whatever an engine raises is its answer
             error = raised
-    counters = recording.strategy.analyzers if recording is not None else ()
+    strategy = recording.strategy if recording is not None else None  # a kernel that is at hand makes none
+    counters = strategy.analyzers if strategy is not None else ()
     told = sum(counter.count for counter in counters if isinstance(counter, Notifications))
     return Answer(recording, error, out.getvalue(), told)
 
