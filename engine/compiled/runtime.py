@@ -66,6 +66,15 @@ def modulo(a: float, b: float, error: Flags) -> float:
 
 
 @compiled
+def product(a: int, b: int, error: Flags) -> int:
+    """The product of two whole numbers; beyond what a machine's whole numbers hold it is an error."""
+    if abs(float(a) * float(b)) > EXACT_INTEGERS:
+        error[0] = 1
+        return 0
+    return a * b
+
+
+@compiled
 def power(a: float, b: float, error: Flags) -> float:
     """The power a ** b over floats; a complex or infinite answer is an error, as a float it is none."""
     if (a < 0.0 and b != math.floor(b)) or (a == 0.0 and b < 0.0):
