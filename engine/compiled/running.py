@@ -46,7 +46,7 @@ def run(
     Raises what `engine.setup.prepare` raises. A run that ends in an exception is refused too: the next engine
     raises it, at the bar where it belongs.
     """
-    from engine.compiled import kernel
+    from engine.compiled import kernel, warm
     from engine.compiled.recording import recording_of
     from engine.compiled.translate import translate
     from engine.once import evaluate
@@ -57,6 +57,15 @@ def run(
         raise Refused("has bars resampled in the run")
     if cheat_on_open:
         raise Refused("trades at the open it is shown")
+    recipe = warm.recipe_of(cls, params, frames, broker, sizer)
+    if recipe is not None:
+        if admit is not None:
+            admit(recipe.name, recipe.ready)
+        recording = recipe.run(frames)
+        if recording is not None:
+            if on_bar is not None:
+                on_bar(len(recording.equity))
+            return recording
     setup = prepare(cls, params, frames, broker, sizer=sizer, recorder=False)
     translated = translate(setup)
     if admit is not None:
