@@ -144,7 +144,8 @@ def day_numbers(index: pd.Index) -> NDArray[np.float64]:
             days, minutes = np.divmod(minutes, 1440)
             days += UNIX_EPOCH_DAY
             if SAME_BINADE[0] <= days.min() and days.max() <= SAME_BINADE[1]:
-                return days + _fractions()[minutes]  # type: ignore[no-any-return]
+                numbers: NDArray[np.float64] = days + _fractions()[minutes]
+                return numbers
     return date2num(times if times.tz is None else times.tz_convert(None))
 
 
@@ -152,7 +153,8 @@ def day_numbers(index: pd.Index) -> NDArray[np.float64]:
 def _fractions() -> NDArray[np.float64]:
     day = pd.date_range("2000-01-01", periods=1440, freq="1min")
     numbers = date2num(day)
-    return numbers - numbers[0]
+    fractions: NDArray[np.float64] = numbers - numbers[0]
+    return fractions
 
 
 # -- a recipe
@@ -316,8 +318,8 @@ def _steps_of(
 # -- making and keeping them
 
 
-_recipes: OrderedDict[Hashable, Recipe] = OrderedDict()
-_hopeless: OrderedDict[Hashable, None] = OrderedDict()
+_recipes: OrderedDict[Any, Recipe] = OrderedDict()
+_hopeless: OrderedDict[Any, None] = OrderedDict()
 """Classes, and keys, without one."""
 
 
@@ -348,7 +350,7 @@ def recipe_of(
     return made
 
 
-def _keep(kept: OrderedDict[Hashable, Any], key: Hashable, value: Any) -> None:
+def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:
     kept[key] = value
     while len(kept) > MOST:
         kept.popitem(last=False)
