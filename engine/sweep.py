@@ -256,8 +256,7 @@ class _Sweep:
         from engine.account import copied
         from engine.choose import Admission, Task
         from engine.compiled import kernel
-        from engine.compiled.program import build
-        from engine.compiled.translate import translate
+        from engine.compiled.warm import pure_program
 
         self.counters["traces"] += 1
         task = self.task
@@ -265,10 +264,9 @@ class _Sweep:
         varied = [
             name for name in params if any(self.params[n][name] != params[name] for n in waiting.tolist())
         ]
-        program = build(
-            task.strategy, params, task.frames, copied(task.broker), sizer=task.sizer, traced=varied
+        program, translated = pure_program(
+            task.strategy, params, task.frames, copied(task.broker), task.sizer, varied
         )
-        translated = translate(program.setup)
         started = time.perf_counter()
         loaded = kernel.load(translated.source)
         _importable(loaded.entry)

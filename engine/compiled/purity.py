@@ -31,6 +31,8 @@ TRUSTED = frozenset(
 """Whose code may run between the author's own; it reads nothing but what it is given and its own state."""
 CALLED = frozenset({"backtrader", "collections", "enum", "functools", "typing", "numbers", "abc", "operator"})
 """What the author's code may call in Python."""
+HOUSE = frozenset({"core.types", "core.space", "core.errors", "zoneinfo"})
+"""Modules of plain values."""
 BANNED = frozenset({"array", "buflen", "dataname", "_dataname", "known_bars", "_columns", "random", "_idx", "lencount", "useislice", "__dict__", "__globals__", "_load", "preload", "f_globals"})  # fmt: skip
 """Attributes that lead to the bars themselves, to chance, or around what is noted here."""
 BUILTINS = frozenset({"abs", "all", "any", "bool", "callable", "chr", "dict", "divmod", "enumerate", "filter", "float", "frozenset", "getattr", "hasattr", "int", "isinstance", "issubclass", "iter", "len", "list", "map", "max", "min", "next", "object", "ord", "pow", "print", "property", "range", "repr", "reversed", "round", "set", "setattr", "slice", "sorted", "str", "sum", "super", "tuple", "type", "zip", "NotImplemented", "Ellipsis", "__debug__", "__name__", "staticmethod", "classmethod"})  # fmt: skip
@@ -39,9 +41,7 @@ CONTAINERS = (list, dict, set, frozenset, tuple, str, int, float, date, time, ti
 CLOCKS = frozenset({"now", "today", "utcnow", "fromtimestamp", "utcfromtimestamp", "astimezone", "timestamp"})
 LIBRARIES = ("math", "_operator", "itertools", "_functools", "_collections")
 FIXED = (type(None), bool, int, float, complex, str, bytes, date, time, timedelta, tzinfo, type(Ellipsis))
-HOOKS = frozenset(
-    {"__new__", "__getattr__", "__getattribute__", "__setattr__", "__delattr__", "__init_subclass__"}
-)
+HOOKS = frozenset({"__getattr__", "__getattribute__", "__setattr__", "__delattr__"})
 BY_BACKTRADER = frozenset({"params", "lines", "plotinfo", "plotlines", "plotlabel", "_lines", "__doc__", "__module__", "__dict__", "__weakref__", "__annotations__", "__qualname__", "__orig_bases__", "__parameters__"})  # fmt: skip
 """Attributes of classes that are noted, not looked into."""
 READS = frozenset(
@@ -113,7 +113,7 @@ def witness_of(*roots: type) -> Witness | None:
     try:
         for root in roots:
             reader.visit(root)
-    except (_Impure, ValueError, RecursionError, TypeError, AttributeError):
+    except (_Impure, ValueError, RecursionError, TypeError, AttributeError, KeyError):
         return None
     return reader.witness
 
@@ -137,13 +137,15 @@ class _Reader:
             for part in value:
                 self.visit(part)
         elif isinstance(value, types.ModuleType):
-            if value.__name__.partition(".")[0] not in MODULES:
+            if not _from(value.__name__, MODULES):
                 raise _Impure
         elif isinstance(value, type):
             self._class(value)
         elif kind is types.FunctionType:
             if not _from(value.__module__, MODULES):
                 self._function(value)
+        elif kind is types.MemberDescriptorType:
+            return
         elif kind in (staticmethod, classmethod):
             self.visit(value.__func__)
         elif kind is property:
@@ -185,12 +187,15 @@ class _Reader:
         self.witness.bases.append((cls, cls.__mro__))
         members = issubclass(cls, enum.Enum)
         for base in cls.__mro__:
-            if base is object or _from(base.__module__, MODULES):
+            if base.__module__ == "builtins" or _from(base.__module__, MODULES):
                 continue
             space = vars(base)
             self.witness.sizes.append((space, len(space)))
             for name, value in list(space.items()):
                 self.witness.entries.append((space, name, value))
+                if name.startswith("__dataclass_") or _generated(value):
+                    self._dataclass(base, value)
+                    continue
                 if name in HOOKS and not members:
                     raise _Impure
                 if name in BY_BACKTRADER or (members and name.startswith("_") and name.endswith("_")):
@@ -198,6 +203,18 @@ class _Reader:
                 if members and (isinstance(value, base) or type(value).__module__ in ("enum", "types")):
                     continue
                 self.visit(value)
+
+    def _dataclass(self, cls: type, value: Any) -> None:
+        """What `dataclass` writes into a class: it stores what it is given, and defaults."""
+        if not dataclasses.is_dataclass(cls):
+            raise _Impure
+        for entry in dataclasses.fields(cls):
+            if entry.default_factory is not dataclasses.MISSING:
+                self.visit(entry.default_factory)
+            if entry.default is not dataclasses.MISSING:
+                self.visit(entry.default)
+        if isinstance(value, types.FunctionType):
+            self.witness.codes.add(value.__code__)
 
     def _function(self, function: Any) -> None:
         code, space = function.__code__, function.__globals__
@@ -211,10 +228,13 @@ class _Reader:
 
     def _code(self, code: types.CodeType, space: dict[str, Any]) -> None:
         self.witness.codes.add(code)
-        for step in dis.get_instructions(code):
+        steps = list(dis.get_instructions(code))
+        for number, step in enumerate(steps):
             name = step.argval
             if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-                self._global(name, space)
+                following = steps[number + 1] if number + 1 < len(steps) else step
+                read = following.opname in ("LOAD_ATTR", "LOAD_METHOD")
+                self._global(name, space, following.argval if read else None)
             elif step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL", "IMPORT_NAME", "IMPORT_STAR") or (
                 step.opname in ("LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR", "DELETE_ATTR") and name in BANNED
             ):
@@ -225,7 +245,8 @@ class _Reader:
             elif isinstance(part, str) and part in BANNED:
                 raise _Impure  # the name of an attribute, perhaps
 
-    def _global(self, name: str, space: dict[str, Any]) -> None:
+    def _global(self, name: str, space: dict[str, Any], attribute: str | None = None) -> None:
+        """A global; of a module that is none of `MODULES` the one attribute that is read."""
         value = space.get(name, _MISSING)
         self.witness.entries.append((space, name, value))
         if value is _MISSING:
@@ -233,12 +254,22 @@ class _Reader:
             builtins = builtins if isinstance(builtins, dict) else vars(builtins)
             value = builtins.get(name, _MISSING)
             self.witness.entries.append((builtins, name, value))
+        if isinstance(value, types.ModuleType) and not _from(value.__name__, MODULES) and attribute:
+            space = vars(value)
+            self.witness.entries.append((space, attribute, space[attribute]))
+            value = space[attribute]
         if value is not _MISSING:
             self.visit(value)
 
 
 def _from(module: str | None, tops: frozenset[str]) -> bool:
-    return (module or "").partition(".")[0] in tops
+    return (module or "").partition(".")[0] in tops or module in HOUSE
+
+
+def _generated(value: Any) -> bool:
+    """Whether a function has no source, as those that `dataclass` writes."""
+    function = getattr(value, "__wrapped__", value)
+    return isinstance(function, types.FunctionType) and function.__code__.co_filename == "<string>"
 
 
 @dataclass(slots=True)
@@ -284,7 +315,7 @@ def _onlooker(codes: set[types.CodeType], watch: Watch) -> Callable[[Any, str, A
             if code in READS and below(caller):
                 watch.problem = watch.problem or "reads its bars while it is made"
             elif caller is not None and caller.f_code in codes:
-                if top not in CALLED and not module.startswith("engine.compiled.traced"):
+                if not _from(module, CALLED) and module != "engine.compiled.traced":
                     watch.problem = watch.problem or f"calls {module}.{code.co_qualname}"
             elif top not in TRUSTED and top not in standard and below(caller):
                 watch.problem = watch.problem or f"runs {module}.{code.co_qualname}"

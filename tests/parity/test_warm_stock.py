@@ -17,6 +17,7 @@ from engine.cerebro import stock_broker
 from engine.choose import first_difference
 from engine.compiled import running, warm
 from engine.setup import date2num
+from engine.sweep import sweep
 
 PERIODS = [7]
 LEVEL = 100.0
@@ -167,6 +168,7 @@ def market(bars: int, seed: int = 1, freq: str = "1D", tz: str | None = "UTC") -
 def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warm, "_recipes", type(warm._recipes)())
     monkeypatch.setattr(warm, "_hopeless", type(warm._hopeless)())
+    monkeypatch.setattr(warm, "_programs", type(warm._programs)())
 
 
 def recipe(cls: Any, frames: dict[str, pd.DataFrame], **params: Any) -> Any:
@@ -258,3 +260,26 @@ def test_day_numbers_are_those_of_backtrader(start: str, tz: str | None, freq: s
     assert warm.day_numbers(index).tobytes() == date2num(naive).tobytes()
     picked = naive[::997]
     assert warm.day_numbers(index)[::997].tolist() == [bt.date2num(each) for each in picked.to_pydatetime()]
+
+
+@pytest.mark.parametrize("cls", [Dated, Clocked, Chancy, Counting], ids=lambda cls: cls.__name__)
+def test_a_sweep_makes_such_a_strategy_for_each_combination(cls: Any) -> None:
+    class Swept(cls):  # type: ignore[misc]
+        params = (("period", 3),)
+
+    found = sweep(Swept, market(60), {"period": [3, 4]})
+    assert (found.engine, found.counters["alone"]) == ("lean", 2)
+    assert "while it is made" in found.reason or "may change" in found.reason
+
+
+def test_a_sweep_again_over_other_bars_is_of_those_bars() -> None:
+    space = {"fast": [3, 4], "slow": [9, 12]}
+    for seed in (1, 2, 1):
+        found = sweep(Two, market(200, seed), space, metrics=("end_value", "trades"))
+        assert found.engine == "compiled"
+        for row in found.table.to_dict("records"):
+            stock = backtest(
+                Two, market(200, seed), {"fast": row["fast"], "slow": row["slow"]}, engine="cerebro"
+            )
+            assert row["end_value"] == stock.metrics["end_value"]
+            assert row["trades"] == stock.metrics["trades"]
