@@ -83,6 +83,14 @@ def test_the_stored_baseline_is_about_what_is_measured() -> None:
     assert any(key.startswith("one run, ") for key in ratios)
 
 
+def test_stored_scans_and_trials_beat_the_baseline_by_half() -> None:
+    """E10: what was last measured and stored; the clock of this run has no part in it."""
+    ratios = command.stored_ratios()
+    loops = [ratio for key, ratio in ratios.items() if key.startswith(("scan of ", "loop of "))]
+    assert len(loops) >= 2
+    assert min(loops) >= 1.5
+
+
 def test_one_run_gives_stocks_answer_on_every_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rivals, "measured", lambda *arguments: None)
     rows = sections.one_run(200, 1)
