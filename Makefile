@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: run test check bench format picture clean
+.PHONY: run test check fuzz bench format picture clean
 
 run: $(VENV)/.base
 	$(BIN)/python -m live.run momentum $(ARGS)
@@ -18,6 +18,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Random strategies on every engine and stock Backtrader; ARGS="--strategies 500 --seed 1 --jobs 2".
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.parity.fuzz $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(ARGS)

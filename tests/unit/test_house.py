@@ -25,6 +25,8 @@ COMMANDS = [
     "live.run",
     "engine.backtest",
     "engine.parity",
+    "engine.explain",
+    "engine.sweep",
     "strategies.new",
     "core.config",
     "store.migrate",
