@@ -308,27 +308,34 @@ class _Sweep:
         from engine.refusal import Refused
 
         index, times = steps_of(program.setup)
-        evaluation = Evaluation(self._columns(tuple(program.trace.numbers), numbers), len(numbers))
-        floats, known = values_of(translated.floats, evaluation, float)
-        ints, also = values_of(translated.ints, evaluation, int)
+        columns = self._columns(tuple(program.trace.numbers), numbers)
+        shape = tuple((name, column.dtype.str, column.tobytes()) for name, column in columns.items())
         lines = [None if line.data is None else program.line(line.buffer) for line in translated.lines]
         for line in translated.lines:
             length = len(times) if line.data is None else program.lengths[line.data]
             if length < translated.deepest + (2 if line.data is not None and index[0, line.data] < 0 else 1):
                 raise Refused("looks back further than there are bars")
-        plan = Plan(program, evaluation)
-        plan.add(program.needed(line for line in lines if line is not None))
-        extra = [k for k, line in enumerate(translated.lines) if line.data is None or line.time]
-        table = np.empty(
-            (
-                plan.count + sum(len(numbers) if lines[k] is not None else 1 for k in extra),
-                max(*program.lengths, len(times)),
+        made = program.kept.get(shape)
+        if made is None:
+            evaluation = Evaluation(columns, len(numbers))
+            plan = Plan(program, evaluation)
+            plan.add(program.needed(line for line in lines if line is not None))
+            program.kept.clear()
+            made = program.kept[shape] = (
+                plan,
+                values_of(translated.floats, evaluation, float),
+                values_of(translated.ints, evaluation, int),
+                values_of(program.minimum_periods, evaluation, int),
             )
-        )
+        plan, (floats, known), (ints, also), (warm_up, sure) = made
+        extra = [k for k, line in enumerate(translated.lines) if line.data is None or line.time]
+        size = (plan.count + len(extra), max(*program.lengths, len(times)))
+        table = program.kept.pop("table", None)  # taken out: another thread may sweep, too
+        if table is None or table.shape != size:
+            table = np.empty(size)
         failed = plan.compute(table)[1]
         rows = np.zeros((len(numbers), max(1, len(lines))), np.int64)
         at = plan.count
-        warm_up, sure = values_of(program.minimum_periods, evaluation, int)
         # Too few bars: on its own, such a combination says so.
         bad = ~(known & also & plan.known & sure) | (warm_up >= np.array(program.lengths)).any(axis=1)
         for k, line in enumerate(lines):
@@ -349,6 +356,8 @@ class _Sweep:
         self.counters["lines_asked"] += plan.asked
         self.counters["lines_computed"] += plan.count - len(program.inputs)
         self._drive(entry, (table, rows, floats, ints), book_of(program.setup), index, numbers, bad)
+        if table.nbytes <= TABLE_BYTES // 4:
+            program.kept["table"] = table
 
     def _drive(self, entry: Any, arguments: Any, book: Any, index: Any, numbers: Any, bad: Any) -> None:
         from engine.compiled.broker import grown

@@ -38,6 +38,8 @@ from engine.setup import Setup, prepare
 if TYPE_CHECKING:
     import pandas as pd
 
+    from engine.sweep_nodes import Part
+
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
 
@@ -72,7 +74,8 @@ class Program:
     """The nodes of a strategy in order, for every combination of parameters that its trace holds for.
 
     setup: the traced strategy and its datas; its numbers may be `Traced`. inputs: the columns of the datas, by number
-    of line. lengths: bars of each data. parameters: of every line those it depends on.
+    of line. lengths: bars of each data. parameters: of every line those it depends on. kept: what a sweep wants to find
+    again the next time.
     """
 
     setup: Setup
@@ -82,6 +85,7 @@ class Program:
     lengths: tuple[int, ...]
     parameters: list[frozenset[str]]
     lines: dict[int, int] = field(repr=False)
+    kept: dict[Any, Any] = field(repr=False, default_factory=dict)
     _keep: list[Any] = field(repr=False, default_factory=list)
 
     @property
@@ -139,6 +143,7 @@ class Plan:
         self.known: Flags = np.ones(evaluation.rows, np.bool_)
         self.count = len(program.inputs)
         self.asked = 0
+        self._parts: list[Part] | None = None
         self._made: dict[tuple[Any, ...], tuple[int, ...]] = {}
         for line in program.inputs:
             self.rows[line] = np.full(evaluation.rows, line, np.int64)
@@ -191,14 +196,18 @@ class Plan:
 
     def compute(self, table: Floats | None = None) -> tuple[Floats, Flags]:
         """All rows (rows, bars), and which of them stock Backtrader could not have computed without an error."""
+        from engine.sweep_nodes import parts_of, run_part
+
         program = self.program
         table = np.empty((self.count, max(program.lengths))) if table is None else table
         failed = np.zeros(self.count, np.bool_)
         for line, values in program.inputs.items():
             table[line, : len(values)] = values
             table[line, len(values) :] = np.nan
-        for task in self.tasks:
-            run_task(task, table, program.lengths[task.node.data], failed)
+        if self._parts is None:
+            self._parts = parts_of(self.tasks, program.lengths)
+        for part in self._parts:
+            run_part(part, table, program.lengths, failed)
         return table, failed
 
 
@@ -296,7 +305,15 @@ class _Reader:
             self._once(indicator)
         lengths = tuple(len(data.lines[0].array) for data in setup.datas)
         return Program(
-            setup, self._trace, self._nodes, inputs, lengths, self._parameters, dict(self._now), self._keep
+            setup,
+            self._trace,
+            self._nodes,
+            inputs,
+            lengths,
+            self._parameters,
+            dict(self._now),
+            {},
+            self._keep,
         )
 
     def _line(self, parameters: frozenset[str]) -> int:
