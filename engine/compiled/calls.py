@@ -309,7 +309,7 @@ class Calls(Expressions):
                     if item.default is dataclasses.MISSING:
                         raise self.refuse(f"makes a {cls.__name__} with a default made in the run")
                     values[item.name] = Static(item.default)
-            return Record(cls, {name: self.held(value) for name, value in values.items()})
+            return Record(cls, {name: self.held(value) for name, value in values.items()}, self.here())
         if issubclass(cls, tuple) and hasattr(cls, "_fields"):
             bound = inspect.signature(cls).bind(*arguments, **keywords)
             bound.apply_defaults()
@@ -801,10 +801,13 @@ class Calls(Expressions):
         parts = self.elements(arguments[0])
         if parts is not None:
             return Items(tuple(parts))
-        if isinstance(arguments[0], (Sequence, Window)):
+        if isinstance(arguments[0], Sequence):
+            return self.copied(arguments[0])
+        if isinstance(arguments[0], Window):
             return arguments[0]
         raise self.refuse(f"makes a list of {describe(arguments[0])}")
 
+    copied: Callable[[Sequence], Value]
     call_tuple = call_reversed_known = call_set = call_list
 
     def call_deque(self, arguments: Arguments, keywords: Keywords) -> Value:
@@ -813,7 +816,7 @@ class Calls(Expressions):
 
     def call_dict(self, arguments: Arguments, keywords: Keywords) -> Value:
         """dict(), with entries or keywords."""
-        found = Mapping({})
+        found = Mapping({}, self.here())
         for value in arguments:
             found.values.update(self.known_mapping(value))
         found.values.update(keywords)
@@ -860,7 +863,7 @@ class Calls(Expressions):
         simple = {"mean": "mean", "sum": "pairwise", "average": "mean"}
         if name in ("array", "asarray") and len(arguments) == 1:
             return (
-                arguments[0]
+                self.call_list(arguments, {})
                 if isinstance(arguments[0], (Sequence, Window))
                 else Items(tuple(self.elements(arguments[0]) or ()))
             )

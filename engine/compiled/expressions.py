@@ -156,7 +156,7 @@ class Expressions(Walk):
 
     def at_dict(self, node: ast.Dict) -> Value:
         """A dict display with keys known now."""
-        found = Mapping({})
+        found = Mapping({}, self.here())
         for key, part in zip(node.keys, node.values, strict=True):
             if key is None:
                 inner = self.evaluate(part)
@@ -712,6 +712,7 @@ class Expressions(Walk):
     def computed_list(self, node: Any, iterable: Value) -> Value:
         """A list made by a loop of the kernel."""
         head = node.generators[0]
+        outer = len(self.active)
         loop = self.counting(iterable, node)
         if loop is None or getattr(iterable, "type", None) == DATA:
             raise self.refuse(f"makes a list from {describe(iterable)}", node)
@@ -728,6 +729,7 @@ class Expressions(Walk):
                 tree = self.out.block(f"if {code}:")
                 self.out.tree = tree
             self.append(sequence, self.evaluate(node.elt))
+        del self.active[outer:]
         self.frame.env = before
         return self.new_type(sequence)
 
@@ -740,7 +742,7 @@ class Expressions(Walk):
 
     def at_dictcomp(self, node: ast.DictComp) -> Value:
         """A dict with keys known now."""
-        found = Mapping({})
+        found = Mapping({}, self.here())
 
         def add() -> Value:
             found.values[self.known(self.evaluate(node.key), "a key")] = self.evaluate(node.value)

@@ -649,6 +649,7 @@ class Market(Calls):
     def store_attribute(self, owner: Value, name: str, value: Value) -> None:
         """`owner.name = value`."""
         if isinstance(owner, Record):
+            self.check_place(owner.where)
             owner.values[name] = self.held(value)
             return
         if not isinstance(owner, Static):
@@ -697,6 +698,8 @@ class Market(Calls):
             self.store_container(key, hint, live, value)
             return
         slot = self.cell(key, hint, live)
+        if slot.element is not None:
+            raise self.refuse(f"puts {describe(value)} where a list was")
         if isinstance(value, Position):
             raise self.refuse("keeps a position")
         if isinstance(value, Sequence):
@@ -727,28 +730,32 @@ class Market(Calls):
 
     def store_container(self, key: Hashable, hint: str, live: Any, value: Value) -> None:
         """A new list or an emptied dict in an attribute."""
-        if isinstance(live, dict):
-            if isinstance(value, Mapping) and not value.values:
-                for slot in self.entry_slots(live, every=True):
-                    if not slot.missing:
-                        slot.missing = self.out.changed = True
-                    self.out.line(f"{slot.name}_missing = True")
-                return
-            raise self.refuse("puts a new dict in an attribute")
-        if not isinstance(value, Items):
-            raise self.refuse(f"puts {describe(value)} where a list was")
-        slot = self.cell(key, hint, live if isinstance(live, LISTS) else [])
-        if live is _ABSENT or live is None:
-            slot.extra["unset"] = True
+        if isinstance(live, dict) and isinstance(value, Mapping) and not value.values:
+            self.check_single(live, lambda held: isinstance(held, Static) and held.value is live)
+            for slot in self.entry_slots(live):
+                if not slot.missing:
+                    slot.missing = self.out.changed = True
+                self.out.line(f"{slot.name}_missing = True")
+            return
+        if not isinstance(value, Items) or not isinstance(live, LISTS):
+            raise self.refuse(f"puts {describe(value)} where {describe(Static(live))} was")
+        slot = self.cell(key, hint, live)
+        self.check_single(live, lambda held: getattr(held, "slot", None) is slot)
         sequence = self.sequence(slot)
-        if value.values:
-            for part in value.values:
-                self.element(slot, part)
-            self.out.line(f"{slot.name}_n = 0")
-            for part in value.values:
-                self.append(sequence, part)
-        else:
-            self.out.line(f"{slot.name}_n = 0")
+        parts = [self.held(part) for part in value.values]
+        for part in parts:
+            self.element(slot, part)
+        self.out.line(f"{slot.name}_n = 0")
+        for part in parts:
+            self.append(sequence, part)
+
+    def check_single(self, live: Any, is_it: Callable[[Value], bool]) -> None:
+        """A list or dict may only be replaced while nothing else holds it: what it held would be gone there too."""
+        held = [value for frame in self.frames for value in frame.env.values()]
+        if any(map(is_it, held)) or any(slot.extra.get("live") is live for slot in self.active):
+            raise self.refuse("replaces a list or dict that is still in use")
+        if sum(value is live for value in vars(self.strategy).values()) > 1:
+            raise self.refuse("keeps one list or dict under two names")
 
     def cell(self, key: Hashable, hint: str, live: Any) -> Slot:
         """The slot of an attribute or entry, made at its first assignment."""
@@ -904,6 +911,7 @@ class Market(Calls):
     def store_item(self, owner: Value, index: Value, value: Value) -> None:
         """`owner[index] = value`."""
         if isinstance(owner, Mapping):
+            self.check_place(owner.where)
             owner.values[self.known(index, "a key")] = self.held(value)
             return
         if isinstance(owner, Sequence):
@@ -1034,6 +1042,8 @@ class Market(Calls):
 
     def mapping_method(self, owner: Mapping, name: str, arguments: Arguments, keywords: Keywords) -> Value:
         """Methods of a dict made in the same call."""
+        if name in ("update", "pop"):
+            self.check_place(owner.where)
         if name == "update":
             for value in arguments:
                 owner.values.update(self.known_mapping(value))
@@ -1284,8 +1294,16 @@ class Market(Calls):
             stop = length if upper is None else self.bound(self.whole_number(upper), length)
             first = self.out.temporary(f"{start0} + {start}")
             last = self.out.temporary(f"max({first}, {start0} + {stop})")
+            if isinstance(owner, Sequence):
+                copy = self.out.temporary(f"{base}[{first}:{last}].copy()")
+                return Window(copy, "0", f"len({copy})", owner.type)
             return Window(base, first, last, owner.type)
         raise self.refuse(f"takes a part of {describe(owner)}")
+
+    def copied(self, owner: Sequence) -> Value:
+        """`list(values)`: what the list holds now."""
+        copy = self.out.temporary(f"{owner.array}[:{owner.count}].copy()")
+        return Window(copy, "0", f"len({copy})", owner.type)
 
     @staticmethod
     def bound(code: str, length: str) -> str:
@@ -1306,6 +1324,8 @@ class Market(Calls):
             if slot is not None and slot.written:
                 iterable = self.sequence(slot)
         if isinstance(iterable, Sequence):
+            if iterable.slot is not None:
+                self.active.append(iterable.slot)
             counter = f"x{self.unique()}"
             kind = iterable.type if iterable.type != "empty" else INT
 

@@ -113,7 +113,7 @@ class Translator(Market):
 
     def reset(self) -> None:
         """Start a pass."""
-        self.frames, self.contexts, self.path = [], [], []
+        self.frames, self.contexts, self.path, self.blocks = [], [], [], []
         self.lines: dict[int, int] = {}
         self.sites: dict[Any, int] = {}
         self.dead = False
@@ -124,6 +124,7 @@ class Translator(Market):
         self.time_rows: dict[str, str] = {}
         self.scalars: dict[Any, Any] = {}
         self.bound_data: dict[str, int] = {}
+        self.active: list[Slot] = []
         self.deepest = 0
         self.out.begin()
 

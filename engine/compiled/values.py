@@ -58,17 +58,19 @@ class Items:
 
 @dataclass(slots=True, eq=False)
 class Mapping:
-    """A dictionary made and used within one call, with keys known now."""
+    """A dictionary made and used within one call, with keys known now. where: the block it was made in."""
 
     values: dict[Any, Any]
+    where: Any = None
 
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """An instance of a plain class made and used within one call."""
+    """An instance of a plain class made and used within one call. where: the block it was made in."""
 
     cls: type
     values: dict[str, Any]
+    where: Any = None
 
 
 @dataclass(frozen=True, slots=True)

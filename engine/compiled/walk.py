@@ -125,6 +125,8 @@ class Walk:
         return Refused(reason)
 
     lines: dict[int, int]
+    blocks: list[int]
+    active: list[Slot]  # lists that loops under way go over
 
     # -- blocks
 
@@ -150,10 +152,25 @@ class Walk:
     def writing(self, tree: Tree) -> Iterator[None]:
         """Write into `tree` for a while."""
         before, self.out.tree = self.out.tree, tree
+        self.blocks.append(self.unique())
         try:
             yield
         finally:
+            self.blocks.pop()
             self.out.tree = before
+
+    def here(self) -> tuple[Hashable, ...]:
+        """The block being written: what is done in it is done whenever what was made in it was made."""
+        leaving = next(
+            (number for number, frame in enumerate(self.frames) if frame.context is not None),
+            len(self.frames),
+        )
+        return (*self.blocks, *(id(frame) for frame in self.frames[leaving:]))
+
+    def check_place(self, where: Any) -> None:
+        """A dict or object made in a call may only be changed where it was made: not under a condition of the run."""
+        if where != self.here():
+            raise self.refuse("changes a dict or object under a condition of the run")
 
     def branch(self, body: Callable[[], None], tree: Tree) -> tuple[dict[str, Value], Tree, bool]:
         """Walk one branch with its own names; returns them, a place at its end, and whether it jumped away."""
@@ -460,8 +477,10 @@ class Walk:
                 raise self.refuse(f"loops over {len(known)} things, more than {UNROLL_LIMIT}", node)
             self.turns(node, known)
             return
+        outer = len(self.active)
         if getattr(iterable, "type", None) == DATA:
             self.loop_over_datas(node, iterable)
+            del self.active[outer:]
             return
         loop = self.counting(iterable, node)
         if loop is None:
@@ -475,6 +494,7 @@ class Walk:
             lambda: self.assign(node.target, item()),
             self.stored_names([node.target, *node.body]),
         )
+        del self.active[outer:]
 
     def loop_over_datas(self, node: ast.For, iterable: Value) -> None:
         """A loop over datas in an order of the run: one copy of the body a data."""
