@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numba.core.errors import NumbaError
 
 from engine.compiled.traced import plain
 from engine.refusal import Refused
@@ -96,7 +97,11 @@ def carry_out(
 
     start = float(book.account[0]["cash"])
     for _ in range(MOST_RETRIES):
-        state = entry(*arguments, book, index, equity, cash)
+        try:
+            state = entry(*arguments, book, index, equity, cash)
+        except NumbaError as error:
+            first = " ".join(str(error).split())[:200]
+            raise Refused(f"its kernel does not compile: {first}") from error
         if state == DONE:
             return book
         if state == FAULT:

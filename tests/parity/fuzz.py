@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import signal
 import sys
 import tempfile
@@ -237,6 +238,7 @@ def main(args: argparse.Namespace) -> int:
         found = replay(args.replay)
         print(found or "no difference any more")
         return int(found is not None)
+    os.environ.setdefault("TRADEWRIGHT_KERNELS", str(Path(args.folder) / "kernels"))
     tally, began, shown = Tally(), time.monotonic(), 0.0
     failure: Failure | None = None
     try:
