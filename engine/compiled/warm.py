@@ -127,8 +127,15 @@ def timeframe_of(index: pd.Index) -> tuple[int, int]:
         times = index.asi8
         steps = times[1:] - times[:-1]
         if steps[0] % MINUTE == 0 and times[0] % 1_000_000 == 0 and (steps == steps[0]).all():
-            return cerebro.timeframe_of(index[:3])
+            return _timeframe_of_step(int(steps[0]))
     return cerebro.timeframe_of(index)
+
+
+@cache
+def _timeframe_of_step(nanoseconds: int) -> tuple[int, int]:
+    from engine import cerebro
+
+    return cerebro.timeframe_of(pd.DatetimeIndex(np.arange(3) * nanoseconds))
 
 
 def day_numbers(index: pd.Index) -> NDArray[np.float64]:
@@ -138,7 +145,7 @@ def day_numbers(index: pd.Index) -> NDArray[np.float64]:
     lie equally close, so that its fraction is rounded the same on every day.
     """
     times = pd.DatetimeIndex(index)
-    if times.unit == "ns" and len(times) > 2 * 1440 and not times.hasnans:
+    if times.unit == "ns" and len(times) and not times.hasnans:
         minutes, rest = np.divmod(times.asi8, 60_000_000_000)
         if not rest.any():
             days, minutes = np.divmod(minutes, 1440)
@@ -252,8 +259,11 @@ class Recipe:
         table = np.empty((6 * datas + self.rows + len(self.lines), width))
         for number, (frame, length) in enumerate(zip(frames.values(), lengths, strict=True)):
             first = 6 * number
-            for row, name in enumerate(LINES[:5], first):
-                table[row, :length] = frame[name].to_numpy() if name in frame.columns else np.nan
+            if tuple(frame.columns) == LINES[:5]:
+                table[first : first + 5, :length] = frame.to_numpy().T
+            else:
+                for row, name in enumerate(LINES[:5], first):
+                    table[row, :length] = frame[name].to_numpy() if name in frame.columns else np.nan
             table[first + 5, :length] = day_numbers(frame.index)
             table[first : first + 6, length:] = 0.0
             if not np.isfinite(table[first : first + 4, :length]).all():
