@@ -15,26 +15,19 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-import os
-import sys
 import time
-import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
 from core.cli import CommandParser, print_json, progress, run_command
-from core.errors import ConfigError, TradewrightError, UnknownNameError, UserError
+from core.errors import ConfigError, UnknownNameError, UserError
 from core.space import Choice, Float, Int
 
 if TYPE_CHECKING:
     import backtrader as bt
     import pandas as pd
 
-    from engine.choose import Task
     from feeds.market import Market, Source
 
 Space: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -51,10 +44,6 @@ LESS_IS_BETTER = frozenset(
     }
 )
 SHOWN = ("total_return", "sharpe", "max_drawdown", "trades", "end_value")
-TABLE_BYTES = 256 * 2**20
-"""Memory for indicator lines at one time; more combinations are run in blocks."""
-MOST_TRACES = 64
-"""Ways through `__init__` that are compiled; combinations beyond them run one by one."""
 EXAMPLE = "python -m engine.sweep momentum --data sample:goog --space fast=5:20 --space slow=20:60:2 --top 10"
 
 
@@ -143,6 +132,7 @@ def sweep(
     from engine.cerebro import stock_broker
     from engine.choose import Task
     from engine.sweep_metrics import METRICS
+    from engine.sweep_run import Sweeping
     from feeds.market import Market, load
     from strategies import registry
 
@@ -162,7 +152,9 @@ def sweep(
         if name not in dict(cls.params._getitems()):
             raise UnknownNameError("parameter", name, dict(cls.params._getitems()))
     account = copied(broker) if broker is not None else stock_broker(cash, commission)
-    run = _Sweep(Task(cls, {}, market.frames, account, sizer=sizer), given, (metric, *metrics), jobs, on_done)
+    run = Sweeping(
+        Task(cls, {}, market.frames, account, sizer=sizer), given, (metric, *metrics), jobs, on_done
+    )
     if engine == "auto":
         run.compiled()
     else:
@@ -173,299 +165,6 @@ def sweep(
     return SweepResult(
         run.table(names), names, metric, "compiled" if compiled else "lean", run.reason, run.counters
     )
-
-
-class _Sweep:
-    """The combinations of one sweep on their way to figures."""
-
-    def __init__(
-        self,
-        task: Task,
-        given: Sequence[Mapping[str, Any]],
-        metrics: Sequence[str],
-        jobs: int | None,
-        on_done: Callable[[int], None] | None,
-    ) -> None:
-        from engine.sweep_driver import room
-        from engine.sweep_metrics import groups_of
-        from strategies import registry
-
-        self.task, self.given = task, given
-        self.metrics = tuple(dict.fromkeys(metrics))
-        self.groups = groups_of(self.metrics)
-        self.jobs = max(1, jobs or os.cpu_count() or 1)
-        self.reason = "all of the strategy compiles"
-        self.counters: dict[str, float] = dict.fromkeys(
-            ("traces", "lines_asked", "lines_computed", "alone", "compile_seconds"), 0
-        )
-        self.out, _ = room(len(given))
-        self.errors = [""] * len(given)
-        self.params: list[dict[str, Any]] = []
-        self._on_done = on_done or (lambda done: None)
-        self._done = np.zeros(len(given), np.bool_)
-        for number, each in enumerate(given):
-            try:
-                self.params.append(registry.resolve_params(task.strategy, each))
-            except UserError as error:
-                self.params.append({})
-                self._fail(number, error)
-
-    def table(self, names: Sequence[str]) -> pd.DataFrame:
-        """The result's table."""
-        import pandas as pd
-
-        from engine.sweep_metrics import METRICS
-
-        shown = [params or given for params, given in zip(self.params, self.given, strict=True)]
-        columns: dict[str, Any] = {name: [each.get(name) for each in shown] for name in names}
-        columns |= {name: self.out[:, METRICS.index(name)] for name in self.metrics}
-        return pd.DataFrame(columns | {"error": self.errors})
-
-    def _fail(self, number: int, error: Exception) -> None:
-        self.errors[number] = str(error)
-        self._finish(np.array([number]))
-
-    def _finish(self, numbers: Any) -> None:
-        self._done[numbers] = True
-        self._on_done(int(self._done.sum()))
-
-    # -- compiled
-
-    def compiled(self) -> None:
-        """Run what compiles; the rest stays for `one_by_one`."""
-        from engine.refusal import Refused
-
-        groups: dict[Any, list[int]] = {}
-        for number in np.flatnonzero(~self._done).tolist():
-            groups.setdefault(_plain_key(self.params[number]), []).append(number)
-        for numbers in groups.values():
-            waiting = np.array(numbers)
-            while len(waiting) and self.counters["traces"] < MOST_TRACES:
-                try:
-                    held = self._run_trace(waiting)
-                except Refused as refusal:
-                    self.reason = f"not compiled: {refusal}"
-                    break
-                except TradewrightError as error:
-                    self._fail(int(waiting[0]), error)
-                    held = np.arange(len(waiting)) == 0
-                waiting = waiting[~held]
-
-    def _run_trace(self, waiting: Any) -> Any:
-        """Trace the first of these combinations and run all that take its way: (waiting,) which those were."""
-        from engine.account import copied
-        from engine.choose import Admission, Task
-        from engine.compiled import kernel
-        from engine.compiled.warm import pure_program
-
-        self.counters["traces"] += 1
-        task = self.task
-        params = self.params[int(waiting[0])]
-        varied = [
-            name for name in params if any(self.params[n][name] != params[name] for n in waiting.tolist())
-        ]
-        program, translated = pure_program(
-            task.strategy, params, task.frames, copied(task.broker), task.sizer, varied
-        )
-        started = time.perf_counter()
-        loaded = kernel.load(translated.source)
-        _importable(loaded.entry)
-        single = Task(task.strategy, params, task.frames, task.broker, sizer=task.sizer)
-        Admission(single)(loaded.name, True)
-        self.counters["compile_seconds"] += time.perf_counter() - started
-        held = self._held(program, waiting, params)
-        held[0] = True
-        for block in self._blocks(program, waiting[held]):
-            self._run_block(program, translated, loaded.entry, block)
-        return held
-
-    def _held(self, program: Any, waiting: Any, params: Mapping[str, Any]) -> Any:
-        from engine.compiled.traced import Evaluation
-
-        traced = tuple(program.trace.numbers)
-        held = np.array(
-            [
-                all(self.params[n][name] == value for name, value in params.items() if name not in traced)
-                for n in waiting.tolist()
-            ]
-        )
-        return held & program.holds(Evaluation(self._columns(traced, waiting), len(waiting)))
-
-    def _columns(self, names: Sequence[str], numbers: Any) -> dict[str, Any]:
-        return {name: np.array([self.params[number][name] for number in numbers.tolist()]) for name in names}
-
-    def _blocks(self, program: Any, numbers: Any) -> Iterator[Any]:
-        """The combinations in parts whose lines fit into memory."""
-        lines = len(program.parameters) + 1
-        size = max(1, TABLE_BYTES // (lines * max(program.lengths) * 8))
-        for first in range(0, len(numbers), size):
-            yield numbers[first : first + size]
-
-    def _run_block(self, program: Any, translated: Any, entry: Any, numbers: Any) -> None:
-        from engine.compiled.program import Plan, values_of
-        from engine.compiled.running import book_of, moments_of, steps_of
-        from engine.compiled.traced import Evaluation
-        from engine.refusal import Refused
-
-        index, times = steps_of(program.setup)
-        columns = self._columns(tuple(program.trace.numbers), numbers)
-        shape = tuple((name, column.dtype.str, column.tobytes()) for name, column in columns.items())
-        lines = [None if line.data is None else program.line(line.buffer) for line in translated.lines]
-        for line in translated.lines:
-            length = len(times) if line.data is None else program.lengths[line.data]
-            if length < translated.deepest + (2 if line.data is not None and index[0, line.data] < 0 else 1):
-                raise Refused("looks back further than there are bars")
-        made = program.kept.get(shape)
-        if made is None:
-            evaluation = Evaluation(columns, len(numbers))
-            plan = Plan(program, evaluation)
-            plan.add(program.needed(line for line in lines if line is not None))
-            program.kept.clear()
-            made = program.kept[shape] = (
-                plan,
-                values_of(translated.floats, evaluation, float),
-                values_of(translated.ints, evaluation, int),
-                values_of(program.minimum_periods, evaluation, int),
-            )
-        plan, (floats, known), (ints, also), (warm_up, sure) = made
-        extra = [k for k, line in enumerate(translated.lines) if line.data is None or line.time]
-        size = (plan.count + len(extra), max(*program.lengths, len(times)))
-        table = program.kept.pop("table", None)  # taken out: another thread may sweep, too
-        if table is None or table.shape != size:
-            table = np.empty(size)
-        failed = plan.compute(table)[1]
-        rows = np.zeros((len(numbers), max(1, len(lines))), np.int64)
-        at = plan.count
-        # Too few bars: on its own, such a combination says so.
-        bad = ~(known & also & plan.known & sure) | (warm_up >= np.array(program.lengths)).any(axis=1)
-        for k, line in enumerate(lines):
-            if line is not None:
-                rows[:, k] = plan.rows[line]
-                bad |= failed[rows[:, k]]
-            if k in extra:
-                values = (
-                    times
-                    if line is None
-                    else table[int(rows[0, k]), : program.lengths[translated.lines[k].data]]
-                )
-                if line is not None and (rows[:, k] != rows[0, k]).any():
-                    raise Refused("reads an indicator as a date")
-                table[at, : len(values)] = moments_of(values) if translated.lines[k].time else values
-                rows[:, k] = at
-                at += 1
-        self.counters["lines_asked"] += plan.asked
-        self.counters["lines_computed"] += plan.count - len(program.inputs)
-        self._drive(entry, (table, rows, floats, ints), book_of(program.setup), index, numbers, bad)
-        if table.nbytes <= TABLE_BYTES // 4:
-            program.kept["table"] = table
-
-    def _drive(self, entry: Any, arguments: Any, book: Any, index: Any, numbers: Any, bad: Any) -> None:
-        from engine.compiled.broker import grown
-        from engine.compiled.running import MOST_RETRIES
-        from engine.sweep_driver import DONE, FAULT, FULL, driver, room
-        from engine.sweep_metrics import SCRATCH_ROWS
-
-        steps, start = len(index), float(self.task.broker.p.cash)
-        started = time.perf_counter()
-        run = driver(book)
-        self.counters["compile_seconds"] += time.perf_counter() - started
-        out, ended = room(len(numbers))
-        ended[bad] = FAULT
-        periods = self._periods
-
-        def part(first: int, last: int, mine: Any) -> None:
-            scratch = np.empty((SCRATCH_ROWS, max(steps, len(mine.trades))))
-            run(
-                entry,
-                *arguments,
-                mine,
-                index,
-                np.empty(steps),
-                np.empty(steps),
-                start,
-                periods,
-                self.groups,
-                scratch,
-                out,
-                ended,
-                first,
-                last,
-            )
-
-        for _ in range(MOST_RETRIES):
-            bounds = np.linspace(0, len(numbers), min(self.jobs, len(numbers)) + 1).astype(int).tolist()
-            pieces = [(a, b, grown(book, start)) for a, b in itertools.pairwise(bounds)]
-            with ThreadPoolExecutor(len(pieces)) as pool:
-                list(pool.map(lambda piece: part(*piece), pieces))
-            full = ended == FULL
-            if not full.any():
-                break
-            ended[full] = DONE
-            ended[~full & (ended == DONE)] = -1  # those are done
-            book = grown(pieces[0][2], start)
-        done = (ended == DONE) | (ended == -1)
-        self.out[numbers[done]] = out[done]
-        self._finish(numbers[done])
-
-    @property
-    def _periods(self) -> float:
-        import pandas as pd
-
-        from analyzers.metrics import periods_per_year
-
-        index = next(iter(self.task.frames.values())).index
-        for frame in self.task.frames.values():
-            index = index.union(frame.index)
-        return periods_per_year(pd.DatetimeIndex(index))
-
-    # -- one by one
-
-    def one_by_one(self) -> None:
-        """Run what is left, each on the first engine that takes it."""
-        from analyzers.metrics import summarize
-        from engine.choose import Task, execute
-        from engine.sweep_metrics import METRICS
-
-        left = np.flatnonzero(~self._done).tolist()
-        self.counters["alone"] += len(left)
-        for number in left:
-            task = self.task
-            single = Task(task.strategy, self.params[number], task.frames, task.broker, sizer=task.sizer)
-            try:
-                recording = execute(single, "lean").recording
-            except UserError as error:
-                if not str(error).startswith("the lean engine cannot run"):
-                    self._fail(number, error)
-                    continue
-                try:
-                    recording = execute(single, "cerebro").recording
-                except UserError as failure:
-                    self._fail(number, failure)
-                    continue
-            figures = summarize(recording.equity, recording.trades, fills=recording.fills)
-            self.out[number] = [figures[name] for name in METRICS]
-            self._finish(np.array([number]))
-
-
-def _importable(entry: Any) -> None:
-    """Let numba find a kernel's module by name: machine code that another function calls by address asks for it."""
-    function = entry.py_func
-    module = types.ModuleType(function.__module__)
-    vars(module).update(function.__globals__)
-    sys.modules.setdefault(function.__module__, module)
-
-
-def _plain_key(params: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What combinations must share to be traced together: every parameter that is no number, and kinds of the rest."""
-    from engine.compiled.traced import traceable
-
-    return tuple(
-        (name, type(value).__name__, "" if traceable(value) else repr(value))
-        for name, value in sorted(params.items())
-    )
-
-
-# -- the command
 
 
 def parse_space(texts: Sequence[str]) -> dict[str, list[Any]]:

@@ -22,6 +22,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 
+from core.errors import TradewrightError
 from engine.compiled import kernel
 from engine.compiled.broker import new_book
 from engine.compiled.broker_setup import rules_of, schemes_of, sessions_of
@@ -329,6 +330,20 @@ def _steps_of(
 # -- making and keeping them
 
 
+MAKING_FAILS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    OSError,
+    RuntimeError,
+    TradewrightError,
+    TypeError,
+    ValueError,
+)
+"""What a strategy or its translation may raise on the way."""
 _recipes: OrderedDict[Any, Recipe] = OrderedDict()
 _hopeless: OrderedDict[Any, None] = OrderedDict()
 """Classes, and keys, without one."""
@@ -353,7 +368,7 @@ def recipe_of(
         return None  # nothing can be proved under another profiler
     try:
         made = _make(cls, params, frames, broker, sizer)
-    except Exception:  # noqa: BLE001  # the long way says what is wrong
+    except MAKING_FAILS:  # the long way says what is wrong
         _keep(_hopeless, key, None)
         return None
     if made is None:
