@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +68,9 @@ def choice_of(plan: Plan) -> Choice:
     from engine.choose import Task, execute
 
     broker = stock_broker(plan.settings.broker.cash, plan.settings.broker.commission)
-    outcome = execute(Task(plan.strategy, plan.params, plan.market.frames, broker, resample=plan.resample))
+    task = Task(plan.strategy, plan.params, plan.market.frames, broker, resample=plan.resample)
+    with redirect_stdout(StringIO()):  # what the strategy prints is no part of the answer
+        outcome = execute(task)
     return Choice(outcome.engine, outcome.reason)
 
 
