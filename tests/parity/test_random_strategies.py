@@ -1,4 +1,4 @@
-"""Two thousand random strategies on every engine against stock Backtrader, to the last bit."""
+"""Random strategies on every engine against stock Backtrader, to the last bit."""
 
 from __future__ import annotations
 
@@ -13,21 +13,26 @@ from tests.parity.fuzz import Failure, Tally, check, replay
 from tests.parity.grammar import Draw, draw, template
 
 ENGINES = ("lean", "compiled")
-GROUPS, TEMPLATES_A_GROUP, DRAWS = 20, 4, 25
-"""2,000 strategies: eighty classes, each on its own twenty-five draws."""
+GROUPS, TEMPLATES_A_GROUP, DRAWS = 10, 2, 50
+"""A thousand strategies here, twenty classes on fifty draws each; as many in `test_random_strategies_more.py`, so that
+two workers share them."""
 
 
-@pytest.mark.parametrize("group", range(GROUPS))
-def test_random_strategies_equal_stock(group: int, tmp_path: Path) -> None:
-    """Orders, fills, trades, equity and cash of generated strategies, exactly; what an engine refuses is counted."""
+def compare_group(group: int, folder: Path) -> None:
     tally = Tally()
     for seed in range(group * TEMPLATES_A_GROUP, (group + 1) * TEMPLATES_A_GROUP):
-        part, failure = check(template(seed), range(DRAWS), ENGINES, tmp_path)
+        part, failure = check(template(seed), range(DRAWS), ENGINES, folder)
         tally.add(part)
         assert failure is None, f"{failure.engine}: {failure.text}\n{failure.source}\n{failure.drawn}"
     assert tally.strategies == TEMPLATES_A_GROUP * DRAWS
     assert tally.fills > 100
     assert tally.ran["lean"] + tally.ran["compiled"] >= tally.strategies
+
+
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_random_strategies_equal_stock(group: int, tmp_path: Path) -> None:
+    """Orders, fills, trades, equity and cash of generated strategies, exactly; what an engine refuses is counted."""
+    compare_group(group, tmp_path)
 
 
 def test_a_template_and_its_draws_follow_from_their_seeds() -> None:
