@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import dis
 import enum
+import gc
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -281,17 +282,25 @@ class Watch:
 
 @contextmanager
 def watched(witness: Witness) -> Iterator[Watch]:
-    """Look on while strategies are made in this thread; impossible, and said so, under another profiler."""
+    """Look on while strategies are made in this thread; impossible, and said so, under another profiler.
+
+    The garbage collector rests meanwhile: what it calls (finalizers, `gc.callbacks`) would seem to be called by the
+    author's code.
+    """
     watch = Watch()
     if sys.getprofile() is not None:
         watch.problem = "another profiler is at work"
         yield watch
         return
+    collects = gc.isenabled()
+    gc.disable()
     sys.setprofile(_onlooker(witness.codes, watch))
     try:
         yield watch
     finally:
         sys.setprofile(None)
+        if collects:
+            gc.enable()
 
 
 def _onlooker(codes: set[types.CodeType], watch: Watch) -> Callable[[Any, str, Any], None]:

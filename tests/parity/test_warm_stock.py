@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import time
 from typing import Any
@@ -228,6 +229,22 @@ def test_a_recipe_lasts_until_something_it_uses_changes(monkeypatch: pytest.Monk
         PERIODS[0] = 7
     monkeypatch.setattr(Global, "next", lambda self: None)
     assert recipe(Global, frames).source != changed.source
+
+
+def test_what_the_garbage_collector_calls_is_not_the_authors_doing() -> None:
+    looked: list[str] = []
+    space: dict[str, Any] = {"__name__": "foreign", "looked": looked}
+    exec("def look(phase, info): looked.append(phase)", space)
+    before = gc.get_threshold()
+    gc.callbacks.append(space["look"])
+    gc.set_threshold(1)
+    try:
+        assert recipe(Two, {"A": market(100)}) is not None
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(space["look"])
+    assert looked
+    assert gc.isenabled()
 
 
 def test_other_settings_are_another_recipe() -> None:
