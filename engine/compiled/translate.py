@@ -17,9 +17,10 @@ import backtrader as bt
 from backtrader.linebuffer import LineBuffer
 from backtrader.lineroot import LineRoot
 
+from engine.compiled.cells import ABSENT
 from engine.compiled.emit import Emitter, Slot, Tree, lines_of
 from engine.compiled.explanation import Explanation, MethodReport
-from engine.compiled.market import _ABSENT, Market
+from engine.compiled.market import Market
 from engine.compiled.values import FLOAT, INT, ORDER, Number, Static, Trade, Value
 from engine.refusal import Refused
 from engine.setup import Setup
@@ -330,19 +331,19 @@ class Translator(Market):
             yield from self.start_of_list(slot)
             return
         yield from self.out.default(slot)
-        live = slot.extra.get("live", _ABSENT)
-        if slot.written and live is not _ABSENT and slot.type is not None:
+        live = slot.extra.get("live", ABSENT)
+        if slot.written and live is not ABSENT and slot.type is not None:
             key = next(key for key, other in self.out.slots.items() if other is slot)
             tree: Tree = []
             self.out.assign(slot, self.initial(live, key), tree)
             yield from lines_of(tree, 0)
         if slot.missing:
-            yield f"{slot.name}_missing = {live is _ABSENT}"
+            yield f"{slot.name}_missing = {live is ABSENT}"
 
     def start_of_list(self, slot: Slot) -> Iterator[str]:
         """A list as `__init__` left it."""
         live = slot.extra.get("live", ())
-        parts = [] if live is _ABSENT or live is None else list(live)
+        parts = [] if live is ABSENT or live is None else list(live)
         yield f"{slot.name} = np.empty({max(8, len(parts))}, {SEQUENCE_TYPES.get(slot.element or '', 'np.int64')})"
         for number, part in enumerate(parts):
             yield f"{slot.name}[{number}] = {self.out.number(Static(part)).code}"

@@ -1,0 +1,391 @@
+"""Dicts, and entries of anything."""
+
+from __future__ import annotations
+
+import collections
+import datetime
+from collections.abc import Hashable
+from typing import Any
+
+import backtrader as bt
+from backtrader.lineroot import LineRoot
+
+from engine.compiled.calls import Arguments, Keywords
+from engine.compiled.cells import ABSENT, LISTS
+from engine.compiled.emit import Slot
+from engine.compiled.expressions import NONE
+from engine.compiled.lists import Lists
+from engine.compiled.values import (
+    BOOL,
+    DATA,
+    INT,
+    UNKNOWN,
+    Info,
+    Items,
+    Mapping,
+    Method,
+    Number,
+    Record,
+    Sequence,
+    Static,
+    Text,
+    Value,
+    Window,
+)
+from engine.compiled.walk import describe
+
+
+class Dicts(Lists):
+    """Entries by key or index."""
+
+    def entry_slots(self, thing: Any, every: bool = False) -> list[Slot]:
+        """The slots of a dict's entries."""
+        return [
+            slot
+            for key, slot in self.out.slots.items()
+            if isinstance(key, tuple) and key[:2] == ("entry", id(thing)) and slot.written
+        ]
+
+    def entry_key(self, thing: Any, key: Any) -> Hashable:
+        """The slot key of one entry."""
+        return ("entry", id(thing), id(key) if isinstance(key, LineRoot) else key)
+
+    def item(self, owner: Value, index: Any) -> Value:
+        """`owner[index]` and `owner[a:b]`."""
+        if isinstance(index, list):
+            return self.slice(owner, index)
+        if isinstance(owner, Static):
+            return self.static_item(owner, index)
+        if isinstance(owner, Items):
+            return owner.values[self.known(index, "an index")]
+        if isinstance(owner, Mapping):
+            key = self.known(index, "a key")
+            if key not in owner.values:
+                raise self.refuse(f"KeyError: {key!r}")
+            return owner.values[key]
+        if isinstance(owner, Sequence):
+            return Number(
+                f"item({owner.array}, {owner.count}, {self.whole_number(index)}, error)", owner.type
+            )
+        if isinstance(owner, Window):
+            return Number(
+                f"item({owner.array}[{owner.start}:{owner.stop}], {owner.stop} - {owner.start}, {self.whole_number(index)}, error)",
+                owner.type,
+            )
+        if isinstance(owner, Info):
+            return self.info_entry(owner, self.known(index, "a key"))
+        raise self.refuse(f"looks into {describe(owner)}")
+
+    def static_item(self, owner: Static, index: Value) -> Value:
+        """An entry of something known now."""
+        thing = owner.value
+        if self.is_line(thing):
+            return self.line_value(thing, index)
+        if thing is self.strategy:
+            raise self.refuse("reads a line of the strategy itself")
+        if (
+            isinstance(thing, LISTS)
+            and owner.cell is not None
+            and (slot := self.out.slots.get(owner.cell)) is not None
+            and slot.written
+        ):
+            return self.item(self.sequence(slot), index)
+        if isinstance(thing, dict) and isinstance(index, Number) and index.type == DATA:
+            return self.by_data(index, lambda data: self.static_item(owner, Static(data)))
+        if (
+            isinstance(thing, (list, tuple))
+            and isinstance(index, Number)
+            and index.type == INT
+            and index.known is UNKNOWN
+        ):
+            return self.chosen_item(owner, index)
+        if thing is bt.Order.Status or isinstance(thing, (bt.utils.AutoDict,)):
+            return Text()
+        key = self.known(index, "a key")
+        if isinstance(thing, dict):
+            return self.entry(thing, key)
+        try:
+            value = thing[key]
+        except Exception as error:
+            raise self.refuse(f"{type(error).__name__}: {error}") from error
+        return self.lifted(value, ("item", id(thing), key), in_instance=False)
+
+    def chosen_item(self, owner: Static, index: Number) -> Value:
+        """One of a few known numbers or strings, by a number of the run."""
+        values = [Static(part) for part in owner.value]
+        if not values or any(self.scalar(value) is None for value in values):
+            raise self.refuse("picks one of several objects by a number of the run")
+        index = self.held(index)
+        count = len(values)
+        self.out.line(f"if {index.code} >= {count} or {index.code} < {-count}: fault(error)")
+        found: Value = values[-1]
+        for number in range(count - 2, -1, -1):
+            test = Number(f"({index.code} == {number} or {index.code} == {number - count})", BOOL)
+            found = self.choose(test, (lambda v=values[number]: v, []), (lambda v=found: v, []))  # type: ignore[misc]
+        return found
+
+    def entry(self, thing: dict[Any, Any], key: Any) -> Value:
+        """One entry of a dict that was there after `__init__`, or that the run makes."""
+        slot = self.out.slots.get(self.entry_key(thing, key))
+        if slot is not None and slot.written:
+            return self.read_slot(slot)
+        if key not in thing:
+            if isinstance(thing, collections.defaultdict) and thing.default_factory is not None:
+                self.keep.append(thing)
+                value = thing.default_factory()
+                if isinstance(value, LISTS):
+                    return Static(
+                        self.defaults.setdefault(self.entry_key(thing, key), value),
+                        self.entry_key(thing, key),
+                    )
+                return Static(value)
+            if any(isinstance(k, tuple) and k[:2] == ("entry", id(thing)) for k in self.out.slots):
+                slot = self.cell(self.entry_key(thing, key), "entry", ABSENT)
+                return self.read_slot(slot)
+            self.out.line("fault(error)")
+            return NONE
+        return self.lifted(thing[key], self.entry_key(thing, key), in_instance=True)
+
+    def store_item(self, owner: Value, index: Value, value: Value) -> None:
+        """`owner[index] = value`."""
+        if isinstance(owner, Mapping):
+            self.check_place(owner.where)
+            owner.values[self.known(index, "a key")] = self.held(value)
+            return
+        if isinstance(owner, Sequence):
+            self.store_element(owner, index, value)
+            return
+        if not isinstance(owner, Static):
+            raise self.refuse(f"sets an entry of {describe(owner)}")
+        thing = owner.value
+        if isinstance(thing, LISTS) and owner.cell is not None:
+            self.store_element(self.sequence(self.cell(owner.cell, "list", thing)), index, value)
+            return
+        if not isinstance(thing, dict) or not self.belongs(thing):
+            raise self.refuse(f"sets an entry of a {type(thing).__name__}")
+        if isinstance(index, Number) and index.type == DATA:
+            for number, data in enumerate(self.datas):
+                with self.writing(self.out.block(f"if {index.code} == {number}:")):
+                    self.store_item(owner, Static(data), value)
+            return
+        key = self.known(index, "a key")
+        live = thing.get(key, ABSENT)
+        if (
+            live is ABSENT
+            and isinstance(thing, collections.defaultdict)
+            and thing.default_factory is not None
+        ):
+            live = thing.default_factory()
+        self.keep.append(thing)
+        self.store_cell(self.entry_key(thing, key), "entry", live, value)
+
+    def delete_item(self, owner: Value, index: Value) -> None:
+        """`del owner[key]`."""
+        if isinstance(owner, Static) and isinstance(owner.value, dict):
+            self.pop_entry(owner, [index])
+            return
+        if isinstance(owner, Sequence) or (isinstance(owner, Static) and isinstance(owner.value, LISTS)):
+            sequence = (
+                owner
+                if isinstance(owner, Sequence)
+                else self.sequence(self.cell(owner.cell, "list", owner.value))
+            )
+            self.out.line(
+                f"{sequence.count} = drop({sequence.array}, {sequence.count}, {self.whole_number(index)}, error)"
+            )
+            return
+        raise self.refuse(f"deletes an entry of {describe(owner)}")
+
+    def pop_entry(self, owner: Static, arguments: Arguments) -> Value:
+        """`d.pop(key)` and `d.pop(key, default)`."""
+        if isinstance(arguments[0], Number) and arguments[0].type == DATA:
+            raise self.refuse("removes an entry by a data known only in the run")
+        key = self.known(arguments[0], "a key")
+        thing = owner.value
+        slot = self.cell(self.entry_key(thing, key), "entry", thing.get(key, ABSENT))
+        if not slot.missing:
+            slot.missing = self.out.changed = True
+        if len(arguments) == 1:
+            self.out.line(f"if {slot.name}_missing: fault(error)")
+            value = self.held(slot.number()) if slot.type else NONE
+        else:
+            present = Number(f"(not {slot.name}_missing)", BOOL)
+            value = self.choose(
+                present, (lambda: slot.number() if slot.type else NONE, []), (lambda: arguments[1], [])
+            )
+        self.out.line(f"{slot.name}_missing = True")
+        return value
+
+    def static_method(self, method: Method, arguments: Arguments, keywords: Keywords) -> Value:
+        """A built-in method of something known now: of strings, lists and dicts."""
+        owner, name = method.owner, method.name
+        thing = owner.value
+        if isinstance(thing, dict):
+            return self.dict_method(owner, name, arguments)
+        if isinstance(thing, LISTS):
+            return self.list_method(owner, name, arguments, keywords)
+        if isinstance(thing, str):
+            if all(self.is_plain(value) for value in [*arguments, *keywords.values()]):
+                return self.compute(getattr(thing, name), arguments, keywords)
+            for value in [*arguments, *keywords.values()]:
+                self.printable(value, formatted=name == "format" and ":" in thing)
+            return Text()
+        if isinstance(
+            thing, (int, float, tuple, set, frozenset, datetime.date, datetime.time, datetime.timedelta)
+        ) and all(self.is_plain(value) for value in [*arguments, *keywords.values()]):
+            return self.compute(getattr(thing, name), arguments, keywords)
+        raise self.refuse(f"calls {name}() of a {type(thing).__name__}")
+
+    def dict_method(self, owner: Static, name: str, arguments: Arguments) -> Value:
+        """Methods of a dict that was there after `__init__`."""
+        thing = owner.value
+        if name == "get":
+            default = arguments[1] if len(arguments) > 1 else NONE
+            if isinstance(arguments[0], Number) and arguments[0].type == DATA:
+                return self.by_data(arguments[0], lambda data: self.get_entry(thing, data, default))
+            return self.get_entry(thing, self.known(arguments[0], "a key"), default)
+        if name in ("items", "keys", "values") and not any(slot.missing for slot in self.entry_slots(thing)):
+            return self.mapping_method(Mapping({key: self.entry(thing, key) for key in thing}), name, [], {})
+        if name == "pop":
+            return self.pop_entry(owner, arguments)
+        if name == "clear":
+            self.store_container(None, "dict", thing, Mapping({}))
+            return NONE
+        if name == "setdefault":
+            key = self.known(arguments[0], "a key")
+            if key in thing:
+                return self.entry(thing, key)
+        raise self.refuse(f"calls {name}() of a dict the run changes")
+
+    def get_entry(self, thing: dict[Any, Any], key: Any, default: Value) -> Value:
+        """`d.get(key, default)`."""
+        slot = self.out.slots.get(self.entry_key(thing, key))
+        if slot is None or not slot.written:
+            if key in thing:
+                return self.entry(thing, key)
+            self.keep.append(thing)
+            return default
+        if not slot.missing:
+            return self.read_slot(slot)
+        if slot.type is None:
+            return (
+                default
+                if isinstance(default, Static) and default.value is None
+                else self.choose(
+                    Number(f"(not {slot.name}_missing)", BOOL), (lambda: NONE, []), (lambda: default, [])
+                )
+            )
+        present = Number(f"(not {slot.name}_missing)", BOOL)
+        return self.choose(present, (slot.number, []), (lambda: default, []))
+
+    def mapping_method(self, owner: Mapping, name: str, arguments: Arguments, keywords: Keywords) -> Value:
+        """Methods of a dict made in the same call."""
+        if name in ("update", "pop"):
+            self.check_place(owner.where)
+        if name == "update":
+            for value in arguments:
+                owner.values.update(self.known_mapping(value))
+            owner.values.update(keywords)
+            return NONE
+        if name == "get":
+            return owner.values.get(
+                self.known(arguments[0], "a key"), arguments[1] if len(arguments) > 1 else NONE
+            )
+        if name == "pop":
+            key = self.known(arguments[0], "a key")
+            if key in owner.values:
+                return owner.values.pop(key)
+            if len(arguments) > 1:
+                return arguments[1]
+        if name in ("items", "keys", "values"):
+            parts: dict[str, list[Value]] = {
+                "items": [Items((Static(key), value)) for key, value in owner.values.items()],
+                "keys": [Static(key) for key in owner.values],
+                "values": list(owner.values.values()),
+            }
+            return Items(tuple(parts[name]))
+        raise self.refuse(f"calls {name}() of a dict")
+
+    def contains(self, owner: Value, value: Value) -> Value:
+        """`value in owner`."""
+        if isinstance(owner, Static) and isinstance(owner.value, LISTS) and owner.cell is not None:
+            slot = self.out.slots.get(owner.cell)
+            if slot is not None and slot.written:
+                owner = self.sequence(slot)
+        if isinstance(owner, Sequence):
+            code = self.element_code(owner, value)
+            return Number(f"(find({owner.array}, {owner.count}, {code}) >= 0)", BOOL)
+        if isinstance(owner, Window):
+            number = (
+                self.present(value)
+                if not self.is_data_value(value)
+                else Number(str(self.number_of_data(value)), DATA)
+            )
+            return Number(
+                f"(find({owner.array}[{owner.start}:{owner.stop}], {owner.stop} - {owner.start}, {number.code}) >= 0)",
+                BOOL,
+            )
+        if isinstance(owner, Static) and isinstance(owner.value, dict):
+            return self.contains_key(owner.value, value)
+        if isinstance(owner, Mapping):
+            return Static(self.known(value, "a key") in owner.values)
+        if isinstance(owner, Info):
+            return self.has_info(owner, self.known(value, "a key"))
+        if isinstance(owner, Static) and isinstance(value, Static) and not self.is_line(value.value):
+            return Static(value.value in owner.value)
+        if (
+            isinstance(owner, Static)
+            and isinstance(value, Static)
+            and any(part is value.value for part in owner.value)
+        ):
+            return Static(True)
+        parts = self.elements(owner)
+        if parts is None:
+            raise self.refuse(f"looks for something in {describe(owner)}")
+        if isinstance(value, Number):
+            value = self.held(value)
+        tests = [self.equal(value, part) for part in parts]
+        if any(isinstance(test, Static) and test.value for test in tests):
+            return Static(True)
+        codes = [test.code for test in tests if isinstance(test, Number)]
+        return Number("(" + " or ".join(codes) + ")", BOOL) if codes else Static(False)
+
+    def contains_key(self, thing: dict[Any, Any], value: Value) -> Value:
+        """`key in d`."""
+        if isinstance(value, Number) and value.type == DATA:
+            return self.by_data(value, lambda data: self.contains_key(thing, Static(data)))
+        key = self.known(value, "a key")
+        slot = self.out.slots.get(self.entry_key(thing, key))
+        if slot is not None and slot.written:
+            return Number(f"(not {slot.name}_missing)", BOOL) if slot.missing else Static(True)
+        return Static(key in thing)
+
+    def elements(self, value: Value) -> list[Value] | None:
+        """The parts of something whose length is known now, None for anything else."""
+        if isinstance(value, Items):
+            return list(value.values)
+        if isinstance(value, Mapping):
+            return [Static(key) for key in value.values]
+        if isinstance(value, Record) and issubclass(value.cls, tuple):
+            return list(value.values.values())
+        if not isinstance(value, Static) or self.is_line(value.value):
+            return None
+        thing = value.value
+        if thing is None:
+            return None
+        if value.cell is not None and (slot := self.out.slots.get(value.cell)) is not None and slot.written:
+            return None
+        if isinstance(thing, dict):
+            if self.entry_slots(thing) and any(slot.missing for slot in self.entry_slots(thing)):
+                return None
+            return [Static(key) for key in thing]
+        if isinstance(thing, (list, tuple, range, set, frozenset, collections.deque)):
+            if isinstance(thing, LISTS) and self.belongs(thing) and value.cell is not None:
+                return [
+                    self.lifted(part, ("item", id(thing), number), in_instance=False)
+                    for number, part in enumerate(thing)
+                ]
+            return [part if isinstance(part, (Static, Number)) else Static(part) for part in thing]
+        if isinstance(thing, str):
+            return [Static(part) for part in thing]
+        return None
