@@ -54,7 +54,6 @@ class Strategy(bt.Strategy):
         self._trade = None
         self._entry = None
         self._entry_plan = None
-        self._ours = False
         self._last_exit = None
         self._restored = None
         self._adopted = ()
@@ -63,7 +62,6 @@ class Strategy(bt.Strategy):
     _trade: OpenTrade | None
     _entry: bt.Order | None
     _entry_plan: ExitPlan | None
-    _ours: bool
     _last_exit: str | None
     _restored: Mapping[str, Any] | None
     _adopted: tuple[bt.Order, ...]
@@ -121,7 +119,8 @@ class Strategy(bt.Strategy):
         held = self.position.size
         if self._entry_alive() or held * side > 0 or (self._trade is not None and self._trade.exiting):
             return None
-        signal = signal or TradingSignal(SignalType.LONG if side > 0 else SignalType.SHORT)
+        if signal is None:
+            signal = TradingSignal(SignalType.LONG if side > 0 else SignalType.SHORT)
         price = float(self.data.close[0])
         plan = self._plan(side, signal)
         size = self._entry_size(signal, plan, price)
@@ -130,7 +129,7 @@ class Strategy(bt.Strategy):
         if not size:
             return None
         self._entry_plan = plan
-        self._entry = self._send(side, size)
+        self._entry = super().buy(size=size) if side > 0 else super().sell(size=size)
         return self._entry
 
     def exit(self, reason: ExitReason = ExitReason.SIGNAL) -> bt.Order | None:
@@ -145,11 +144,13 @@ class Strategy(bt.Strategy):
         if not held or (trade is not None and trade.exiting):
             return None
         side = 1 if self.position.size > 0 else -1
-        stuck = self._stand_down()
-        orders = [self._send(-side, part.size, exit_reason=reason, oco=part.orders[0]) for part in stuck]
-        free = held - sum(part.size for part in stuck)
-        if free > 0:
-            orders.append(self._send(-side, free, exit_reason=reason))
+        orders = []
+        taken = 0.0
+        for part in self._stand_down():
+            orders.append(self._send(-side, part.size, reason, oco=part.first))
+            taken += part.size
+        if held > taken:
+            orders.append(self._send(-side, held - taken, reason))
         if trade is not None:
             trade.exits = orders
             trade.exit_reason = str(reason)
@@ -219,17 +220,21 @@ class Strategy(bt.Strategy):
 
     def close(self, data: Any = None, size: float | None = None, **kwargs: Any) -> bt.Order | None:
         """Backtrader's `close`; of a whole position in the strategy's market it is `exit`."""
-        if self._ours or not self._protects(data) or size is not None or kwargs.get("exectype"):
+        if not self._protects(data) or size is not None or kwargs.get("exectype"):
             return super().close(data=data, size=size, **kwargs)
         return self.exit(ExitReason(kwargs.get("exit_reason", ExitReason.SIGNAL)))
 
     def buy(self, data: Any = None, size: float | None = None, **kwargs: Any) -> bt.Order | None:
         """Backtrader's `buy`; against a protected short it takes the protection into account."""
-        return self._direct(1, data, size, kwargs)
+        if self.position.size < 0 and self._protects(data):
+            return self._against(1, size, kwargs)
+        return super().buy(data=data, size=size, **kwargs)
 
     def sell(self, data: Any = None, size: float | None = None, **kwargs: Any) -> bt.Order | None:
         """Backtrader's `sell`; against a protected long it takes the protection into account."""
-        return self._direct(-1, data, size, kwargs)
+        if self.position.size > 0 and self._protects(data):
+            return self._against(-1, size, kwargs)
+        return super().sell(data=data, size=size, **kwargs)
 
     # -- entries and exits
 
@@ -253,29 +258,44 @@ class Strategy(bt.Strategy):
         paid = sizing.affordable(wanted, cash * self.exposure, price, self.leverage)
         return sizing.round_down(paid, plan.lot)
 
-    def _send(self, side: int, size: float, **kwargs: Any) -> bt.Order:
-        """An order of the base class itself, past the checks that authors' own orders go through."""
-        self._ours = True
-        try:
-            order = super().buy(size=size, **kwargs) if side > 0 else super().sell(size=size, **kwargs)
-        finally:
-            self._ours = False
-        return order
-
-    def _direct(self, side: int, data: Any, size: float | None, kwargs: dict[str, Any]) -> bt.Order | None:
-        """An author's own buy or sell; one that closes a protected position must not leave its stop behind."""
+    def _send(
+        self,
+        side: int,
+        size: float,
+        reason: ExitReason,
+        *,
+        exectype: int | None = None,
+        price: float | None = None,
+        oco: bt.Order | None = None,
+        trailpercent: float | None = None,
+        trailamount: float | None = None,
+    ) -> bt.Order:
+        """An exit of the base class itself, past the checks that authors' own orders go through."""
         send = super().buy if side > 0 else super().sell
-        if self._ours or not self._protects(data) or self.position.size * side >= 0:
-            return send(data=data, size=size, **kwargs)
+        return send(
+            size=size,
+            exectype=exectype,
+            price=price,
+            oco=oco,
+            trailpercent=trailpercent,
+            trailamount=trailamount,
+            exit_reason=reason,
+        )
+
+    def _against(self, side: int, size: float | None, kwargs: dict[str, Any]) -> bt.Order | None:
+        """An author's order against a protected position: it closes or reverses it, and takes its stop away."""
         held = abs(self.position.size)
-        wanted = abs(self.getsizing(data, isbuy=side > 0) if size is None else size)
+        wanted = abs(self.getsizing(self.data, isbuy=side > 0) if size is None else size)
         if kwargs.get("exectype") not in (None, bt.Order.Market) or wanted < held:
             raise StrategyError(
                 "a position with a stop or target cannot also be reduced by your own order",
                 hint="use exit() or close(), or give target_plan() a share to take off",
             )
         closing = self.exit(ExitReason.REVERSAL if wanted > held else ExitReason.SIGNAL)
-        return closing if wanted == held else self._send(side, wanted - held, **kwargs)
+        if wanted == held:
+            return closing
+        send = super().buy if side > 0 else super().sell
+        return send(size=wanted - held, **kwargs)
 
     def _protects(self, data: Any) -> bool:
         """Whether `data` is the strategy's market and orders of ours rest in it."""
@@ -286,8 +306,11 @@ class Strategy(bt.Strategy):
         return self._entry is not None and self._entry.alive()
 
     def _cancel_entry(self) -> None:
-        if self._entry is not None and self._entry.alive():
-            self.cancel(self._entry)
+        self._cancel(self._entry)
+
+    def _cancel(self, order: bt.Order | None) -> None:
+        if order is not None and order.alive():
+            self.cancel(order)
 
     # -- protection
 
@@ -296,13 +319,12 @@ class Strategy(bt.Strategy):
         if self._trade is None:
             return []
         self._tighten()
-        slices, self._trade.slices = self._trade.slices, []
+        slices = self._trade.slices
+        self._trade.slices = []
         for part in slices:
-            for order in part.orders:
-                if order.alive():
-                    self.cancel(order)
-        stuck = [part for part in slices if any(order.alive() for order in part.orders)]
-        return stuck
+            self._cancel(part.stop)
+            self._cancel(part.target)
+        return [part for part in slices if part.alive]
 
     def _reconcile(self) -> None:
         """Make the resting orders fit the position; does nothing when they do."""
@@ -317,7 +339,8 @@ class Strategy(bt.Strategy):
         side = 1 if held > 0 else -1
         if trade is None or trade.plan.side != side or self._restored is not None:
             self._stand_down()
-            self._trade = trade = self._opened(side)
+            trade = self._opened(side)
+            self._trade = trade
         elif self._entry_alive() or trade.size < abs(held):
             trade.entry_price = float(self.position.price)
         trade.size = max(trade.size, abs(held))
@@ -333,24 +356,29 @@ class Strategy(bt.Strategy):
     def _opened(self, side: int) -> OpenTrade:
         """The trade a first fill opened: by our entry, by state kept from an earlier life, or by an author's order."""
         price, size, bar = float(self.position.price), abs(float(self.position.size)), len(self.data)
-        kept, self._restored = self._restored, None
-        if kept is not None and kept["side"] == side:
-            for order in self._adopted:
-                if order.alive():
-                    self.cancel(order)
-            return trade_from_state(kept, bar - int(kept["bars_held"]))
+        if self._restored is not None:
+            kept = self._restored
+            self._restored = None
+            if kept["side"] == side:
+                return self._resumed(kept)
         plan = self._entry_plan
         if plan is None or plan.side != side:
             plan = self._plan(side, TradingSignal(SignalType.LONG if side > 0 else SignalType.SHORT))
         return open_trade(plan, price, size, bar)
 
+    def _resumed(self, kept: Mapping[str, Any]) -> OpenTrade:
+        """The trade of an earlier life; its resting orders are taken away, to be sent anew."""
+        for order in self._adopted:
+            self._cancel(order)
+        return trade_from_state(kept, len(self.data) - int(kept["bars_held"]))
+
     def _settle(self, trade: OpenTrade, held: float) -> None:
         """Send what is missing; fewer kinds of order after each refusal, the market order as the last resort."""
-        trade.refusals += any(part.refused for part in trade.slices)
-        reached = [
-            part.target_price for part in trade.slices if part.closed and part.target_price is not None
-        ]
-        trade.targets = [target for target in trade.targets if target[0] not in reached]
+        if any(part.refused for part in trade.slices):
+            trade.refusals += 1
+        for part in trade.slices:
+            if part.closed:
+                trade.targets = [target for target in trade.targets if target.price != part.target_price]
         trade.slices = [part for part in trade.slices if not part.closed]
         if trade.slices and not trade.broken(held):
             return
@@ -363,7 +391,7 @@ class Strategy(bt.Strategy):
 
     def _arm(self, trade: OpenTrade, held: float) -> None:
         """Send a stop and a target for every slice of `held` units."""
-        shares = [min(1.0, share * trade.size / held) for _, share in trade.targets]
+        shares = [min(1.0, target.share * trade.size / held) for target in trade.targets]
         trade.slices = wanted_slices(trade, sizing.split(held, shares, trade.plan.lot))
         for part in trade.slices:
             if trade.stop_level is not None and trade.plan.stop is not None:
@@ -372,28 +400,26 @@ class Strategy(bt.Strategy):
                 part.target = self._send(
                     -trade.plan.side,
                     part.size,
+                    ExitReason.PROFIT_TARGET,
                     exectype=bt.Order.Limit,
                     price=part.target_price,
                     oco=part.stop,
-                    exit_reason=ExitReason.PROFIT_TARGET,
                 )
 
     def _send_stop(self, trade: OpenTrade, plan: StopPlan, size: float) -> bt.Order:
         side, level = trade.plan.side, trade.stop_level
         if not plan.trailing:
-            return self._send(
-                -side, size, exectype=bt.Order.Stop, price=level, exit_reason=ExitReason.STOP_LOSS
-            )
+            return self._send(-side, size, ExitReason.STOP_LOSS, exectype=bt.Order.Stop, price=level)
         fraction = plan.trail_fraction()
         distance = None if fraction is not None else plan.offset(trade.entry_price)
         return self._send(
             -side,
             size,
+            ExitReason.TRAILING_STOP,
             exectype=bt.Order.StopTrail,
             price=stops.trail_reference(float(level or 0.0), side, distance=distance, fraction=fraction),
             trailpercent=fraction,
             trailamount=distance,
-            exit_reason=ExitReason.TRAILING_STOP,
         )
 
     def _tighten(self) -> None:

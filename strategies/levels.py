@@ -6,8 +6,9 @@ change there. The session under way never enters a level.
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -35,26 +36,14 @@ class SessionCalendar:
 
     def session(self, moment: datetime) -> date:
         """The date of the session that contains `moment`; a naive time is taken to be UTC."""
+        if self.zone == "UTC" and self.rolls_at == time(0, 0) and moment.tzinfo is None:
+            return moment.date()
         aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
         local = aware.astimezone(ZoneInfo(self.zone))
         begun = local.time() >= self.rolls_at
         if self.rolls_at >= time(12, 0):
             return local.date() + timedelta(days=1) if begun else local.date()
         return local.date() if begun else local.date() - timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """One session's range."""
-
-    day: date
-    high: float
-    low: float
-    close: float
-
-    def including(self, high: float, low: float, close: float) -> Session:
-        """The session with one more bar in it."""
-        return replace(self, high=max(self.high, high), low=min(self.low, low), close=close)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,29 +72,37 @@ class SessionLevels:
         if lookback < 1:
             raise StrategyError(f"lookback={lookback} sessions", hint="look back on at least one session")
         self._calendar = calendar
-        self._completed: deque[Session] = deque(maxlen=lookback)
-        self._current: Session | None = None
+        self._lookback = lookback
+        self._highs: deque[float] = deque(maxlen=lookback)
+        self._lows: deque[float] = deque(maxlen=lookback)
+        self._last_close = math.nan
+        self._day: date | None = None
+        self._high = self._low = self._close = math.nan
 
     def add(self, moment: datetime, high: float, low: float, close: float) -> None:
         """Take one bar; the first bar of a new session completes the one before."""
         day = self._calendar.session(moment)
-        if self._current is None:
-            self._current = Session(day, high, low, close)
-        elif day == self._current.day:
-            self._current = self._current.including(high, low, close)
+        if day == self._day:
+            self._high = max(self._high, high)
+            self._low = min(self._low, low)
         else:
-            self._completed.append(self._current)
-            self._current = Session(day, high, low, close)
+            if self._day is not None:
+                self._highs.append(self._high)
+                self._lows.append(self._low)
+                self._last_close = self._close
+            self._day = day
+            self._high = high
+            self._low = low
+        self._close = close
 
     def levels(self) -> Levels | None:
         """The levels in force on the last bar added, None before `lookback` sessions are complete."""
-        if len(self._completed) < (self._completed.maxlen or 1):
+        if len(self._highs) < self._lookback:
             return None
-        last = self._completed[-1]
         return Levels(
-            previous_day_high=last.high,
-            previous_day_low=last.low,
-            previous_day_close=last.close,
-            resistance=max(session.high for session in self._completed),
-            support=min(session.low for session in self._completed),
+            previous_day_high=self._highs[-1],
+            previous_day_low=self._lows[-1],
+            previous_day_close=self._last_close,
+            resistance=max(self._highs),
+            support=min(self._lows),
         )

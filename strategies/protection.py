@@ -14,8 +14,6 @@ import backtrader as bt
 
 from strategies.stops import StopPlan, Target
 
-REFUSED = (bt.Order.Margin, bt.Order.Rejected)
-
 
 @dataclass(frozen=True, slots=True)
 class ExitPlan:
@@ -28,6 +26,14 @@ class ExitPlan:
     scale: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class PriceTarget:
+    """A target once the entry price is known: takes profit on `share` of the position at `price`."""
+
+    price: float
+    share: float
+
+
 @dataclass(slots=True)
 class Slice:
     """One part of the position and the orders that may close it; `target_price` None for a runner."""
@@ -38,34 +44,59 @@ class Slice:
     target: bt.Order | None = None
 
     @property
-    def orders(self) -> list[bt.Order]:
-        """The orders that were made for this slice, dead ones included."""
-        return [order for order in (self.stop, self.target) if order is not None]
+    def first(self) -> bt.Order | None:
+        """The first order that was made for it."""
+        return self.target if self.stop is None else self.stop
+
+    @property
+    def alive(self) -> bool:
+        """Whether one of its orders may still fill."""
+        return _alive(self.stop) or _alive(self.target)
 
     @property
     def filled(self) -> float:
         """Units its orders have closed."""
-        return float(sum(abs(order.executed.size) for order in self.orders))
+        return _filled(self.stop) + _filled(self.target)
 
     @property
     def closed(self) -> bool:
         """Whether one of its orders has done its work."""
-        return any(order.status == bt.Order.Completed for order in self.orders)
+        return _completed(self.stop) or _completed(self.target)
 
     @property
     def refused(self) -> bool:
         """Whether the broker would not take one of its orders."""
-        return any(order.status in REFUSED for order in self.orders)
+        return _refused(self.stop) or _refused(self.target)
 
     @property
     def whole(self) -> bool:
         """Whether every order it should have is alive and none has filled in part."""
-        return all(order.alive() for order in self.orders) and not self.filled
+        if self.stop is not None and not self.stop.alive():
+            return False
+        if self.target is not None and not self.target.alive():
+            return False
+        return not self.filled
 
     @property
     def stopping(self) -> bool:
         """Whether its stop has begun to fill and goes on."""
         return self.stop is not None and self.stop.alive() and bool(self.stop.executed.size)
+
+
+def _alive(order: bt.Order | None) -> bool:
+    return order is not None and bool(order.alive())
+
+
+def _filled(order: bt.Order | None) -> float:
+    return 0.0 if order is None else abs(float(order.executed.size))
+
+
+def _completed(order: bt.Order | None) -> bool:
+    return order is not None and bool(order.status == bt.Order.Completed)
+
+
+def _refused(order: bt.Order | None) -> bool:
+    return order is not None and order.status in (bt.Order.Margin, bt.Order.Rejected)
 
 
 @dataclass(slots=True)
@@ -79,7 +110,7 @@ class OpenTrade:
     stop_level: float | None
     risk: float | None
     high_water: float
-    targets: list[tuple[float, float]] = field(default_factory=list)
+    targets: list[PriceTarget] = field(default_factory=list)
     slices: list[Slice] = field(default_factory=list)
     exits: list[bt.Order] = field(default_factory=list)
     exit_reason: str | None = None
@@ -93,12 +124,16 @@ class OpenTrade:
     @property
     def covered(self) -> float:
         """Units the slices still protect."""
-        return float(sum(part.size - part.filled for part in self.slices))
+        units = 0.0
+        for part in self.slices:
+            units += part.size - part.filled
+        return units
 
     def broken(self, held: float) -> bool:
         """Whether the resting orders no longer are what `held` units need."""
-        if any(not part.whole and not part.stopping for part in self.slices):
-            return True
+        for part in self.slices:
+            if not part.whole and not part.stopping:
+                return True
         return bool(self.slices) and self.covered != held
 
 
@@ -106,8 +141,11 @@ def open_trade(plan: ExitPlan, price: float, size: float, bar: int) -> OpenTrade
     """A trade of `size` units (> 0) entered at `price`: its stop level, and a price and share per target."""
     level = plan.stop.level(price, plan.side) if plan.stop else None
     risk = abs(price - level) if level is not None else None
-    levels = [(target.level(price, plan.side, risk, plan.scale), target.share) for target in plan.targets]
-    targets = [(at, share) for at, share in levels if at is not None]
+    targets = []
+    for target in plan.targets:
+        at = target.level(price, plan.side, risk, plan.scale)
+        if at is not None:
+            targets.append(PriceTarget(at, target.share))
     return OpenTrade(plan, price, bar, size, level, risk, price, targets)
 
 
@@ -116,12 +154,13 @@ def wanted_slices(trade: OpenTrade, sizes: Sequence[float]) -> list[Slice]:
 
     sizes: one per target, then the rest.
     """
-    slices = [
-        Slice(size, price)
-        for size, (price, _) in zip(sizes, [*trade.targets, (None, 0.0)], strict=True)
-        if size
-    ]
-    return [part for part in slices if part.target_price is not None or trade.stop_level is not None]
+    slices = []
+    for i in range(len(trade.targets)):
+        if sizes[i]:
+            slices.append(Slice(sizes[i], trade.targets[i].price))
+    if sizes[-1] and trade.stop_level is not None:
+        slices.append(Slice(sizes[-1]))
+    return slices
 
 
 def trade_state(trade: OpenTrade) -> dict[str, Any]:
@@ -133,7 +172,7 @@ def trade_state(trade: OpenTrade) -> dict[str, Any]:
         "stop_level": trade.stop_level,
         "risk": trade.risk,
         "high_water": trade.high_water,
-        "targets": [list(target) for target in trade.targets],
+        "targets": [[target.price, target.share] for target in trade.targets],
         "exit_reason_pending": trade.exit_reason if trade.exiting else None,
         "refusals": trade.refusals,
         "lot": trade.plan.lot,
@@ -153,6 +192,6 @@ def trade_from_state(state: Mapping[str, Any], entry_bar: int) -> OpenTrade:
         stop_level=state["stop_level"],
         risk=state["risk"],
         high_water=state["high_water"],
-        targets=[(price, share) for price, share in state["targets"]],
+        targets=[PriceTarget(price, share) for price, share in state["targets"]],
         refusals=state["refusals"],
     )

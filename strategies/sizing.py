@@ -7,12 +7,15 @@ equity, no price, no distance, NaN). Equity and cash are in account currency, fr
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 
 # A whole unit should be at most this part of equity before fractions of a unit are traded instead.
 UNIT_SHARE = 0.01
+# Changes of a slice by a few lots, in the order they are tried.
+SHIFTS = (0, -1, 1, -2, 2)
+# Ways to put so many slices in order.
+ORDERS = (1, 1, 2, 6, 24, 120)
 
 
 def _usable(*values: float) -> bool:
@@ -73,7 +76,8 @@ def natural_lot(equity: float, price: float) -> float:
     """1 where a whole unit is a small part of equity, else the power of ten that is: 0.1, 0.01, ..."""
     if not _usable(equity, price) or price <= equity * UNIT_SHARE:
         return 1.0
-    return float(f"1e{math.floor(math.log10(equity * UNIT_SHARE / price))}")
+    exponent = math.floor(math.log10(equity * UNIT_SHARE / price))
+    return round(10.0**exponent, -exponent)
 
 
 def round_down(size: float, lot: float) -> float:
@@ -92,37 +96,87 @@ def split(size: float, shares: Sequence[float], lot: float) -> list[float]:
     all of them never leaves a residue. Where lots cannot do that in floating point, slices are merged.
     Returns one size per share (0.0 where left out), then the rest.
     """
+    if not shares:
+        return [size]
     lots = [math.floor(size * share / lot + 1e-9) for share in shares]
+    if len(lots) == 1:
+        return _one_slice(size, lots[0], lot)
+    # Trying all changes takes too long for many slices.
+    tries = len(SHIFTS) ** len(lots) if len(lots) <= 3 else 1
     while True:
-        for shift in _shifts(len(lots)):
-            slices = [_multiple(max(n + d, 0) if n else 0, lot) for n, d in zip(lots, shift, strict=True)]
-            rest = size
-            for part in slices:
-                rest -= part
-            if abs(rest) < lot * 1e-6 and any(slices):
-                last = max(i for i, part in enumerate(slices) if part)
-                slices[last] += rest
+        for change in range(2 * len(lots) + 1):
+            for code in range(tries):
+                if _change(code, len(lots)) == change:
+                    slices = _slices(size, lots, code, lot)
+                    if slices[-1] >= 0 and _exact(size, slices):
+                        return slices
+        last = len(lots) - 1
+        while not lots[last]:
+            last -= 1
+        lots[last] = 0
+
+
+def _one_slice(size: float, lots: int, lot: float) -> list[float]:
+    """`split` for a single share."""
+    if lots:
+        for shift in SHIFTS:
+            part = _multiple(max(lots + shift, 0), lot)
+            rest = size - part
+            if part and abs(rest) < lot * 1e-6:
+                part += rest
                 rest = 0.0
-            if rest >= 0 and _exact(size, [*slices, rest]):
-                return [*slices, rest]
-        lots[max(i for i, n in enumerate(lots) if n)] = 0
+            if rest >= 0 and size - part == rest and size - rest == part:
+                return [part, rest]
+    return [0.0, size]
 
 
-def _shifts(count: int) -> list[tuple[int, ...]]:
-    """Changes of a few lots to try, the smallest first; none for many slices, where trying all takes too long."""
-    if count > 3:
-        return [(0,) * count]
-    return sorted(itertools.product((0, -1, 1, -2, 2), repeat=count), key=lambda shift: sum(map(abs, shift)))
+def _shift(code: int, place: int) -> int:
+    """The change of one slice among those that `code` stands for, a digit of it a slice."""
+    return SHIFTS[code // len(SHIFTS) ** place % len(SHIFTS)]
+
+
+def _change(code: int, count: int) -> int:
+    """By how many lots `count` slices are changed in all."""
+    change = 0
+    for place in range(count):
+        change += abs(_shift(code, place))
+    return change
+
+
+def _slices(size: float, lots: Sequence[int], code: int, lot: float) -> list[float]:
+    """A slice per entry of `lots`, changed by what `code` stands for, and the rest; dust joins the last slice."""
+    slices = []
+    rest = size
+    last = 0
+    for i in range(len(lots)):
+        part = _multiple(max(lots[i] + _shift(code, len(lots) - 1 - i), 0) if lots[i] else 0, lot)
+        slices.append(part)
+        rest -= part
+        if part:
+            last = i
+    if slices[last] and abs(rest) < lot * 1e-6:
+        slices[last] += rest
+        rest = 0.0
+    slices.append(rest)
+    return slices
 
 
 def _exact(size: float, slices: Sequence[float]) -> bool:
-    parts = [part for part in slices if part]
-    if len(parts) > 5:
-        return all(part.is_integer() for part in parts)
-    for order in itertools.permutations(parts):
-        left = size
-        for part in order:
-            left -= part
+    """Whether taking the slices off `size` ends at exactly zero in every order."""
+    count = 0
+    whole = True
+    for part in slices:
+        if part:
+            count += 1
+            whole = whole and part.is_integer()
+    if count >= len(ORDERS):
+        return whole
+    for order in range(ORDERS[count]):
+        waiting = [part for part in slices if part]
+        left, code = size, order
+        for several in range(count, 0, -1):
+            left -= waiting.pop(code % several)
+            code //= several
         if left:
             return False
     return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from core.errors import StrategyError
 
@@ -16,6 +16,15 @@ from core.errors import StrategyError
 NEAREST = 0.001
 # A stop below zero could not rest at any venue.
 FARTHEST = 0.99
+
+
+def _only(*values: float | None) -> float:
+    """The one value that is given; NaN for none or several."""
+    given, found = 0, math.nan
+    for value in values:
+        if value is not None:
+            given, found = given + 1, value
+    return found if given == 1 else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +40,8 @@ class StopPlan:
     trailing: bool = False
 
     def __post_init__(self) -> None:
-        given = [v for v in (self.fraction, self.distance, self.price) if v is not None]
-        if len(given) != 1 or not math.isfinite(given[0]) or given[0] < 0:
+        given = _only(self.fraction, self.distance, self.price)
+        if not math.isfinite(given) or given < 0:
             raise StrategyError(
                 f"a stop cannot be made of {self}", hint="give one finite number, not below zero"
             )
@@ -57,8 +66,8 @@ class StopPlan:
         if self.price is not None:
             return self
         if self.fraction is not None:
-            return replace(self, fraction=self.fraction * factor)
-        return replace(self, distance=(self.distance or 0.0) * factor)
+            return StopPlan(fraction=self.fraction * factor, trailing=self.trailing)
+        return StopPlan(distance=(self.distance or 0.0) * factor, trailing=self.trailing)
 
 
 def fixed_stop(fraction: float) -> StopPlan:
@@ -98,15 +107,14 @@ def trail_reference(
     level: float, side: int, *, distance: float | None = None, fraction: float | None = None
 ) -> float:
     """The price a native trailing order must start from to have its first trigger at `level`, never looser."""
-
-    def trigger(start: float) -> float:
-        return start - side * (start * fraction if fraction is not None else distance or 0.0)
-
-    reference = level + side * (distance or 0.0) if fraction is None else level / (1 - side * fraction)
-
-    while side * trigger(reference) < side * level:
+    offset = distance or 0.0
+    reference = level + side * offset if fraction is None else level / (1 - side * fraction)
+    while True:
+        if fraction is not None:
+            offset = reference * fraction
+        if not side * (reference - side * offset) < side * level:
+            return reference
         reference = math.nextafter(reference, math.inf * side)
-    return reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +130,8 @@ class Target:
     price: float | None = None
 
     def __post_init__(self) -> None:
-        given = [v for v in (self.fraction, self.reward, self.price) if v is not None]
-        if len(given) != 1 or not math.isfinite(given[0]) or given[0] <= 0 or not 0 < self.share <= 1:
+        given = _only(self.fraction, self.reward, self.price)
+        if not math.isfinite(given) or given <= 0 or not 0 < self.share <= 1:
             raise StrategyError(
                 f"a profit target cannot be made of {self}",
                 hint="give one finite number above zero, and a share above 0 and up to 1",
@@ -145,7 +153,9 @@ class Target:
 
 def check_targets(targets: Sequence[Target]) -> None:
     """Raise StrategyError when the targets would take profit on more than the whole position."""
-    total = math.fsum(target.share for target in targets)
+    total = 0.0
+    for target in targets:
+        total += target.share
     if total > 1 + 1e-9:
         raise StrategyError(
             f"profit targets add up to {total:g} of the position", hint="their shares may add up to 1 at most"
