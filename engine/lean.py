@@ -52,11 +52,12 @@ def run(
     cerebro.analyzers[:] = [(LeanRecorder, (), {"_name": RECORDER})]
     cerebro._runonce = lambda strategies: LeanLoop(cerebro, strategies[0], on_bar).run()
     cerebro._runnext = lambda strategies: BarByBarLoop(cerebro, strategies[0], on_bar).run()
-    with strategy_errors(cls, cerebro), fewer_collections():
-        cerebro.run()
-    check_ready(cerebro, cls)
-    recorder: LeanRecorder = cerebro.runningstrats[0].analyzers.getbyname(RECORDER)
-    return recorder.recording()
+    with fewer_collections():
+        with strategy_errors(cls, cerebro):
+            cerebro.run()
+        check_ready(cerebro, cls)
+        recorder: LeanRecorder = cerebro.runningstrats[0].analyzers.getbyname(RECORDER)
+        return recorder.recording()
 
 
 _collecting = threading.Lock()

@@ -42,6 +42,25 @@ def is_plain(scheme: bt.CommInfoBase) -> bool:
     return not own and scheme._stocklike and not scheme._creditrate
 
 
+PERCENT = bt.CommInfoBase.COMM_PERC
+SIMPLE_METHODS = (
+    *PLAIN_METHODS,
+    "getoperationcost",
+    "getcommission",
+    "_getcommission",
+    "confirmexec",
+    "stocklike",
+    "__getattribute__",
+)
+
+
+def is_simple(scheme: bt.CommInfoBase) -> bool:
+    """Whether what a scheme charges and pays follows from its parameters, by the rules for stocks."""
+    kind = type(scheme)
+    own = any(getattr(kind, name) is not getattr(bt.CommInfoBase, name) for name in SIMPLE_METHODS)
+    return not own and scheme._stocklike and not any(name in vars(scheme) for name in SIMPLE_METHODS)
+
+
 Notice = tuple[Order, int, "OrderExecutionBit | None"]
 """What is told: the order, the status it took, the execution if there was one."""
 
@@ -70,8 +89,9 @@ class LeanPosition(Position):
         if "datetime" not in self.__dict__:
             raise AttributeError("datetime")  # as on a position that never changed
         moment = self.__dict__["datetime"]
-        if isinstance(moment, bt.LineRoot):  # booked on this bar: the data instead of its time
-            moment = self.datetime = moment.datetime.datetime()
+        if isinstance(moment, tuple):  # the line and the day number in place of what it converts to
+            line, number = moment
+            moment = self.datetime = bt.num2date(number, tz=line._tz)
         return moment
 
     @datetime.setter
@@ -80,9 +100,12 @@ class LeanPosition(Position):
 
     def book(self, size: float, price: float, data: Any) -> None:
         """`update` with an execution on the current bar of `data`. size: signed, not zero."""
-        self.price_orig = self.price
-        self.size, self.price, self.upopened, self.upclosed = split(self.size, self.price, size, price)
-        self.__dict__["datetime"] = data
+        values = self.__dict__
+        values["price_orig"] = held = values["price"]
+        values["size"], values["price"], values["upopened"], values["upclosed"] = split(
+            values["size"], held, size, price
+        )
+        values["datetime"] = data.datetime, data.datetime[0]
 
     def _settle(self) -> None:
         if self._broker is not None:
@@ -128,17 +151,19 @@ class LeanBroker(BackBroker):
 
     `_step`: cursor of the bars. `_settled`: the bar the account's figures are of. `changes`: cash and open
     positions from a bar on, whenever they changed: (bar, cash, ((data, size, price), ...)). `touched` is not empty when
-    cash was set since the last of them.
+    cash was set since the last of them. `_opened`: datas in which something was opened on this bar.
     """
 
     bars: Mapping[Any, Bars]
     copies: bool
     plain: bool
+    simple: set[bt.CommInfoBase]
     positions: dict[Any, Position]
     _step: Cursor
     _settled: int
     changes: list[Change]
     touched: list[None]
+    _opened: set[Any]
 
     @classmethod
     def adopt(
@@ -151,6 +176,8 @@ class LeanBroker(BackBroker):
         """
         broker._step, broker._settled, broker.changes, broker.touched = step, step[0], [], []
         broker.bars, broker.copies, broker.plain = bars, copies, plain
+        broker._opened = set()
+        broker.simple = {scheme for scheme in broker.comminfo.values() if is_simple(scheme)}
         broker.__class__ = cls
         lean: LeanBroker = broker
         lean.positions = LeanPositions(lean, list(lean.positions.items()))
@@ -164,13 +191,25 @@ class LeanBroker(BackBroker):
         positions: dict[Any, Position] = collections.defaultdict(Position)
         for data, position in self.positions.items():
             marks = position.__dict__
+            if "datetime" in marks:
+                marks["datetime"] = position.datetime
             marks.pop("_broker")
             position.__class__ = Position
             positions[data] = position
         self.__class__ = BackBroker
         self.positions = positions
         self.notifs.extend([notice[0].clone() for notice in notices])
-        del self._step, self._settled, self.touched, self.changes, self.bars, self.copies, self.plain
+        del (
+            self._step,
+            self._settled,
+            self.touched,
+            self.changes,
+            self.bars,
+            self.copies,
+            self.plain,
+            self.simple,
+            self._opened,
+        )
 
     def take_notices(self) -> list[Notice]:
         """What is to be told, oldest first; none of it is left."""
@@ -216,10 +255,45 @@ class LeanBroker(BackBroker):
             return
         self._settled = self._step[0]
         for data, position in self.positions.items() if self.plain else ():
-            if position.size:
-                position.datetime = data.datetime.datetime()
-                position.adjbase = data.close[0]
-        super()._get_value()
+            marks = position.__dict__
+            if marks["size"]:
+                marks["datetime"] = data.datetime, data.datetime[0]
+                marks["adjbase"] = data.close[0]
+        if self._cash_addition or self._fundhist or not self.simple.issuperset(self.comminfo.values()):
+            super()._get_value()
+        else:
+            self._value_simply()
+
+    def _value_simply(self) -> None:
+        """`BackBroker._get_value` of everything, where all schemes are simple."""
+        marked = paid = unrealized = 0.0
+        shortcash = self.p.shortcash
+        for data, position in self.positions.items():
+            size, price, close = position.size, position.price, data.close[0]
+            terms = self.getcommissioninfo(data).p
+            gain = size * (close - price) * terms.mult
+            if shortcash or size >= 0:
+                value = size * close
+            else:
+                value = price * size
+                value += (price - close) * size
+            if not shortcash:
+                value = abs(value)
+            marked += value
+            unrealized += gain
+            if value > 0:
+                paid += (value - gain) / terms.leverage
+                paid += gain
+            else:
+                paid += value
+        values = self.__dict__
+        values["_value"] = total = self.cash + paid
+        values["_fundval"] = total / self._fundshares
+        values["_valuemkt"] = paid
+        values["_valuelever"] = self.cash + marked
+        values["_valuemktlever"] = marked
+        values["_leverage"] = marked / (paid or 1.0)
+        values["_unrealized"] = unrealized
 
     def _get_value(self, datas: Any = None, lever: bool = False) -> float:
         self._settle()
@@ -229,7 +303,7 @@ class LeanBroker(BackBroker):
         """Write down cash and open positions, when an execution changed them."""
         if self.touched:
             self.touched.clear()
-            held = tuple((data, p.size, p.price) for data, p in self.positions.items() if p.size)
+            held = tuple([(data, p.size, p.price) for data, p in self.positions.items() if p.size])
             self.changes.append((self._step[0], self.cash, held))
 
     def buy(
@@ -272,11 +346,23 @@ class LeanBroker(BackBroker):
         )
         if kwargs:
             order.addinfo(**kwargs)
-        self._ocoize(order, oco)
+        ref = order.ref
+        if oco is None:
+            self._ocos[ref] = ref
+            self._ocol[ref] = [ref]
+        else:
+            self._ocoize(order, oco)
         if parent is not None or not transmit:
             return self.submit(order, check=_checksubmit)
-        self._pchildren[order.ref].append(order)
-        return self.transmit(order, check=_checksubmit)
+        self._pchildren[ref].append(order)
+        if not _checksubmit or not self.p.checksubmit:
+            return self.transmit(order, check=False)
+        order.status = Order.Submitted
+        order.plen = len(data)
+        self.submitted.append(order)
+        self.orders.append(order)
+        self.notifs.append((clone_order(order) if self.copies else order, Order.Submitted, None))
+        return order
 
     def sell(self, *args: Any, **kwargs: Any) -> Order:
         """`BackBroker.sell`."""
@@ -297,16 +383,19 @@ class LeanBroker(BackBroker):
         """`BackBroker.check_submitted`."""
         cash = self.cash
         positions: dict[Any, tuple[float, float]] = {}
-        submitted = self.submitted
+        submitted, copies, coo = self.submitted, self.copies, self.p.coo
+        accept, queue = self.pending.append, self.notifs.append
         while submitted:
             order = submitted.popleft()
             if order.parent is not None and self._take_children(order) is None:
                 continue
             data = order.data
-            held = self.positions[data]
-            before = positions.get(data) or (held.size, held.price)
+            before = positions.get(data)
+            if before is None:
+                held = self.positions[data]
+                before = held.size, held.price
             price = order.created.price
-            if self.p.coo and order.exectype == Order.Market:
+            if coo and order.exectype == Order.Market:
                 price = data.open[0]
             scheme = self.getcommissioninfo(data)
             size, after, opened, closed = split(before[0], before[1], order.executed.remsize, price)
@@ -316,7 +405,11 @@ class LeanBroker(BackBroker):
             if opened:
                 cash = self._open_cash(scheme, cash, opened, price)[0]
             if cash >= 0.0:
-                self.submit_accept(order)
+                order.pannotated = order.broker = None
+                order.plen = len(data)
+                order.status = Order.Accepted
+                accept(order)
+                queue((clone_order(order) if copies else order, Order.Accepted, None))
                 continue
             order.margin()
             self.notify(order)
@@ -327,6 +420,15 @@ class LeanBroker(BackBroker):
         self, scheme: Any, cash: float, closed: float, entry: float, pnl: float, price: float
     ) -> tuple[float, float, float]:
         """Cash after closing that many, the value given back, the commission."""
+        if scheme in self.simple:
+            terms = scheme.p
+            value = back = -closed * entry if self.p.shortcash else abs(closed) * entry
+            if value > 0:
+                back /= terms.leverage
+            commission = abs(closed) * terms.commission
+            if scheme._commtype == PERCENT:
+                commission *= price
+            return cash + (back + pnl) - commission, value, commission
         if self.p.shortcash:
             value = scheme.getvaluesize(-closed, entry)
         else:
@@ -340,6 +442,15 @@ class LeanBroker(BackBroker):
 
     def _open_cash(self, scheme: Any, cash: float, opened: float, price: float) -> tuple[float, float, float]:
         """Cash after opening that many, the value paid, the commission."""
+        if scheme in self.simple:
+            terms = scheme.p
+            value = paid = opened * price if self.p.shortcash else abs(opened) * price
+            if value > 0:
+                paid /= terms.leverage
+            commission = abs(opened) * terms.commission
+            if scheme._commtype == PERCENT:
+                commission *= price
+            return cash - paid - commission, value, commission
         if self.p.shortcash:
             value = scheme.getvaluesize(opened, price)
         else:
@@ -371,7 +482,11 @@ class LeanBroker(BackBroker):
         held = self.positions[data]
         entry = held.price
         psize, pprice, opened, closed = split(held.size, entry, size, price)
-        pnl = scheme.profitandloss(-closed, entry, price)
+        simple = scheme in self.simple
+        if simple:
+            pnl = -closed * (price - entry) * scheme.p.mult
+        else:
+            pnl = scheme.profitandloss(-closed, entry, price)
         money = self.cash
         closedvalue = closedcomm = openedvalue = openedcomm = 0.0
         if closed:
@@ -388,18 +503,22 @@ class LeanBroker(BackBroker):
             else:
                 if not self.plain and abs(psize) > abs(opened):
                     money += scheme.cashadjust(psize - opened, held.adjbase, price)
-                held.adjbase = price
+                held.__dict__["adjbase"] = price
+                self._opened.add(data)
                 self.cash = money
         done = closed + opened
+        if closed and not opened and self.plain and data not in self._opened:
+            held.__dict__["adjbase"] = self._close_before(data)
         if done:
-            scheme.confirmexec(done, price)
+            if not simple:
+                scheme.confirmexec(done, price)
             held.book(done, price, data)
             if not self.plain:
                 held.datetime = data.datetime.datetime()
             if closed and self.p.int2pnl:
                 closedcomm += self.d_credit.pop(data, 0.0)
             moment = dtcoc or data.datetime[ago]
-            margin = scheme.margin
+            margin = scheme.p.margin if simple else scheme.margin
             execute_order(
                 order, moment, done, price, closed, closedvalue, closedcomm, opened, openedvalue, openedcomm,
                 margin, pnl, psize, pprice,
@@ -414,6 +533,14 @@ class LeanBroker(BackBroker):
             self._bracketize(order, cancel=True)
         return None
 
+    def _close_before(self, data: Any) -> float:
+        """The close of a data that the broker saw last."""
+        _, _, _, closes, times, (at,) = self.bars[data]
+        if len(self.bars) == 1:
+            return closes[at - 1]
+        now = max(times[at] for *_, times, (at,) in self.bars.values() if at >= 0)
+        return closes[at - 1] if times[at] == now else closes[at]
+
     def _ococheck(self, order: Order) -> None:
         """`BackBroker._ococheck`; an order alone in its group cancels nothing."""
         leader = self._ocos.get(self._ocos[order.ref])
@@ -427,6 +554,7 @@ class LeanBroker(BackBroker):
         """`BackBroker.next`, for plain schemes without its last step, the account's value."""
         self._matching = True
         self._settled = -1
+        self._opened.clear()
         while self._toactivate:
             self._toactivate.popleft().activate()
         if self.submitted and self.p.checksubmit:
@@ -461,6 +589,13 @@ class LeanBroker(BackBroker):
                 scheme = self.getcommissioninfo(data)
                 self.cash += scheme.cashadjust(position.size, position.adjbase, close)
                 position.adjbase = close
+
+    def _try_exec_market(self, order: Order, popen: float, phigh: float, plow: float) -> None:
+        terms = self.p
+        if terms.coc or terms.slip_perc or terms.slip_fixed:
+            super()._try_exec_market(order, popen, phigh, plow)
+        elif terms.coo or order.data.datetime[0] > order.created.dt:
+            self._execute(order, 0, popen)
 
     def _match_pending(self) -> None:
         """One pass over the pending orders, first come first served."""

@@ -16,8 +16,9 @@ import numpy as np
 from backtrader import date2num, num2date
 from backtrader.feed import DataClone
 from backtrader.resamplerfilter import Resampler
+from backtrader.trade import Trade
 
-from engine.lean_broker import LeanBroker
+from engine.lean_broker import LeanBroker, Notice
 from engine.lean_lines import Cursor, name_lines
 from engine.lean_loop import LeanLoop
 
@@ -65,7 +66,8 @@ class BarByBarLoop(LeanLoop):
         for series in (*self.datas, *(each for each in indicators if not isinstance(each, bt.LineBuffer))):
             name_lines(series)
         cursors = [self.at[id(data)] for data in self.datas]
-        settle = watched and self.adoptable
+        stock_notify = watched or not self.adoptable
+        nothing: tuple[list[Notice], list[Trade]] = [], []
         for step, time in enumerate(self._deliver()):
             for cursor, data in zip(cursors, self.datas, strict=True):
                 cursor[0] = data.lines[0]._idx
@@ -76,10 +78,11 @@ class BarByBarLoop(LeanLoop):
                 if cerebro._event_stop:
                     return
             account[0] = step
-            if self.adoptable:
-                self._match(settle)
-            else:
+            told = nothing
+            if not self.adoptable:
                 cerebro._brokernotify()
+            elif self._match(watched) and not watched:
+                told = self._take()
             if cerebro._event_stop:
                 return
             if cerebro._timers:
@@ -88,10 +91,12 @@ class BarByBarLoop(LeanLoop):
             for indicator in indicators:
                 indicator._next()
             now = strategy.lines.datetime[0]
-            if watched or not self.adoptable:
+            if stock_notify:
                 strategy._notify()
-            elif self.broker.notifs:
-                self._tell(now)
+            elif told[0]:
+                self._tell(*told, now)
+            if not stock_notify and self.wants_account:
+                self._tell_account()
             if not plain:
                 self.values.append((self.broker.getvalue(), self.broker.getcash()))
             new = not self.times or self.times[-1] != now

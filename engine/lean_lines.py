@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
+from types import CodeType
 from typing import Any
 
 import backtrader as bt
 from backtrader.linebuffer import LineBuffer
 from backtrader.lineroot import LineRoot
-from backtrader.lineseries import LineSeries
+from backtrader.lineseries import LineSeries, LineSeriesStub
 
 from engine.refusal import Refused
 
@@ -94,6 +95,33 @@ def name_lines(series: Any) -> None:
     for number, alias in enumerate(series.lines.getlinealiases()):
         if isinstance(alias, str) and alias not in values and not hasattr(type(series), alias):
             values[alias] = series.lines.lines[number]
+
+
+def names_used(cls: type) -> set[str]:
+    """Names of attributes and globals in the code of an author's own classes."""
+    found: set[str] = set()
+    for kind in cls.__mro__:
+        if kind.__module__.partition(".")[0] in ("backtrader", "builtins"):
+            continue
+        todo = [getattr(member, "__code__", None) for member in vars(kind).values()]
+        todo += [
+            getattr(getattr(member, "__func__", None), "__code__", None) for member in vars(kind).values()
+        ]
+        todo += [getattr(getattr(member, "fget", None), "__code__", None) for member in vars(kind).values()]
+        while todo:
+            code = todo.pop()
+            if isinstance(code, CodeType):
+                found.update(code.co_names)
+                todo.extend(code.co_consts)
+    return found
+
+
+def clock_of(indicator: Any) -> Any:
+    """What an indicator follows: a data, a line, another indicator or the strategy."""
+    clock = indicator._clock
+    while isinstance(clock, LineSeriesStub):
+        clock = clock.lines[0]
+    return clock
 
 
 def _getitem(self: Any, ago: int) -> float:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import CodeType
 from typing import Any
 
 import backtrader as bt
 import numpy as np
 from backtrader.linebuffer import LineBuffer
-from backtrader.lineseries import LineSeries, LineSeriesStub
+from backtrader.lineseries import LineSeries
 from backtrader.order import Order
 from backtrader.trade import Trade
 
 from engine.cerebro import RECORDER
-from engine.lean_broker import LeanBroker, is_plain
-from engine.lean_lines import Cursor, name_lines, release, restore, share, shorten
+from engine.lean_broker import LeanBroker, Notice, is_plain
+from engine.lean_lines import (
+    Cursor,
+    clock_of,
+    name_lines,
+    names_used,
+    release,
+    restore,
+    share,
+    shorten,
+)
 from engine.lean_orders import copy_trade, update_trade
 from engine.lean_recording import LeanRecorder, account_curve
 from engine.once import evaluate
@@ -67,7 +75,7 @@ class LeanLoop:
         self._share_lines()
         plain = self._account_is_plain()
         try:
-            if plain and len(self.datas) == 1 and not self._watched():
+            if plain and len(self.datas) == 1 and not self._watched() and not self._interrupted():
                 self._run_one()
             else:
                 self._run_any(plain)
@@ -94,20 +102,25 @@ class LeanLoop:
         return self.places[id(data)]
 
     def _watched(self) -> bool:
-        """Whether something besides the strategy's own methods has to be called on every bar."""
-        cerebro, kind = self.cerebro, type(self.strategy)
+        """Whether somebody besides the strategy's own methods is told of orders, trades and the account."""
         return bool(
-            cerebro._timers
-            or cerebro._timerscheat
-            or cerebro.p.cheat_on_open
-            or self.others
+            self.others
             or self.strategy.getobservers()
-            or self.lagging
             or not self.names.isdisjoint(("_orders", "_orderspending", "_tradespending"))
-            or kind._notify not in (bt.Strategy._notify, bt.SignalStrategy._notify)
-            or kind.notify_cashvalue is not bt.Strategy.notify_cashvalue
-            or kind.notify_fund is not bt.Strategy.notify_fund
+            or type(self.strategy)._notify not in (bt.Strategy._notify, bt.SignalStrategy._notify)
         )
+
+    def _interrupted(self) -> bool:
+        """Whether a bar has more steps than matching, telling and deciding."""
+        return bool(self._early() or self.cerebro._timers or self.lagging)
+
+    def _early(self) -> bool:
+        """Whether something runs between the datas' move and the broker's, and sees the account of before."""
+        return bool(self.cerebro._timerscheat or self.cerebro.p.cheat_on_open)
+
+    def _own(self, name: str) -> bool:
+        """Whether the strategy has a method of that name of its own."""
+        return getattr(getattr(self.strategy, name), "__func__", None) is not getattr(bt.Strategy, name)
 
     def _account_is_plain(self) -> bool:
         """Whether the account's value follows from cash, positions and closes alone."""
@@ -171,12 +184,14 @@ class LeanLoop:
         cerebro, strategy, on_bar = self.cerebro, self.strategy, self.on_bar
         (data,) = self.datas
         at, now = self.at[id(data)], self.now
-        broker, tell = self._adopt(at, True), self._tell
+        broker, take, tell = self._adopt(at, True), self._take, self._tell
+        tell_account = self._tell_account if self.wants_account else None
         match, note = broker.next, broker.note
         submitted, pending, activated = broker.submitted, broker.pending, broker._toactivate
         waiting, added, touched = broker.notifs, broker._cash_addition, broker.touched
-        first_line, *own_lines = [line.array for line in strategy.lines.lines]
-        put_time = first_line.append
+        clock = strategy.lines.datetime
+        own_lines = [line.array for line in strategy.lines.lines if line is not clock]
+        put_time = clock.array.append
         prenext, nextstart, next_bar = strategy.prenext, strategy.nextstart, strategy.next
         recorder = self.recorder
         first = strategy._minperiods[0] - 1
@@ -192,7 +207,9 @@ class LeanLoop:
                 line.append(np.nan)
             now[0] = bar
             if told:
-                tell(time)
+                tell(*take(), time)
+            if tell_account is not None:
+                tell_account()
             self.done = bar + 1
             if on_bar is not None:
                 on_bar(bar + 1)
@@ -203,40 +220,37 @@ class LeanLoop:
                 nextstart()
             else:
                 prenext()
-            if told:
-                strategy.clear()
             if cerebro._event_stop:
                 return
 
     def _adopt(self, step: Cursor, plain: bool) -> LeanBroker:
-        kind = type(self.strategy)
-        self.wants_orders = (
-            kind.notify_order is not bt.Strategy.notify_order
-            or self.strategy._tradehistoryon
-            or self._watched()
-        )
-        self.wants_trades = kind.notify_trade is not bt.Strategy.notify_trade
+        self.early = self._early()
+        self.wants_orders = self._own("notify_order")
+        copies = self.wants_orders or self.strategy._tradehistoryon or self._watched()
+        self.wants_trades = self._own("notify_trade")
+        self.wants_account = self._own("notify_cashvalue") or self._own("notify_fund")
         names = ("open", "high", "low", "close", "datetime")
         bars: Any = {
             data: (*(getattr(data.lines, name).array for name in names), self.at[id(data)])
             for data in self.datas
         }
-        return LeanBroker.adopt(self.broker, step, bars, copies=self.wants_orders, plain=plain)
+        return LeanBroker.adopt(self.broker, step, bars, copies=copies, plain=plain)
 
-    def _tell(self, now: float) -> None:
-        """`Strategy._addnotification` of what the broker has to tell, then `Strategy._notify` without the account."""
-        strategy, recorder = self.strategy, self.recorder
+    def _take(self) -> tuple[list[Notice], list[Trade]]:
+        """`Strategy._addnotification` of what the broker has to tell, and the trades that are told of."""
+        strategy = self.strategy
         notices = self.broker.take_notices()
         ended: list[Trade] = []
         for order, _, bit in notices:
             if order.owner is not strategy and order.owner is not None:
                 raise Refused("an order has another owner than the strategy")
             if bit is not None:
-                ended += self._book(order, bit)
-        if self.wants_orders:
-            strategy._orderspending.extend([notice[0] for notice in notices])
-        if self.wants_trades:
-            strategy._tradespending.extend(ended)
+                self._book(order, bit, ended)
+        return notices, ended
+
+    def _tell(self, notices: list[Notice], ended: list[Trade], now: float) -> None:
+        """`Strategy._notify` without the account."""
+        strategy, tell = self.strategy, self.recorder.tell
         sentinel = getattr(strategy, "_sentinel", None)
         if (
             sentinel is not None
@@ -244,18 +258,27 @@ class LeanLoop:
             and any(order.ref == sentinel.ref and status > Order.Partial for order, status, _ in notices)
         ):
             strategy._sentinel = None
+        wanted = self.wants_orders
         for order, status, bit in notices:
-            if self.wants_orders and (order.exectype != Order.Historical or order.histnotify):
+            if wanted and (order.exectype != Order.Historical or order.histnotify):
                 strategy.notify_order(order)
-            recorder.tell(order, status, bit, now)
+            tell(order, status, bit, now)
         for trade in ended:
             if self.wants_trades:
                 strategy.notify_trade(trade)
-            recorder.notify_trade(trade)
+            self.recorder.notify_trade(trade)
 
-    def _book(self, order: Order, bit: Any) -> list[Trade]:
-        """Update the trades with one execution; copies of those to be told of."""
-        strategy, data, told = self.strategy, order.data, []
+    def _tell_account(self) -> None:
+        """The part of `Strategy._notify` that tells of the account."""
+        strategy, broker = self.strategy, self.broker
+        cash, value = broker.getcash(), broker.getvalue()
+        fund_value, fund_shares = broker.fundvalue, broker.fundshares
+        strategy.notify_cashvalue(cash, value)
+        strategy.notify_fund(cash, value, fund_value, fund_shares)
+
+    def _book(self, order: Order, bit: Any, told: list[Trade]) -> None:
+        """Update the trades with one execution; adds copies of those to be told of."""
+        strategy, data = self.strategy, order.data
         trades = strategy._trades[data][order.tradeid]
         if not trades:
             trades.append(Trade(data=data, tradeid=order.tradeid, historyon=strategy._tradehistoryon))
@@ -273,7 +296,6 @@ class LeanLoop:
                 told.append(copy_trade(trade))
         if trade.justopened and self.wants_trades:
             told.append(copy_trade(trade))
-        return told
 
     def _update(
         self, trade: Trade, order: Order, bit: Any, size: float, value: float, commission: float
@@ -291,8 +313,8 @@ class LeanLoop:
         account: Cursor = [-1]
         if self.adoptable:
             self._adopt(account, plain)
-        # A figure put off is that of the bar it is read on, which is too late once the datas have moved.
-        settle = watched and self.adoptable
+        stock_notify = watched or not self.adoptable
+        nothing: tuple[list[Notice], list[Trade]] = [], []
         recorder = self.recorder
         steps = zip(
             self.times, self._moves(self.at), self._moves(self.followers), self._phases(), strict=True
@@ -307,10 +329,11 @@ class LeanLoop:
                 if cerebro._event_stop:
                     return
             account[0] = step
-            if self.adoptable:
-                self._match(settle)
-            else:
+            told = nothing
+            if not self.adoptable:
                 cerebro._brokernotify()
+            elif self._match(watched) and not watched:
+                told = self._take()
             if cerebro._event_stop:
                 return
             if cerebro._timers:
@@ -323,10 +346,12 @@ class LeanLoop:
                 line.array.append(np.nan)
             self.now[0] = step
             strategy.lines.datetime[0] = time
-            if watched or not self.adoptable:
+            if stock_notify:
                 strategy._notify()
-            elif self.broker.notifs:
-                self._tell(time)
+            elif told[0]:
+                self._tell(*told, time)
+            if not stock_notify and self.wants_account:
+                self._tell_account()
             if not plain:
                 self.values.append((self.broker.getvalue(), self.broker.getcash()))
             self.done = step + 1
@@ -348,8 +373,11 @@ class LeanLoop:
             if cerebro._event_stop:
                 return
 
-    def _match(self, settle: bool) -> None:
-        """`Cerebro._brokernotify`, when there is anything to match; settle: tell and value the account at once."""
+    def _match(self, watched: bool) -> bool:
+        """`Cerebro._brokernotify`, when there is anything to match; whether the strategy is to be told of something.
+
+        watched: tell the strategy at once, as Backtrader does.
+        """
         broker, strategy = self.broker, self.strategy
         if (
             not broker.plain
@@ -362,11 +390,12 @@ class LeanLoop:
         ):
             broker.next()
             broker.note()
-            if settle:
+            if watched:
                 for order, _, _ in broker.take_notices():
                     (order.owner or strategy)._addnotification(order)
-        if settle:
-            broker._settle()
+        if watched or self.early:
+            broker._settle()  # put off, it would be that of the bar it is read on
+        return bool(broker.notifs)
 
     def _moves(self, cursors: dict[int, Cursor]) -> Iterator[list[tuple[Cursor, int]]]:
         """For every step the cursors that move, and where to."""
@@ -411,25 +440,6 @@ class LeanLoop:
         return np.frombuffer(data.lines.close.array)[self._places(data)]
 
 
-def names_used(cls: type) -> set[str]:
-    """Names of attributes and globals in the code of a strategy's own classes."""
-    found: set[str] = set()
-    for kind in cls.__mro__:
-        if kind.__module__.partition(".")[0] in ("backtrader", "builtins"):
-            continue
-        todo = [getattr(member, "__code__", None) for member in vars(kind).values()]
-        todo += [
-            getattr(getattr(member, "__func__", None), "__code__", None) for member in vars(kind).values()
-        ]
-        todo += [getattr(getattr(member, "fget", None), "__code__", None) for member in vars(kind).values()]
-        while todo:
-            code = todo.pop()
-            if isinstance(code, CodeType):
-                found.update(code.co_names)
-                todo.extend(code.co_consts)
-    return found
-
-
 def timeline(datas: list[Any]) -> tuple[list[float], dict[int, Any]]:
     """The loop's times, and per data its bar at each of them, -1 before its first."""
     stamps = [np.frombuffer(data.lines.datetime.array)[: data.buflen()] for data in datas]
@@ -448,11 +458,3 @@ def lines_of(indicator: Any) -> list[LineBuffer]:
     if type(indicator).advance not in (LineSeries.advance, LineBuffer.advance, bt.Indicator.advance):
         raise Refused(f"{type(indicator).__name__} overrides how Backtrader moves an indicator")
     return [indicator] if isinstance(indicator, LineBuffer) else indicator.lines.lines
-
-
-def clock_of(indicator: Any) -> Any:
-    """What an indicator follows: a data, a line, another indicator or the strategy."""
-    clock = indicator._clock
-    while isinstance(clock, LineSeriesStub):
-        clock = clock.lines[0]
-    return clock

@@ -159,9 +159,9 @@ def clone_order(order: Order) -> Order:
     executed = order.executed
     executed.p1, executed.p2 = executed.p2, len(executed.exbits)
     twin = _new(type(order))
-    twin.__dict__.update(order.__dict__)
-    twin.executed = done = _new(OrderData)
-    done.__dict__.update(executed.__dict__)
+    twin.__dict__ = values = order.__dict__.copy()
+    values["executed"] = done = _new(OrderData)
+    done.__dict__ = executed.__dict__.copy()
     return twin
 
 
@@ -267,8 +267,8 @@ def update_trade(
 
 def copy_trade(trade: Trade) -> Trade:
     """`copy.copy(trade)`."""
-    twin = _new(Trade)
-    twin.__dict__.update(trade.__dict__)
+    twin: Trade = _new(Trade)
+    twin.__dict__ = trade.__dict__.copy()
     return twin
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.results import FILL_COLUMNS, ORDER_COLUMNS, TRADE_COLUMNS, Coded, Table
-from core.types import Side
+from core.types import EXIT_REASONS, ExitReason, Side
 from engine.recording import (
     DTYPES,
     FLOAT,
@@ -37,6 +37,8 @@ Change = tuple[int, float, Held]
 TRAILING = (bt.Order.StopTrail, bt.Order.StopTrailLimit)
 TYPE_TEXTS = {number: kind.value for number, kind in ORDER_TYPES.items()}
 SIDE_TEXTS = {bt.Order.Buy: Side.BUY.value, bt.Order.Sell: Side.SELL.value}
+REVERSAL = ExitReason.REVERSAL.value
+EXIT_TEXTS = {number: EXIT_REASONS[kind].value for number, kind in ORDER_TYPES.items()}
 STATUS_TEXTS = {number: (status.value, status.terminal) for number, status in ORDER_STATUSES.items()}
 
 
@@ -63,7 +65,14 @@ class LeanRecorder(Recorder):
             row["filled"] = abs(executed.size)
             row["average_price"] = executed.price
             row["commission"] = executed.comm
-            self._execute(order, bit, row)
+            self._fills.append(
+                (bit.dt, row["symbol"], bit.size, bit.price, bit.closedcomm + bit.openedcomm, row["order_id"])
+            )
+            closed, opened = bit.closed, bit.opened
+            reason = row["exit_reason"] or (REVERSAL if closed and opened else EXIT_TEXTS[order.exectype])
+            data = order.data if order.data._compensate is None else order.data._compensate
+            if self._books[id(data), order.tradeid].execute(closed, opened, bit.price, reason):
+                row["exit_reason"] = reason
         if terminal:
             row["closed_time"] = order.executed.dt or now
 

@@ -14,6 +14,7 @@ from backtrader.linebuffer import LineActions, LineBuffer
 from backtrader.lineiterator import LineIterator
 from backtrader.lineseries import LineSeries
 
+from engine.lean_steps import step_through
 from engine.primitives import PRIMITIVES, Primitive, primitive_of
 
 __all__ = ["PRIMITIVES", "OnceReport", "Primitive", "evaluate", "primitive_of"]
@@ -132,6 +133,8 @@ class _Walk:
             return
         self._at_home.clear()
         self._report.stock.append(type(o).__name__)
+        if step_through(o):
+            return
         period = o._minperiod
         o.preonce(0, period - 1)
         o.oncestart(period - 1, period)

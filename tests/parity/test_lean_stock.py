@@ -281,7 +281,7 @@ class Everything(Watcher):
             self.close()
 
 
-class Interested(Everything):
+class Told:
     """Every notification there is."""
 
     def notify_cashvalue(self, cash: float, value: float) -> None:
@@ -295,6 +295,10 @@ class Interested(Everything):
 
     def notify_data(self, *message: Any) -> None:
         SEEN.append(("data", message))
+
+
+class Interested(Told, Everything):
+    pass
 
 
 class Timers(Everything):
@@ -315,6 +319,7 @@ class AtTheOpen(Watcher):
 
     def next_open(self) -> None:
         SEEN.append(("open", len(self), len(self.data), len(self.mean), self.broker.getvalue()))
+        SEEN.append((self.position.adjbase, getattr(self.position, "datetime", None)))
         if self.position:
             self.close()
         elif self.mean[0] > self.data.open[0]:
@@ -322,6 +327,40 @@ class AtTheOpen(Watcher):
 
     def trade(self) -> None:
         pass
+
+
+class Rarely(Watcher):
+    """Looks at its position long after it was closed."""
+
+    def next(self) -> None:
+        turn = len(self) % 12
+        if turn == 0:
+            self.see("flat")
+        elif turn == 1:
+            self.buy(size=5)
+        elif turn == 4:
+            self.close()
+
+
+class SetsItsMethods(Everything):
+    """Methods that an instance has, and its class has not."""
+
+    notify_order = bt.Strategy.notify_order
+    notify_trade = bt.Strategy.notify_trade
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notify_order = lambda order: SEEN.append(order_seen(order))
+        self.notify_trade = lambda trade: SEEN.append(trade_seen(trade))
+        self.notify_cashvalue = lambda cash, value: SEEN.append((cash, value))
+
+
+class OwnRates(bt.CommInfoBase):
+    """A scheme that sets a method of its own when it is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.getcommission = lambda size, price: 2.5
 
 
 class Analyzed(Everything):
@@ -533,6 +572,18 @@ SETTINGS = {
     "timers": Setting(Timers),
     "orders at the open": Setting(AtTheOpen, cheat_on_open=True),
     "cheating timers at the open": Setting(Timers, cheat_on_open=True),
+    "a position long closed": Setting(Rarely),
+    "methods of the instance": Setting(SetsItsMethods),
+    "a commission of the instance": Setting(
+        Everything, broker=lambda broker: broker.addcommissioninfo(OwnRates())
+    ),
+    "everything there is to be told, margins": Setting(Interested, broker=margins),
+    "everything there is to be told, two datas": Setting(
+        type("InterestedInTwo", (Told, Several), {"__module__": __name__}), two_markets()
+    ),
+    "everything there is to be told, weeks": Setting(
+        type("InterestedInWeeks", (Told, Higher), {"__module__": __name__}), resample=("1W",)
+    ),
     "analyzers of its own": Setting(Analyzed),
     "observers of its own": Setting(Observed),
     "private lists": Setting(Private),

@@ -294,6 +294,83 @@ def test_user_subclasses(cls, stock):
     assert (cls.__name__ in fast["report"].fast) is not stock
 
 
+class _Looks(bt.Indicator):
+    """Looks at all it can see in every phase; over one data, two datas, a line or an indicator."""
+
+    lines = ("x", "seen")
+    seen = ()
+
+    def __init__(self):
+        self.average = bt.ind.EMA(self.data, period=4)
+        self.above = self.average > self.data
+        self.again = bt.ind.Highest(self.average, period=3)
+
+    def look(self, phase):
+        ages = [phase, len(self), *(len(part) for part in (self.data, self.average, self.above, self.again))]
+        ages += [*self.data.get(size=2), *self.average.get(ago=-1, size=2)]
+        ages += [self.average - self.data[0], self.data > self.again, self.lines.x[-1]]
+        self.lines.seen[0] = hash(repr([float(age) for age in ages])) % 10**6
+
+    def prenext(self):
+        self.look(1)
+
+    def nextstart(self):
+        self.look(2)
+        self.lines.x[0] = self.data[0]
+
+    def next(self):
+        self.look(3)
+        self.lines.x[0] = 0.5 * self.lines.x[-1] + self.again[0] - self.datas[-1][0]
+
+
+class _Looked(_Looks):
+    """Another indicator over one that is called bar by bar."""
+
+    lines = ("z",)
+
+    def __init__(self):
+        super().__init__()
+        self.inner = _Looks(self.data)
+
+    def next(self):
+        super().next()
+        self.lines.z[0] = self.inner.x[0] - self.inner.seen[-1]
+
+
+class _Ticks(bt.Indicator):
+    lines = ("x",)
+
+    def next(self):
+        self.lines.x[0] = self.data.tick_close - self.data.close[-1]
+
+
+class _Fails(_Looks):
+    def next(self):
+        super().next()
+        if len(self) == 40:
+            raise KeyError(self.data[0])
+
+
+@pytest.mark.parametrize("cls", [_Looks, _Looked, _Ticks, _Fails])
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda s: (s.data0,),
+        lambda s: (s.data0, s.data1),
+        lambda s: (s.data1, s.data0),
+        lambda s: (s.data0, s.data0),
+        lambda s: (s.data1.high,),
+        lambda s: (bt.ind.SMA(s.data0, period=3),),
+        lambda s: (s.data0, bt.ind.SMA(s.data0, period=3)),
+        lambda s: (bt.ind.SMA(s.data0, period=3), s.data0),
+    ],
+    ids=["data", "two datas", "two datas, swapped", "twice", "line", "indicator", "both", "both, swapped"],
+)
+def test_indicators_with_a_next_of_their_own(cls, given):
+    rng = np.random.default_rng(12)
+    _assert_same(lambda s: cls(*given(s)), _cents(rng), _cents(rng).iloc[:180])
+
+
 @pytest.mark.parametrize(
     "number", [np.float64(0.0), np.int64(3), 2**70, True, 0, 0.0, -0.0, math.inf, math.nan]
 )
