@@ -7,6 +7,7 @@ setup = prepare(Momentum, {"fast": 10}, {"GOOG": frame}, stock_broker(100_000, 0
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import pandas as pd
 
 from core.errors import DataError, StrategyError, TradewrightError
 from engine import cerebro as stock
+from indicators.sums import exact_sum
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +33,10 @@ __all__ = ["FrameData", "Setup", "date2num", "frame_feed", "prepare", "prepare_c
 
 MICROSECONDS_A_DAY = 86_400_000_000
 UNIX_EPOCH_DAY = 719_163
+FIRST_DAY, LAST_DAY = 2**19, 2**20 - 1
+"""Day numbers between which floats are equally far apart."""
+FEW_BARS, FEW_MOMENTS = 10_000, 1_500
+"""Up to so many bars and different times of day, Python's own sums take less time than to load a kernel for them."""
 Sizer = type[bt.Sizer] | tuple[type[bt.Sizer], Mapping[str, Any]]
 
 
@@ -86,8 +92,24 @@ def date2num(times: pd.DatetimeIndex | pd.Index) -> NDArray[np.float64]:
     ordinals = (days + UNIX_EPOCH_DAY).astype(np.float64)
     if not since_midnight.any():
         return ordinals
+    if len(ordinals) <= FEW_BARS and ordinals.min() >= FIRST_DAY and ordinals.max() < LAST_DAY:
+        moments, places = np.unique(since_midnight, return_inverse=True)
+        if len(moments) <= FEW_MOMENTS:
+            added: NDArray[np.float64] = ordinals + np.array([*map(_fraction, moments.tolist())])[places]
+            return added
     numbers: NDArray[np.float64] = _add_times(ordinals, since_midnight)
     return numbers
+
+
+def _fraction(microseconds: int) -> float:
+    """What a time of day adds to a day number in the years 1436 to 2871, where all floats are equally far apart."""
+    parts = (
+        microseconds // 3_600_000_000 / 24.0,
+        microseconds // 60_000_000 % 60 / 1440.0,
+        microseconds // 1_000_000 % 60 / 86400.0,
+        microseconds % 1_000_000 / 86400e6,
+    )
+    return math.fsum((FIRST_DAY, *parts)) - FIRST_DAY
 
 
 @numba.njit(cache=True, nogil=True)
@@ -102,39 +124,7 @@ def _add_times(ordinals: NDArray[np.float64], microseconds: NDArray[np.int64]) -
         terms[2] = (rest // 60_000_000 % 60) / 1440.0
         terms[3] = (rest // 1_000_000 % 60) / 86400.0
         terms[4] = (rest % 1_000_000) / 86400e6
-        used = 0
-        for (
-            term
-        ) in terms:  # partials: numbers that do not overlap, smallest first, whose exact sum is the sum
-            kept = 0
-            for k in range(used):
-                other = partials[k]
-                if abs(term) < abs(other):
-                    term, other = other, term
-                high = term + other
-                low = other - (high - term)
-                if low != 0.0:
-                    partials[kept] = low
-                    kept += 1
-                term = high
-            partials[kept] = term
-            used = kept + 1
-        used -= 1
-        high, low = partials[used], 0.0
-        while used > 0:
-            used -= 1
-            before, other = high, partials[used]
-            high = before + other
-            low = other - (high - before)
-            if low != 0.0:
-                break
-        # Exactly between two numbers, what lies below decides.
-        if used > 0 and low * partials[used - 1] > 0.0:
-            doubled = low * 2.0
-            up = high + doubled
-            if doubled == up - high:
-                high = up
-        total[row] = high
+        total[row] = exact_sum(terms, 0, 5, partials)[0]
     return total
 
 

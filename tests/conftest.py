@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from engine.compiled.kernel import FOLDER_VARIABLE, foundation
+
+KEPT, BUSY_SECONDS = 4, 3600
+"""Folders of kernels that stay: so many, and any that was used in the last hour."""
 
 
 def kernels_of_the_tests() -> Path:
@@ -16,7 +22,18 @@ def kernels_of_the_tests() -> Path:
     if folder.parent.stat().st_uid != os.getuid():
         return Path(tempfile.mkdtemp(prefix="tradewright-tests-"))
     folder.parent.chmod(0o700)
+    os.utime(folder)
+    _drop_old(folder.parent)
     return folder
+
+
+def _drop_old(parent: Path) -> None:
+    """Keep the folders that were used last, and those that a suite may be using now."""
+    with suppress(FileNotFoundError):  # another suite drops them at the same time
+        used = {folder: folder.stat().st_mtime for folder in parent.iterdir()}
+        for folder in sorted(used, key=lambda each: used[each])[:-KEPT]:
+            if used[folder] < time.time() - BUSY_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 # In the environment before any worker or command is started, so that they inherit it. A folder that is

@@ -33,6 +33,7 @@ from engine.compiled.broker_memory import (
     entry,
     float_at,
     inner,
+    machine,
     note_at,
     order_at,
     position_at,
@@ -162,7 +163,8 @@ def new_book(
     rooms = (orders, notes, fills, trades, places, datas, bars.shape[2])
     for name, room in zip(ROOMS, rooms, strict=True):
         book.desk[name] = room
-    reset(book, cash)
+    book.desk["code"] = machine().table.ctypes.data
+    machine().reset(book.desk.ctypes.data, cash)
     return book
 
 

@@ -1,22 +1,27 @@
-"""A book's records by address, for the broker's inner functions.
+"""The broker's functions as machine code, and a book's records by address.
 
-Handing a whole `Book` from function to function costs about a hundred machine words a call, and seconds of compile
-time. The inner functions take one number instead, the address of `Book.desk`, and read records through it.
-Indices are not checked here; whoever appends compares with the room first.
+Every function of the broker takes the address of `Book.desk` and reads records through it. All of them together are
+compiled once for all kernels (`machine`); a kernel calls them at the addresses that `Book.desk` names, and contains
+nothing of them. Indices are not checked here; whoever appends compares with the room first.
 """
 
 from __future__ import annotations
 
-import functools
+import ctypes
+import inspect
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 import numba as nb
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
+from engine.compiled.lowering import Copier, Reader, Signature
+from engine.compiled.machine import compile_functions
 from engine.compiled.records import (
     ACCOUNT,
     DESK,
@@ -31,80 +36,84 @@ from engine.compiled.records import (
 )
 
 Compiled = TypeVar("Compiled", bound=Callable[..., Any])
-FOLDER = Path(__file__).parent
-_lean: Any = functools.partial(
-    nb.njit,
-    nogil=True,
-    error_model="numpy",
-    no_cpython_wrapper=True,
-    no_cfunc_wrapper=True,
-    no_rewrites=True,
-    _nrt=False,
-)
+KINDS = {ir.IntType(64): nb.int64, ir.DoubleType(): nb.float64, ir.VoidType(): nb.void}
+PREFIX = "tradewright_broker_"
+
+_functions: list[Callable[..., Any]] = []
+_entries: list[Callable[..., Any]] = []
 
 
 def inner(function: Compiled) -> Compiled:
-    """Compile an inner function, which Python cannot call; what calls it from outside is kept on disk, with it."""
-    return _lean()(function)  # type: ignore[no-any-return]
-
-
-def _sources() -> tuple[float, int]:
-    """What machine code on disk has to match: when any file of the broker was last changed, and their length."""
-    files = [path.stat() for path in (*FOLDER.glob("broker*.py"), FOLDER / "records.py")]
-    return max(file.st_mtime for file in files), sum(file.st_size for file in files)
+    """A function of the broker that only the broker calls."""
+    _functions.append(function)
+    return function
 
 
 def entry(function: Compiled) -> Compiled:
-    """Compile what a kernel's calls arrive at, with every inner function in it, and keep it on disk.
+    """A function of the broker that kernels call: what stands for it in numba. Its first argument is the desk's address."""
+    number = len(_entries)
+    _entries.append(inner(function))
+    signature = Signature(function, symbol_of(function))
+    numbers = [KINDS[kind] for kind in signature.parameters]
+    parts = getattr(signature.result, "elements", None)
+    result: Any = KINDS.get(signature.result)
+    if parts:
+        result = nb.types.UniTuple(nb.int64, len(parts))  # type: ignore[no-untyped-call]
 
-    numba looks only at the file of the function itself for changes, which would leave inner functions behind.
-    """
-    dispatcher: Any = _lean(cache=True)(function)
-    dispatcher._cache._cache_file._source_stamp = _sources()
-    return dispatcher  # type: ignore[no-any-return]
+    def call(typing_context: Any, *arguments: Any) -> Any:
+        def generate(context: Any, builder: Any, types: Any, values: Any) -> Any:
+            table = builder.load(_place(builder, values[0], DESK.fields["code"][1]))  # type: ignore[index]
+            address = builder.load(_place(builder, table, 8 * number))
+            found = builder.call(builder.inttoptr(address, signature.type.as_pointer()), values)
+            if parts:
+                taken = [builder.extract_value(found, part) for part in range(len(parts))]
+                return context.make_tuple(builder, result, taken)
+            return context.get_dummy_value() if result == nb.void else found
 
+        return result(*numbers), generate
 
-def _reader(dtype: np.dtype[Any]) -> Callable[..., Any]:
-    """A function (address, index) -> the record there, or the number."""
-    kind = nb.from_dtype(dtype)
-    size = dtype.itemsize
-    whole = isinstance(kind, nb.types.Record)
-
-    def read(typing_context: Any, address: Any, index: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            place = builder.add(arguments[0], builder.mul(arguments[1], ir.Constant(arguments[1].type, size)))
-            if whole:
-                return builder.inttoptr(place, context.get_value_type(kind))
-            return builder.load(builder.inttoptr(place, context.get_value_type(kind).as_pointer()))
-
-        return kind(nb.types.intp, nb.types.intp), generate
-
-    return intrinsic(read)
-
-
-desk_at = _reader(DESK)
-account_at = _reader(ACCOUNT)
-rules_at = _reader(RULES)
-scheme_at = _reader(SCHEME)
-position_at = _reader(POSITION)
-order_at = _reader(ORDER)
-note_at = _reader(NOTE)
-fill_at = _reader(FILL)
-trade_at = _reader(TRADE)
-queue_at = _reader(QUEUE)
-float_at = _reader(np.dtype(np.float64))
-int_at = _reader(np.dtype(np.int64))
+    names = ["typing_context", *inspect.signature(function).parameters]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    call.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]
+    return intrinsic(call)  # type: ignore[return-value]
 
 
-def _copy_trade(typing_context: Any, target: Any, source: Any) -> Any:
-    """Copy one TRADE record over another."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        size = ir.Constant(ir.IntType(64), TRADE.itemsize)
-        nb.core.cgutils.raw_memcpy(builder, arguments[0], arguments[1], size, 1)  # type: ignore[no-untyped-call]
-        return context.get_dummy_value()
-
-    return nb.types.void(target, source), generate
+def symbol_of(function: Callable[..., Any]) -> str:
+    """What an entry is called in machine code."""
+    return PREFIX + function.__name__.strip("_")
 
 
-copy_trade: Callable[..., None] = intrinsic(_copy_trade)
+def _place(builder: Any, address: Any, offset: int) -> Any:
+    whole = ir.IntType(64)
+    return builder.inttoptr(builder.add(address, ir.Constant(whole, offset)), whole.as_pointer())
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The broker in machine code. table: the address of each entry. reset: the entry of that name, for Python."""
+
+    table: NDArray[np.int64]
+    reset: Callable[[int, float], None]
+
+
+@cache
+def machine() -> Machine:
+    """The broker's machine code, compiled unless it is on disk."""
+    found = compile_functions("broker", _functions, {symbol_of(function): function for function in _entries})
+    prototype = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_double)
+    return Machine(np.array(list(found.values()), np.int64), prototype(found[PREFIX + "reset"]))
+
+
+desk_at = Reader(DESK)
+account_at = Reader(ACCOUNT)
+rules_at = Reader(RULES)
+scheme_at = Reader(SCHEME)
+position_at = Reader(POSITION)
+order_at = Reader(ORDER)
+note_at = Reader(NOTE)
+fill_at = Reader(FILL)
+trade_at = Reader(TRADE)
+queue_at = Reader(QUEUE)
+float_at = Reader(np.dtype(np.float64))
+int_at = Reader(np.dtype(np.int64))
+copy_trade = Copier(TRADE)

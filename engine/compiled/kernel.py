@@ -17,6 +17,8 @@ from typing import Any
 
 import numba
 
+from indicators import sums
+
 FOLDER_VARIABLE = "TRADEWRIGHT_KERNELS"
 
 
@@ -41,9 +43,9 @@ def folder() -> Path:
 
 @cache
 def foundation() -> str:
-    """Hash of what every kernel is built on: this package's sources, numba, Python, the processor's kind."""
+    """Hash of what every kernel is built on: sources, numba, Python, the processor's kind."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in (*sorted(Path(__file__).parent.glob("*.py")), Path(sums.__file__)):
         digest.update(path.read_bytes())
     digest.update(f"{numba.__version__} {sys.version} {platform.machine()}".encode())
     return digest.hexdigest()

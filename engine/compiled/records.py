@@ -229,6 +229,7 @@ DESK = np.dtype(
         ("waiting_to", INTEGER),
         ("delivered", INTEGER),  # notifications handed out
         ("interest", INTEGER),  # 1: a scheme charges interest
+        ("code", INTEGER),  # where the addresses of the broker's entries are
     ]
 )
 """Where the arrays of a `Book` are in memory (first two lines), how long they are, and the broker's counters."""

@@ -13,6 +13,8 @@ from typing import Any
 import numba as nb
 import numpy as np
 
+from indicators.sums import exact_sum
+
 Floats = Any  # a float64 array, or one of whole numbers where a list holds those
 Flags = Any  # int64
 
@@ -356,47 +358,6 @@ def civil(ordinal: int) -> tuple[int, int, int]:
 
 
 @compiled
-def _exact_sum(values: Floats) -> float:
-    """math.fsum of a few finite numbers."""
-    partials = np.empty(len(values) + 1)
-    n = 0
-    for value in values:
-        x = value
-        i = 0
-        for j in range(n):
-            y = partials[j]
-            if abs(x) < abs(y):
-                x, y = y, x
-            high = x + y
-            low = y - (high - x)
-            if low != 0.0:
-                partials[i] = low
-                i += 1
-            x = high
-        partials[i] = x
-        n = i + 1
-    high = 0.0
-    if n > 0:
-        n -= 1
-        high = partials[n]
-        low = 0.0
-        while n > 0:
-            x = high
-            n -= 1
-            y = partials[n]
-            high = x + y
-            low = y - (high - x)
-            if low != 0.0:
-                break
-        if n > 0 and ((low < 0.0 and partials[n - 1] < 0.0) or (low > 0.0 and partials[n - 1] > 0.0)):
-            y = low * 2.0
-            x = high + y
-            if y == x - high:
-                high = x
-    return high  # type: ignore[no-any-return]
-
-
-@compiled
 def day_number(moment: int) -> float:
     """Backtrader's `date2num` of microseconds since ordinal 0."""
     day = moment // DAY
@@ -407,7 +368,7 @@ def day_number(moment: int) -> float:
     parts[2] = ((rest // 60_000_000) % 60) / 1440.0
     parts[3] = ((rest // 1_000_000) % 60) / 86400.0
     parts[4] = (rest % 1_000_000) / 86_400_000_000.0
-    return _exact_sum(parts)
+    return exact_sum(parts, 0, 5, np.empty(6))[0]  # type: ignore[no-any-return]
 
 
 @compiled

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from hypothesis import strategies as st
 from engine.compiled import broker
 from engine.compiled.broker_money import clock_of
 from engine.compiled.broker_setup import check_prices, rules_of, schemes_of
+from engine.compiled.kernel import FOLDER_VARIABLE
 from engine.refusal import Refused
 
 FILE = Path(__file__).with_name("compiled_broker_flows.py")
@@ -176,7 +178,7 @@ def test_books_can_be_used_again() -> None:
 def test_clock_and_session_end_are_those_of_stock(moment: datetime, end: time, micro: int) -> None:
     now = bt.date2num(moment.replace(microsecond=micro))
     seen = bt.num2date(now)
-    day, of_day = clock_of.py_func(now)
+    day, of_day = clock_of(now)
     assert (day, of_day) == (
         seen.toordinal(),
         ((seen.hour * 60 + seen.minute) * 60 + seen.second) * 1e6 + seen.microsecond,
@@ -256,17 +258,15 @@ def test_machine_code_on_disk_is_dropped_when_any_file_of_the_broker_changes(tmp
     )
     (package.parent / "__init__.py").touch()
     (package / "__init__.py").write_text("")
-    inner = package / "broker_orders.py"
-    show = "from engine.compiled.broker import _turn; print(_turn._cache._cache_file._source_stamp)"
-    before = subprocess.run(
-        [sys.executable, "-c", show], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    inner.write_text(inner.read_text() + "\n")
-    after = subprocess.run(
-        [sys.executable, "-c", show], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert before.stdout.startswith("(")
-    assert before.stdout != after.stdout
+    run = "from engine.compiled import broker, broker_memory; broker_memory.machine()"
+    kept = []
+    for _ in range(2):
+        environment = {**os.environ, FOLDER_VARIABLE: str(tmp_path / "kernels")}
+        subprocess.run([sys.executable, "-c", run], cwd=tmp_path, env=environment, check=True)
+        kept.append({path.name for path in (tmp_path / "kernels").glob("broker-*")})
+        inner = package / "broker_orders.py"
+        inner.write_text(inner.read_text() + "\n")
+    assert [len(names) for names in kept] == [1, 2]
 
 
 def test_a_book_keeps_prices_it_was_given() -> None:
