@@ -482,12 +482,38 @@ def cancel(book: Book, handle: int) -> None:
 
 @public
 def before_bar(book: Book, t: int) -> None:
-    """`broker.next()` at the bars in `book.at`, before the strategy's turn of step `t`."""
-    account = book.account[0]
-    if account.pending == 0 and account.touched == 0:
+    """`broker.next()` at the bars in `book.at`, before the strategy's turn of step `t`.
+
+    Most bars find no order in hand and at most one position, of stock: they are valued here, as `settle` does.
+    """
+    account, desk = book.account[0], book.desk[0]
+    data = book.positions[0].nth if account.touched == 1 else 0
+    position, scheme = book.positions[data], book.schemes[data]
+    shortcash = book.rules[0].shortcash
+    if account.pending != 0 or account.touched > 1:
+        _turn(desk.here, t)
+    elif account.touched == 0:
         account.value = account.cash
+    elif position.size == 0.0:
+        account.value = account.cash + 0.0
+    elif desk.interest != 0 or scheme.stocklike == 0 or (position.size < 0.0 and shortcash == 0):
+        _turn(desk.here, t)
     else:
-        _turn(book.desk[0].here, t)
+        bar = book.at[data]
+        close = book.bars[data, CLOSE, bar if bar >= 0 else bar + book.lengths[data]]
+        position.adjust_base = close
+        value = position.size * close
+        if shortcash == 0:
+            value = abs(value)
+        total = 0.0
+        if value > 0.0:
+            unrealized = position.size * (close - position.price) * scheme.mult
+            value -= unrealized
+            total += value if scheme.leverage == 1.0 else value / scheme.leverage
+            total += unrealized
+        else:
+            total += value
+        account.value = account.cash + total
 
 
 @public
