@@ -32,7 +32,7 @@ def sections(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], list[
     yield "loops", lambda: measured.loops(short, repeat)
     yield "sweep", lambda: measured.sweeps(short, args.combinations, repeat)
     if not args.quick:
-        yield "sweep", lambda: measured.sweep_growth(short, 1_000, 10_000)
+        yield "sweep", lambda: measured.sweep_growth(short, (200, 2_000, 10_000))
     yield "cold", lambda: measured.cold_start(short)
     yield "live", lambda: measured.live_path(args.live_bars, repeat)
     if not args.quick:
@@ -94,7 +94,7 @@ def as_dict(row: Row) -> dict[str, Any]:
     """A row for `--json`."""
     return {
         name: getattr(row, name)
-        for name in ("group", "what", "seconds", "ratio", "value", "difference", "note")
+        for name in ("group", "what", "seconds", "ratio", "value", "difference", "note", "best")
     }
 
 
@@ -109,9 +109,10 @@ def print_rows(rows: Sequence[Row]) -> None:
             "" if math.isnan(row.ratio) else f"{row.ratio:,.2f}" if row.ratio < 100 else f"{row.ratio:,.0f}"
         )
         seconds = "" if math.isnan(row.seconds) else f"{row.seconds:.4g}"
+        best = "" if math.isnan(row.best) else f"best {row.best:.4g}"
         value = "" if row.value is None else f"{row.value:,.6f} {row.difference}"
         print(
-            f"  {row.what:42}{seconds:>11}{times:>10}  {'; '.join(filter(None, (value, row.note)))}",
+            f"  {row.what:42}{seconds:>11}{times:>10}  {'; '.join(filter(None, (value, best, row.note)))}",
             flush=True,
         )
 

@@ -21,7 +21,7 @@ class Row:
     """One line of the table. value: final equity, or None where there is none to compare.
 
     group: what was done; rows of a group did the same work, its baseline among them. ratio: how many times faster
-    than the baseline; NaN for a row without one. note: what a reader has to know. theirs: another program's.
+    than the baseline; NaN for a row without one. best: seconds of the quickest run. note: what a reader has to know. theirs: another program's.
     """
 
     group: str
@@ -32,6 +32,7 @@ class Row:
     difference: str = ""
     note: str = ""
     theirs: bool = False
+    best: float = math.nan
 
     @property
     def key(self) -> str:
@@ -77,6 +78,7 @@ def measure(
             values.get(name),
             difference(values.get(name), values[baseline]),
             failed.get(name, ""),
+            best=min(taken[name], default=math.nan),
         )
         for name in runs
     ]

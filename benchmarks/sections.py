@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -129,23 +129,23 @@ def sweeps(bars: int, combinations: int, repeat: int) -> list[Row]:
         baseline,
         runs,
         repeat=repeat,
-        warm=lambda name: ours(frame, grid(10)) if name == "engine.sweep" else None,
+        warm=lambda name: ours(frame, pairs) if name == "engine.sweep" else None,
     )
     return [*rows, _rival(group, rows[0], "vectorbt", rivals.measured("vectorbt", bars, repeat, pairs))]
 
 
-def sweep_growth(bars: int, small: int, large: int) -> list[Row]:
+def sweep_growth(bars: int, sizes: Sequence[int]) -> list[Row]:
     """How seconds and memory grow with the number of combinations; each in a fresh process, warm."""
     group = f"growth of a sweep, {bars:,} bars"
     rows = []
-    for combinations in (small, large):
+    for combinations in sizes:
         found = in_child({"what": "sweep", "bars": bars, "combinations": combinations})
         what = f"{combinations:,} combinations"
         if "failed" in found:
             rows.append(Row(group, what, math.nan, math.nan, note=f"failed: {found['failed']}"))
             continue
         each = 1e6 * found["seconds"] / combinations
-        note = f"{each:,.1f} microseconds each; peak memory {found['peak_bytes'] / MEGABYTE:,.0f} MB"
+        note = f"{each:,.1f} microseconds each; {found['own_bytes'] / MEGABYTE:,.0f} MB of its own"
         rows.append(Row(group, what, found["seconds"], math.nan, note=note))
     return rows
 

@@ -36,10 +36,12 @@ def stock(frame: Any, pairs: Pairs) -> float:
 
 
 def ours(frame: Any, pairs: Pairs) -> float:
-    """Best final equity by `engine.sweep`."""
+    """Best final equity by `engine.sweep`, every indicator computed anew."""
     from benchmarks.crossover import Crossover
     from engine.sweep import sweep
+    from engine.sweep_rows import ROWS
 
+    ROWS.clear()
     combinations = [{"fast": fast, "slow": slow} for fast, slow in pairs]
     result = sweep(Crossover, {"X": frame}, combinations, metric="end_value", metrics=("end_value",))
     return float(result.table["end_value"].max())

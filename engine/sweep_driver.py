@@ -8,6 +8,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 from numba import types
+from numba.experimental.function_type import _get_wrapper_address
 
 from engine.compiled.broker import reset
 from engine.sweep_metrics import METRICS, measure
@@ -33,10 +34,10 @@ def _drive(  # type: ignore[no-untyped-def]
     out,
     ended,
     first,
-    last,
+    stride,
 ):
-    """Combinations first to last: rows, floats, ints (combinations, ...) in; out (combinations, METRICS), ended out."""
-    for c in range(first, last):
+    """Every `stride`-th combination from `first` on: rows, floats, ints (combinations, ...) in; out (combinations, METRICS), ended out."""
+    for c in range(first, len(rows), stride):
         if ended[c] != DONE:
             continue
         reset(book, start)
@@ -72,8 +73,10 @@ def _sources() -> tuple[float, int]:
 
 def driver(book: Any) -> Any:
     """The loop, compiled once for all kernels: they are passed by address."""
-    kind: Any = nb.typeof(book)  # type: ignore[no-untyped-call]
-    if kind not in _drivers:
+    # What may differ in the type of a book; numba takes milliseconds to say so.
+    given = tuple((array.dtype, array.ndim, array.flags.writeable) for array in book)
+    if given not in _drivers:
+        kind: Any = nb.typeof(book)  # type: ignore[no-untyped-call]
         f1, f2 = types.Array(nb.float64, 1, "C"), types.Array(nb.float64, 2, "C")
         i1, i2 = types.Array(nb.int64, 1, "C"), types.Array(nb.int64, 2, "C")
         kernel = types.FunctionType(nb.int64(f2, i1, f1, i1, kind, i2, f1, f1))
@@ -101,8 +104,34 @@ def driver(book: Any) -> Any:
             )
         )
         compiled.disable_compile()
-        _drivers[kind] = compiled
-    return _drivers[kind]
+        _drivers[given] = compiled
+    return _drivers[given]
+
+
+class _Address(types.WrapperAddressProtocol):
+    """A kernel as its address, which numba otherwise looks up at each call."""
+
+    def __init__(self, address: int, signature: Any) -> None:
+        self._address, self._signature = address, signature
+
+    def __wrapper_address__(self) -> int:
+        return self._address
+
+    def signature(self) -> Any:
+        return self._signature
+
+
+_address_of: Any = _get_wrapper_address
+_addresses: dict[Any, _Address] = {}
+
+
+def callable_by_address(kernel: Any, run: Any) -> Any:
+    """A kernel as an argument of `run`, a `driver(...)`."""
+    found = _addresses.get((kernel, run))
+    if found is None:
+        signature = run.signatures[0][0].signature
+        found = _addresses[kernel, run] = _Address(_address_of(kernel, signature), signature)
+    return found
 
 
 def room(combinations: int) -> tuple[Any, Any]:

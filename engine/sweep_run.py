@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
 import time
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +37,6 @@ class Sweeping:
     ) -> None:
         from engine.sweep_driver import room
         from engine.sweep_metrics import groups_of
-        from strategies import registry
 
         self.task, self.given = task, given
         self.metrics = tuple(dict.fromkeys(metrics))
@@ -54,9 +51,10 @@ class Sweeping:
         self.params: list[dict[str, Any]] = []
         self._on_done = on_done or (lambda done: None)
         self._done = np.zeros(len(given), np.bool_)
+        resolve = _resolver(task.strategy)
         for number, each in enumerate(given):
             try:
-                self.params.append(registry.resolve_params(task.strategy, each))
+                self.params.append(resolve(each))
             except UserError as error:
                 self.params.append({})
                 self._fail(number, error)
@@ -86,11 +84,7 @@ class Sweeping:
         """Run what compiles; the rest stays for `one_by_one`."""
         from engine.refusal import Refused
 
-        groups: dict[Any, list[int]] = {}
-        for number in np.flatnonzero(~self._done).tolist():
-            groups.setdefault(_plain_key(self.params[number]), []).append(number)
-        for numbers in groups.values():
-            waiting = np.array(numbers)
+        for waiting in self._groups(np.flatnonzero(~self._done)):
             while len(waiting) and self.counters["traces"] < MOST_TRACES:
                 try:
                     held = self._run_trace(waiting)
@@ -101,6 +95,25 @@ class Sweeping:
                     self._fail(int(waiting[0]), error)
                     held = np.arange(len(waiting)) == 0
                 waiting = waiting[~held]
+
+    def _groups(self, numbers: Any) -> list[Any]:
+        """Combinations that may be traced together: alike in every parameter that is no number, and in kinds."""
+        from engine.compiled.traced import EXACT, traceable
+
+        own = [self.params[number] for number in numbers.tolist()]
+        keys = []
+        for name in own[0] if own else ():
+            column = [params[name] for params in own]
+            kinds = set(map(type, column))
+            if kinds == {float} or (kinds == {int} and min(column) >= -EXACT and max(column) <= EXACT):
+                continue
+            keys.append([(type(value), "" if traceable(value) else repr(value)) for value in column])
+        if not keys:
+            return [numbers] if own else []
+        groups: dict[Any, list[int]] = {}
+        for number, *key in zip(numbers.tolist(), *keys, strict=True):
+            groups.setdefault(tuple(key), []).append(number)
+        return [np.array(group) for group in groups.values()]
 
     def _run_trace(self, waiting: Any) -> Any:
         """Trace the first of these combinations and run all that take its way: (waiting,) which those were."""
@@ -124,22 +137,20 @@ class Sweeping:
         single = Task(task.strategy, params, task.frames, task.broker, sizer=task.sizer)
         Admission(single)(loaded.name, True)
         self.counters["compile_seconds"] += time.perf_counter() - started
-        held = self._held(program, waiting, params)
+        held = self._held(program, waiting, params, varied)
         held[0] = True
         for block in self._blocks(program, waiting[held]):
             self._run_block(program, translated, loaded.entry, block)
         return held
 
-    def _held(self, program: Any, waiting: Any, params: Mapping[str, Any]) -> Any:
+    def _held(self, program: Any, waiting: Any, params: Mapping[str, Any], varied: Sequence[str]) -> Any:
         from engine.compiled.traced import Evaluation
 
         traced = tuple(program.trace.numbers)
-        held = np.array(
-            [
-                all(self.params[n][name] == value for name, value in params.items() if name not in traced)
-                for n in waiting.tolist()
-            ]
-        )
+        held = np.ones(len(waiting), np.bool_)
+        for name in varied:
+            if name not in traced:
+                held &= [self.params[n][name] == params[name] for n in waiting.tolist()]
         return held & program.holds(Evaluation(self._columns(traced, waiting), len(waiting)))
 
     def _columns(self, names: Sequence[str], numbers: Any) -> dict[str, Any]:
@@ -158,7 +169,10 @@ class Sweeping:
         from engine.compiled.traced import Evaluation
         from engine.refusal import Refused
 
-        index, times = steps_of(program.setup)
+        bench = program.kept.get("bench")
+        if bench is None:
+            bench = program.kept["bench"] = (*steps_of(program.setup), book_of(program.setup))
+        index, times, book = bench
         columns = self._columns(tuple(program.trace.numbers), numbers)
         shape = tuple((name, column.dtype.str, column.tobytes()) for name, column in columns.items())
         lines = [None if line.data is None else program.line(line.buffer) for line in translated.lines]
@@ -166,25 +180,25 @@ class Sweeping:
             length = len(times) if line.data is None else program.lengths[line.data]
             if length < translated.deepest + (2 if line.data is not None and index[0, line.data] < 0 else 1):
                 raise Refused("looks back further than there are bars")
-        made = program.kept.get(shape)
-        if made is None:
+        kept, made = program.kept.get("made", (None, None))
+        if kept != shape:
             evaluation = Evaluation(columns, len(numbers))
             plan = Plan(program, evaluation)
             plan.add(program.needed(line for line in lines if line is not None))
-            program.kept.clear()
-            made = program.kept[shape] = (
+            made = (
                 plan,
                 values_of(translated.floats, evaluation, float),
                 values_of(translated.ints, evaluation, int),
                 values_of(program.minimum_periods, evaluation, int),
             )
+            program.kept["made"] = shape, made
         plan, (floats, known), (ints, also), (warm_up, sure) = made
         extra = [k for k, line in enumerate(translated.lines) if line.data is None or line.time]
         size = (plan.count + len(extra), max(*program.lengths, len(times)))
         table = program.kept.pop("table", None)  # taken out: another thread may sweep, too
         if table is None or table.shape != size:
             table = np.empty(size)
-        failed = plan.compute(table)[1]
+        failed = plan.compute(table, self.jobs)[1]
         rows = np.zeros((len(numbers), max(1, len(lines))), np.int64)
         at = plan.count
         # Too few bars: on its own, such a combination says so.
@@ -206,25 +220,30 @@ class Sweeping:
                 at += 1
         self.counters["lines_asked"] += plan.asked
         self.counters["lines_computed"] += plan.count - len(program.inputs)
-        self._drive(entry, (table, rows, floats, ints), book_of(program.setup), index, numbers, bad)
+        self._drive(entry, (table, rows, floats, ints), book, index, numbers, bad)
         if table.nbytes <= TABLE_BYTES // 4:
             program.kept["table"] = table
 
     def _drive(self, entry: Any, arguments: Any, book: Any, index: Any, numbers: Any, bad: Any) -> None:
         from engine.compiled.broker import grown
         from engine.compiled.running import MOST_RETRIES
-        from engine.sweep_driver import DONE, FAULT, FULL, driver, room
+        from engine.sweep_driver import DONE, FAULT, FULL, callable_by_address, driver, room
         from engine.sweep_metrics import SCRATCH_ROWS
+        from engine.sweep_threads import in_threads
 
         steps, start = len(index), float(self.task.broker.p.cash)
         started = time.perf_counter()
         run = driver(book)
+        entry = callable_by_address(entry, run)
         self.counters["compile_seconds"] += time.perf_counter() - started
         out, ended = room(len(numbers))
         ended[bad] = FAULT
         periods = self._periods
 
-        def part(first: int, last: int, mine: Any) -> None:
+        jobs = min(self.jobs, len(numbers))
+
+        def part(job: int) -> None:
+            mine = books[job]
             scratch = np.empty((SCRATCH_ROWS, max(steps, len(mine.trades))))
             run(
                 entry,
@@ -239,21 +258,19 @@ class Sweeping:
                 scratch,
                 out,
                 ended,
-                first,
-                last,
+                job,
+                jobs,
             )
 
         for _ in range(MOST_RETRIES):
-            bounds = np.linspace(0, len(numbers), min(self.jobs, len(numbers)) + 1).astype(int).tolist()
-            pieces = [(a, b, grown(book, start)) for a, b in itertools.pairwise(bounds)]
-            with ThreadPoolExecutor(len(pieces)) as pool:
-                list(pool.map(lambda piece: part(*piece), pieces))
+            books = [grown(book, start) for _ in range(jobs)]
+            in_threads(jobs, part)
             full = ended == FULL
             if not full.any():
                 break
             ended[full] = DONE
             ended[~full & (ended == DONE)] = -1  # those are done
-            book = grown(pieces[0][2], start)
+            book = grown(books[0], start)
         done = (ended == DONE) | (ended == -1)
         self.out[numbers[done]] = out[done]
         self._finish(numbers[done])
@@ -306,14 +323,17 @@ def _importable(entry: Any) -> None:
     sys.modules.setdefault(function.__module__, module)
 
 
-def _plain_key(params: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What combinations must share to be traced together: every parameter that is no number, and kinds of the rest."""
-    from engine.compiled.traced import traceable
+def _resolver(cls: type[Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """`registry.resolve_params` of one class; at once where every value is a number of its default's kind."""
+    from strategies import registry
 
-    return tuple(
-        (name, type(value).__name__, "" if traceable(value) else repr(value))
-        for name, value in sorted(params.items())
-    )
+    defaults = dict(cls.params._getitems())
+    free = getattr(cls, "space", None) is None and getattr(cls, "constraint", None) is None
+    kinds = {name: type(value) for name, value in defaults.items() if free and type(value) in (int, float)}
 
+    def resolve(given: Mapping[str, Any]) -> dict[str, Any]:
+        if all(kinds.get(name) is type(value) for name, value in given.items()):
+            return {**defaults, **given}
+        return registry.resolve_params(cls, given)
 
-# -- the command
+    return resolve

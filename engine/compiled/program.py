@@ -143,7 +143,7 @@ class Plan:
         self.known: Flags = np.ones(evaluation.rows, np.bool_)
         self.count = len(program.inputs)
         self.asked = 0
-        self._parts: list[Part] | None = None
+        self._split: tuple[int, list[Task], list[list[Part]]] | None = None
         self._made: dict[tuple[Any, ...], tuple[int, ...]] = {}
         for line in program.inputs:
             self.rows[line] = np.full(evaluation.rows, line, np.int64)
@@ -194,9 +194,14 @@ class Plan:
         numbers: list[Any] = values.tolist()
         return numbers
 
-    def compute(self, table: Floats | None = None) -> tuple[Floats, Flags]:
-        """All rows (rows, bars), and which of them stock Backtrader could not have computed without an error."""
-        from engine.sweep_nodes import parts_of, run_part
+    def compute(self, table: Floats | None = None, jobs: int = 1) -> tuple[Floats, Flags]:
+        """All rows (rows, bars), and which of them stock Backtrader could not have computed without an error.
+
+        jobs: threads for what each combination has for itself; what they share is computed before.
+        """
+        from engine.sweep_nodes import run_part
+        from engine.sweep_rows import digest_of, fill_shared
+        from engine.sweep_threads import in_threads
 
         program = self.program
         table = np.empty((self.count, max(program.lengths))) if table is None else table
@@ -204,11 +209,41 @@ class Plan:
         for line, values in program.inputs.items():
             table[line, : len(values)] = values
             table[line, len(values) :] = np.nan
-        if self._parts is None:
-            self._parts = parts_of(self.tasks, program.lengths)
-        for part in self._parts:
-            run_part(part, table, program.lengths, failed)
+        shared, own = self._parts(jobs)
+        market = program.kept.get("market") or program.kept.setdefault("market", digest_of(program.inputs))
+        fill_shared(shared, market, len(program.inputs), table, program.lengths, failed)
+
+        def work(job: int) -> None:
+            for part in own[job]:
+                run_part(part, table, program.lengths, failed)
+
+        in_threads(jobs, work)
         return table, failed
+
+    def _parts(self, jobs: int) -> tuple[list[Task], list[list[Part]]]:
+        """Tasks for rows that several combinations use, then the parts of each thread, in order."""
+        from engine.sweep_nodes import parts_of
+
+        if self._split is None or self._split[0] != jobs:
+            owners = self._owners()
+            shared: list[Task] = []
+            own: list[list[Task]] = [[] for _ in range(jobs)]
+            for task in self.tasks:
+                users = {int(owners[row]) for row in task.outputs}
+                user = users.pop() if len(users) == 1 else UNSET
+                (shared if user == UNSET else own[user % jobs]).append(task)
+            self._split = jobs, shared, [parts_of(tasks, self.program.lengths) for tasks in own]
+        return self._split[1:]
+
+    def _owners(self) -> Integers:
+        """Of each row the one combination that uses it, else `UNSET`, (rows,)."""
+        first = np.full(self.count, self.evaluation.rows, np.int64)
+        last = np.full(self.count, UNSET, np.int64)
+        combinations = np.arange(self.evaluation.rows)
+        for rows in self.rows.values():
+            np.minimum.at(first, rows, combinations)
+            np.maximum.at(last, rows, combinations)
+        return np.where(first == last, first, UNSET)
 
 
 class _Always(Sequence[Any]):

@@ -14,6 +14,7 @@ from engine.compiled.program import Plan, build, columns_of
 from engine.compiled.traced import Evaluation
 from engine.sweep import combinations_of, parse_space, sweep
 from engine.sweep_metrics import METRICS
+from engine.sweep_rows import ROWS
 from feeds.market import load
 
 LAST_BITS = 1e-12
@@ -131,6 +132,32 @@ def test_averages_are_computed_once_each(market):
     averages = [task for task in plan.tasks if "Average" in task.node.name or task.node.name == "SMA"]
     assert len(averages) == 30
     assert plan.asked == len(program.nodes) * 200
+
+
+def test_strategies_share_the_rows_of_a_market_until_it_changes(market):
+    class Reversed(Crossing):
+        def next(self):
+            if self.cross < 0 and not self.position:
+                self.buy(size=10)
+
+    def computed(cls, given):
+        before = ROWS.counters.computed
+        result = sweep(cls, given, {"fast": [3, 8], "slow": [20, 40]}, jobs=jobs)
+        assert (result.engine, set(result.table["error"])) == ("compiled", {""})
+        return ROWS.counters.computed - before, result.table
+
+    jobs = 2
+    ROWS.clear()
+    first, table = computed(Crossing, market)
+    assert first == 8  # of each of four periods the average, and the line the crossover makes of it
+    assert computed(Reversed, market)[0] == 0
+    jobs = 3
+    again, cached = computed(Crossing, market)
+    assert again == 0
+    pd.testing.assert_frame_equal(table, cached)
+    shorter = {"X": market.frames["X"].iloc[:-1]}
+    assert computed(Crossing, load(shorter))[0] == 8
+    assert ROWS.bytes <= ROWS.capacity
 
 
 def test_ranks_by_what_was_asked(market):
