@@ -380,6 +380,8 @@ class Strategy(bt.Strategy):
             if part.closed:
                 trade.targets = [target for target in trade.targets if target.price != part.target_price]
         trade.slices = [part for part in trade.slices if not part.closed]
+        if not trade.targets and trade.stop_level is None:
+            trade.slices = []
         if trade.slices and not trade.broken(held):
             return
         if trade.refusals == 1:

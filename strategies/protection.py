@@ -152,13 +152,15 @@ def open_trade(plan: ExitPlan, price: float, size: float, bar: int) -> OpenTrade
 def wanted_slices(trade: OpenTrade, sizes: Sequence[float]) -> list[Slice]:
     """Slices for the targets not reached yet, the rest as a runner; nothing when there is nothing to rest.
 
+    A runner without a stop has no orders, but counts as held on purpose.
+
     sizes: one per target, then the rest.
     """
     slices = []
     for i in range(len(trade.targets)):
         if sizes[i]:
             slices.append(Slice(sizes[i], trade.targets[i].price))
-    if sizes[-1] and trade.stop_level is not None:
+    if sizes[-1] and (slices or trade.stop_level is not None):
         slices.append(Slice(sizes[-1]))
     return slices
 

@@ -174,6 +174,21 @@ def test_a_market_target_without_a_stop_and_a_stop_without_a_target(run: Any) ->
     assert run(scripted(guard=fixed_stop(0.05)), bars).fills[-1] == (3, -100, 95, "stop_loss")
 
 
+def test_a_target_for_a_part_without_a_stop_is_sent_once(run: Any) -> None:
+    orders: list[int] = []
+
+    class Counted(Scripted):
+        targets = (Target(0.4, fraction=0.05),)
+
+        def notify_order(self, order: bt.Order) -> None:
+            orders.append(order.ref)
+            super().notify_order(order)
+
+    result = run(Counted, [FLAT] * 5 + [(100, 106, 80, 100), FLAT])
+    assert result.fills == [(2, 100, 100, None), (6, -40, 105, "profit_target")]
+    assert (result.resting, result.position, len(set(orders))) == (0, 60, 2)
+
+
 def test_a_target_the_account_cannot_pay_is_dropped_and_the_stop_kept(run: Any) -> None:
     """Both covering orders of a short are checked against cash; only one of them can be paid."""
     case = scripted(
