@@ -1,0 +1,1 @@
+"""Search for parameters, and the judgement of what the search is worth."""
