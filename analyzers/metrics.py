@@ -243,8 +243,17 @@ def _probabilistic_sharpe(returns: FloatArray, ratio: float, benchmark: float) -
     if returns.size < 3 or math.isnan(ratio):
         return NAN
     skewness, excess = _shape(returns)
+    return sharpe_probability(ratio, returns.size, benchmark, skewness, excess)
+
+
+def sharpe_probability(
+    ratio: float, bars: int, benchmark: float = 0.0, skewness: float = 0.0, excess: float = 0.0
+) -> float:
+    """`probabilistic_sharpe` of a Sharpe ratio per bar and the shape of its returns. excess: kurtosis less three."""
     variance = 1.0 - skewness * ratio + (excess + 2.0) / 4.0 * ratio**2
-    return NORMAL.cdf((ratio - benchmark) * math.sqrt((returns.size - 1) / variance)) if variance > 0 else NAN
+    if bars < 2 or not variance > 0:
+        return NAN
+    return NORMAL.cdf((ratio - benchmark) * math.sqrt((bars - 1) / variance))
 
 
 def value_at_risk(returns: FloatArray, tail: float = 0.05, method: TailMethod = "historical") -> float:
