@@ -23,7 +23,7 @@ class _StopHere(bt.Analyzer):
 
     def start(self) -> None:
         """Called after the recorder has compared the warm-up with the bars."""
-        raise _Started("set up")
+        raise _Started("set up", bars=max(self.strategy._minperiods, default=1))
 
 
 def probe(
@@ -32,8 +32,8 @@ def probe(
     frames: Mapping[str, pd.DataFrame],
     *,
     resample: Sequence[str] = (),
-) -> None:
-    """Set the strategy up on these bars and stop before the first.
+) -> int:
+    """Set the strategy up on these bars and stop before the first; on which bar, from 1, `next` would first be called.
 
     Raises what `engine.cerebro.run` would: StrategyError when its `__init__` fails, DataError for fewer bars
     than the warm-up.
@@ -43,5 +43,6 @@ def probe(
     cerebro.addanalyzer(_StopHere)
     try:
         run(cerebro)
-    except _Started:
-        return
+    except _Started as started:
+        return int(started.context["bars"])
+    raise AssertionError("the run went past its first bar")
