@@ -1,0 +1,388 @@
+"""Where a search keeps its trials: a database that Optuna, and its dashboard, can read, written a batch at a time.
+
+store = StudyStore.open("sqlite:///runs/.../study.db", "momentum", facts)
+log = store.log("window 1", space, objectives)
+search(space, evaluate, span, settings, log=log)
+
+A batch is one transaction: after a crash it is there, with all of its trials, or it is not and is run again. Several
+processes may work on one study in PostgreSQL: each claims parts of the batch that all are at, waits for the others'
+parts, and goes on to the next with the same trials as every other. A claim has to be renewed; a dead process's claim
+runs out, and its part is run by another.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import (
+    Column,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    and_,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.errors import ConfigError, StoreError, UserError
+from core.space import Choice, Dimension, Int
+from optimize.objective import Objective, scores_of
+from optimize.space import SearchSpace
+from optimize.trials import Outcome, Params, concatenate
+from store.database import Database, build_engine, parse_url, prepare_file, said, shown
+
+LEASE = 30.0
+"""Seconds a claim lasts unless it is renewed."""
+POLL = 0.1
+"""Seconds between two looks at a part that another process runs."""
+PART = 64
+"""Trials of a part where several processes share a study."""
+OPEN, DONE = "open", "done"
+FACTS = "tradewright"
+TABLES = ("studies", "study_user_attributes", "trials", "trial_params", "trial_values")
+
+_metadata = MetaData()
+PARTS = Table(
+    "tradewright_parts",
+    _metadata,
+    Column("study_id", Integer, primary_key=True, autoincrement=False),
+    Column("part", String(80), primary_key=True),
+    Column("state", String(8), nullable=False),
+    Column("owner", String(120), nullable=False),
+    Column("until", Float, nullable=False),
+    Column("outcome", LargeBinary),
+)
+
+
+class StudyStore:
+    """The studies of one optimisation, one for each of its searches."""
+
+    def __init__(
+        self, database: Database, url: str, name: str, facts: Mapping[str, Any], shared: bool
+    ) -> None:
+        self.name = name
+        self._database, self._url, self._facts, self._shared = database, url, dict(facts), shared
+        self._tables = _reflected(database)
+
+    @classmethod
+    def open(cls, url: str, name: str, facts: Mapping[str, Any], *, shared: bool | None = None) -> StudyStore:
+        """Open or make the database. facts: what all trials depend on; a study of other facts is refused.
+
+        shared: whether other processes may work on it at the same time; None for yes where it is PostgreSQL.
+        Raises UserError where it cannot be reached.
+        """
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        parsed = parse_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            prepare_file(parsed, create=True)
+        engine = build_engine(parsed, pool_size=4)
+        text = parsed.render_as_string(hide_password=False)
+        try:
+            with _only_one(engine):
+                optuna.storages.RDBStorage(text, engine_kwargs={"pool_size": 1})
+                _metadata.create_all(engine)
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+            engine.dispose()
+            raise UserError(
+                f"the storage {shown(parsed)} cannot be used: {said(cause)}",
+                hint="check that it runs and may be written, or leave --storage out",
+            ) from error
+        remote = parsed.get_backend_name() != "sqlite"
+        return cls(Database(engine), text, name, facts, remote if shared is None else shared)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._database.close()
+
+    def log(
+        self, part: str, space: SearchSpace, objectives: Sequence[Objective], min_trades: int = 0
+    ) -> StudyLog:
+        """The study of one search; made when it is not there. Raises ConfigError for one of other facts."""
+        import optuna
+
+        name = f"{self.name}/{part}"
+        with _only_one(self._database.engine):
+            study = optuna.create_study(
+                storage=self._url,
+                study_name=name,
+                load_if_exists=True,
+                directions=["maximize" if objective.largest else "minimize" for objective in objectives],
+            )
+            wanted = json.loads(json.dumps(self._facts | {"space": _described(space)}, default=str))
+            known = study.user_attrs.get(FACTS)
+            if known is None:
+                study.set_user_attr(FACTS, wanted)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                    study.set_metric_names([objective.name for objective in objectives])
+        if known is not None and known != wanted:
+            changed = sorted(key for key in {*known, *wanted} if known.get(key) != wanted.get(key))
+            raise ConfigError(
+                f"the study {name} was begun with another {', '.join(changed)}",
+                hint="give another --study name, or what it was begun with",
+            )
+        return StudyLog(
+            self._database, self._tables, study._study_id, space, tuple(objectives), min_trades, self._shared
+        )
+
+
+@contextmanager
+def _only_one(engine: Any) -> Iterator[None]:
+    """Let one process at a time make tables and studies on a shared server; SQLite's file lock does that itself."""
+    if engine.dialect.name != "postgresql":
+        yield
+        return
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT pg_advisory_lock(7421905)")
+        try:
+            yield
+        finally:
+            connection.exec_driver_sql("SELECT pg_advisory_unlock(7421905)")
+
+
+def _reflected(database: Database) -> dict[str, Table]:
+    """Optuna's own tables, as they stand in the database."""
+    metadata = MetaData()
+    metadata.reflect(database.engine, only=TABLES)
+    return dict(metadata.tables)
+
+
+def _described(space: SearchSpace) -> dict[str, str]:
+    return {name: repr(dimension) for name, dimension in space.dimensions.items()} | {
+        "fixed": repr(sorted((space.fixed or {}).items()))
+    }
+
+
+@dataclass(slots=True)
+class StudyLog:
+    """The batches of one search, kept as `optimize.search.Log` asks."""
+
+    database: Database
+    tables: Mapping[str, Table]
+    study: int
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    min_trades: int
+    shared: bool
+
+    def outcome(
+        self, key: str, params: Sequence[Params], run: Callable[[Sequence[Params]], Outcome]
+    ) -> Outcome:
+        """What came of a batch: as it is kept, or by `run`, kept before it is returned."""
+        size = PART if self.shared else max(1, len(params))
+        parts = {
+            f"{key}/{first // size}": params[first : first + size] for first in range(0, len(params), size)
+        }
+        found: dict[str, Outcome] = {}
+        while len(found) < len(parts):
+            before = len(found)
+            for name, some in parts.items():
+                if name not in found:
+                    outcome = self._part(name, some, run)
+                    if outcome is not None:
+                        found[name] = outcome
+            if len(found) == before:
+                time.sleep(POLL)
+        return concatenate([found[name] for name in parts])
+
+    def _part(
+        self, name: str, params: Sequence[Params], run: Callable[[Sequence[Params]], Outcome]
+    ) -> Outcome | None:
+        """A part's outcome; None while another process runs it."""
+        kept = self._kept(name)
+        if kept is not None:
+            return kept
+        owner = f"{socket.gethostname()} {os.getpid()} {threading.get_ident()} {time.monotonic_ns()}"
+        if not self._claim(name, owner):
+            return None
+        with self._renewed(name, owner):
+            outcome = run(params)
+        # Whoever took it over meanwhile got the same answer; the first to write it down counts.
+        if self._finish(name, owner, params, outcome):
+            return outcome
+        return self._kept(name)
+
+    def _at(self, name: str) -> Any:
+        return and_(PARTS.c.study_id == self.study, PARTS.c.part == name)
+
+    def _kept(self, name: str) -> Outcome | None:
+        row = self.database.row(select(PARTS.c.state, PARTS.c.outcome).where(self._at(name)))
+        return unpacked(row["outcome"]) if row is not None and row["state"] == DONE else None
+
+    def _claim(self, name: str, owner: str) -> bool:
+        until = self._now() + LEASE
+        row = {
+            "study_id": self.study, "part": name, "state": OPEN, "owner": owner, "until": until, "outcome": None,
+        }  # fmt: skip
+        if self.database.write(self.database.insert_new(PARTS), row):
+            return True
+        expired = and_(self._at(name), PARTS.c.state == OPEN)
+        if self.shared:
+            expired = and_(expired, PARTS.c.until < self._now())
+        return bool(self.database.write(update(PARTS).where(expired).values(owner=owner, until=until), {}))
+
+    def _now(self) -> float:
+        """Seconds by the database's clock: those of several machines differ."""
+        if not self.shared:
+            return time.time()
+        row = self.database.row(select(func.extract("epoch", func.clock_timestamp()).label("now")))
+        return float(row["now"]) if row is not None else time.time()
+
+    @contextmanager
+    def _renewed(self, name: str, owner: str) -> Iterator[None]:
+        """Renew a claim as long as its part is being run."""
+        if not self.shared:
+            yield
+            return
+        over = threading.Event()
+
+        def renew() -> None:
+            mine = and_(self._at(name), PARTS.c.owner == owner, PARTS.c.state == OPEN)
+            while not over.wait(LEASE / 3):
+                try:
+                    self.database.write(update(PARTS).where(mine).values(until=self._now() + LEASE), {})
+                except StoreError:
+                    continue  # the claim runs out if that lasts; what is run then counts for nothing
+
+        thread = threading.Thread(target=renew, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _finish(self, name: str, owner: str, params: Sequence[Params], outcome: Outcome) -> bool:
+        mine = and_(self._at(name), PARTS.c.owner == owner, PARTS.c.state == OPEN)
+        with self.database.transaction() as connection:
+            done = connection.execute(
+                update(PARTS).where(mine).values(state=DONE, outcome=packed(outcome), until=0.0)
+            )
+            if not done.rowcount:
+                return False
+            if "pruning" not in name:
+                self._add_trials(connection, params, outcome)
+        return True
+
+    def _add_trials(self, connection: Any, params: Sequence[Params], outcome: Outcome) -> None:
+        """The trials in Optuna's tables, in a few statements."""
+        trials, values = self.tables["trials"], self.tables["trial_values"]
+        studies = self.tables["studies"]
+        # Trials of one study are numbered without gaps: whoever adds some holds its row until it is done.
+        connection.execute(
+            select(studies.c.study_id).where(studies.c.study_id == self.study).with_for_update()
+        )
+        count = connection.execute(
+            select(func.count()).select_from(trials).where(trials.c.study_id == self.study)
+        ).scalar_one()
+        scores = scores_of(outcome, self.objectives, self.min_trades)
+        usable = np.isfinite(scores).all(axis=1)
+        now = datetime.now(UTC).replace(tzinfo=None)
+        rows = [
+            {
+                "number": count + number, "study_id": self.study, "state": "COMPLETE" if usable[number] else "FAIL",
+                "datetime_start": now, "datetime_complete": now,
+            }
+            for number in range(len(params))
+        ]  # fmt: skip
+        keys = (
+            connection.execute(
+                insert(trials).returning(trials.c.trial_id, sort_by_parameter_order=True), rows
+            )
+            .scalars()
+            .all()
+        )
+        names = {name: _distribution(dimension) for name, dimension in self.space.dimensions.items()}
+        connection.execute(
+            insert(self.tables["trial_params"]),
+            [
+                {
+                    "trial_id": key, "param_name": name, "distribution_json": text,
+                    "param_value": _internal(self.space.dimensions[name], each[name]),
+                }
+                for key, each in zip(keys, params, strict=True)
+                for name, text in names.items()
+            ],
+        )  # fmt: skip
+        signs = [1.0 if objective.largest else -1.0 for objective in self.objectives]
+        found = [
+            {
+                "trial_id": keys[number], "objective": place, "value": sign * float(scores[number, place]),
+                "value_type": "FINITE",
+            }
+            for number in np.flatnonzero(usable).tolist()
+            for place, sign in enumerate(signs)
+        ]  # fmt: skip
+        if found:
+            connection.execute(insert(values), found)
+
+
+def _distribution(dimension: Dimension) -> str:
+    """A dimension as Optuna writes it down."""
+    from optuna import distributions
+
+    if isinstance(dimension, Int):
+        high = dimension.low + (dimension.high - dimension.low) // dimension.step * dimension.step
+        made: Any = distributions.IntDistribution(dimension.low, high, step=dimension.step)
+    elif isinstance(dimension, Choice):
+        plain = (type(None), bool, int, float, str)
+        made = distributions.CategoricalDistribution(
+            [option if isinstance(option, plain) else repr(option) for option in dimension.options]
+        )
+    else:
+        made = distributions.FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+    return str(distributions.distribution_to_json(made))
+
+
+def _internal(dimension: Dimension, value: Any) -> float:
+    """A value as Optuna stores it: the place of a choice, else the number."""
+    if isinstance(dimension, Choice):
+        return float(list(dimension.options).index(value))
+    return float(value)
+
+
+def packed(outcome: Outcome) -> bytes:
+    """An outcome as bytes."""
+    buffer = io.BytesIO()
+    texts = json.dumps([outcome.errors, {str(key): text for key, text in outcome.tracebacks.items()}])
+    np.savez(
+        buffer,
+        moments=outcome.moments,
+        texts=np.frombuffer(texts.encode(), np.uint8),
+        names=np.array(list(outcome.metrics), dtype=np.str_),
+        values=np.array(list(outcome.metrics.values())).reshape(len(outcome.metrics), len(outcome)),
+    )
+    return buffer.getvalue()
+
+
+def unpacked(blob: bytes) -> Outcome:
+    """The outcome again."""
+    with np.load(io.BytesIO(blob), allow_pickle=False) as found:
+        errors, tracebacks = json.loads(found["texts"].tobytes().decode())
+        metrics = dict(zip(found["names"].tolist(), found["values"], strict=True))
+        moments = found["moments"]
+    return Outcome(metrics, errors, moments, {int(key): text for key, text in tracebacks.items()})
+
+
+__all__ = ["StudyLog", "StudyStore", "packed", "unpacked"]
