@@ -11,7 +11,7 @@ from numba import types
 from numba.experimental.function_type import _get_wrapper_address
 
 from engine.compiled.broker import reset
-from engine.sweep_metrics import METRICS, measure
+from engine.sweep_metrics import METRICS, measure, sum_parts
 
 DONE, FAULT, FULL, NOT_FINITE = range(4)
 """How a combination ended: well, in what is an exception in Python, with a book too small, with such an equity."""
@@ -33,10 +33,15 @@ def _drive(  # type: ignore[no-untyped-def]
     scratch,
     out,
     ended,
+    moments,
     first,
     stride,
 ):
-    """Every `stride`-th combination from `first` on: rows, floats, ints (combinations, ...) in; out (combinations, METRICS), ended out."""
+    """Every `stride`-th combination from `first` on.
+
+    In: rows, floats, ints (combinations, ...). Out: out (combinations, METRICS), ended, and moments (combinations,
+    3 parts), of no parts when nobody asks for them; see `sum_parts`.
+    """
     for c in range(first, len(rows), stride):
         if ended[c] != DONE:
             continue
@@ -58,6 +63,7 @@ def _drive(  # type: ignore[no-untyped-def]
             )
             if not told:
                 ended[c] = NOT_FINITE
+            sum_parts(equity, start, moments[c])
 
 
 _drivers: dict[Any, Any] = {}
@@ -99,6 +105,7 @@ def driver(book: Any) -> Any:
                 f2,
                 f2,
                 i1,
+                f2,
                 nb.int64,
                 nb.int64,
             )

@@ -353,3 +353,22 @@ def measure(equity, periods, account, fills, trades, datas, groups, scratch, out
         if not math.isfinite(out[k]):
             out[k] = math.nan
     return True
+
+
+@_compiled
+def sum_parts(equity, start, out):  # type: ignore[no-untyped-def]
+    """Of each of len(out) / 3 equal, consecutive parts of the bars: returns, their sum, their sum of squares.
+
+    equity: (n,) one value a bar. start: the value before the first. Returns that are not finite count as zero.
+    """
+    parts, n, before = len(out) // 3, len(equity), start
+    for part in range(parts):
+        total, squares = 0.0, 0.0
+        first, last = part * n // parts, (part + 1) * n // parts
+        for i in range(first, last):
+            value = equity[i] / before - 1.0
+            before = equity[i]
+            if math.isfinite(value):
+                total += value
+                squares += value * value
+        out[3 * part], out[3 * part + 1], out[3 * part + 2] = last - first, total, squares

@@ -25,7 +25,11 @@ MOST_TRACES = 64
 
 
 class Sweeping:
-    """The combinations of one sweep on their way to figures."""
+    """The combinations of one sweep on their way to figures.
+
+    parts: into how many the bars are cut for `moments`, (combinations, parts, 3), which what is compiled fills; see
+    `sweep_metrics.sum_parts`.
+    """
 
     def __init__(
         self,
@@ -34,6 +38,7 @@ class Sweeping:
         metrics: Sequence[str],
         jobs: int | None,
         on_done: Callable[[int], None] | None,
+        parts: int = 0,
     ) -> None:
         from engine.sweep_driver import room
         from engine.sweep_metrics import groups_of
@@ -47,6 +52,7 @@ class Sweeping:
             ("traces", "lines_asked", "lines_computed", "alone", "compile_seconds"), 0
         )
         self.out, _ = room(len(given))
+        self.moments = np.zeros((len(given), parts, 3))
         self.errors = [""] * len(given)
         self.params: list[dict[str, Any]] = []
         self._on_done = on_done or (lambda done: None)
@@ -63,12 +69,21 @@ class Sweeping:
         """The result's table."""
         import pandas as pd
 
-        from engine.sweep_metrics import METRICS
-
         shown = [params or given for params, given in zip(self.params, self.given, strict=True)]
         columns: dict[str, Any] = {name: [each.get(name) for each in shown] for name in names}
-        columns |= {name: self.out[:, METRICS.index(name)] for name in self.metrics}
+        columns |= {name: self.column(name) for name in self.metrics}
         return pd.DataFrame(columns | {"error": self.errors})
+
+    @property
+    def left(self) -> list[int]:
+        """Combinations that have not run and have not failed."""
+        return np.flatnonzero(~self._done).tolist()
+
+    def column(self, metric: str) -> Any:
+        """One metric of all combinations, (n,); NaN where there is none."""
+        from engine.sweep_metrics import METRICS
+
+        return self.out[:, METRICS.index(metric)]
 
     def _fail(self, number: int, error: Exception) -> None:
         self.errors[number] = str(error)
@@ -237,6 +252,7 @@ class Sweeping:
         entry = callable_by_address(entry, run)
         self.counters["compile_seconds"] += time.perf_counter() - started
         out, ended = room(len(numbers))
+        moments = np.zeros((len(numbers), self.moments.shape[1] * 3))
         ended[bad] = FAULT
         periods = self._periods
 
@@ -258,6 +274,7 @@ class Sweeping:
                 scratch,
                 out,
                 ended,
+                moments,
                 job,
                 jobs,
             )
@@ -273,6 +290,7 @@ class Sweeping:
             book = grown(books[0], start)
         done = (ended == DONE) | (ended == -1)
         self.out[numbers[done]] = out[done]
+        self.moments[numbers[done]] = moments[done].reshape(-1, *self.moments.shape[1:])
         self._finish(numbers[done])
 
     @property

@@ -21,7 +21,7 @@ from feeds.market import Market
 from optimize.pool import Part, Pool
 from optimize.runs import load_function, run_each
 from optimize.slices import cut, times_of
-from optimize.trials import Outcome, Params, Span
+from optimize.trials import BLOCKS, Outcome, Params, Span
 
 if TYPE_CHECKING:
     import backtrader as bt
@@ -107,7 +107,7 @@ class Evaluation:
         """What compiles, and the numbers of those that do not."""
         part = cut(self._market, self._times, span)
         task = Task(self._task.strategy, {}, part.frames, copied(self._task.broker))
-        run = Sweeping(task, params, self.metrics, self._jobs, None, moments=True)
+        run = Sweeping(task, params, self.metrics, self._jobs, None, parts=BLOCKS)
         run.compiled()
         left = run.left
         self.counters["compiled"] += len(params) - len(left)
@@ -115,7 +115,7 @@ class Evaluation:
             self.reason = run.reason
             # The refusal was of the strategy, not of these parameters: do not ask again.
             self._compiles = len(left) < len(params)
-        columns = {name: run.column(name) for name in self.metrics}
+        columns = {name: run.column(name).copy() for name in self.metrics}
         return Outcome(columns, list(run.errors), run.moments), left
 
     def _one_by_one(self, params: Sequence[Params], span: Span) -> Outcome:
@@ -142,8 +142,6 @@ class Evaluation:
 
 
 def _nothing(count: int, metrics: Sequence[str]) -> Outcome:
-    from optimize.trials import BLOCKS
-
     return Outcome(
         {name: np.full(count, np.nan) for name in metrics}, [""] * count, np.zeros((count, BLOCKS, 3))
     )

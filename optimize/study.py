@@ -26,6 +26,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import (
     Column,
     Float,
@@ -297,7 +298,7 @@ class StudyLog:
             select(func.count()).select_from(trials).where(trials.c.study_id == self.study)
         ).scalar_one()
         scores = scores_of(outcome, self.objectives, self.min_trades)
-        usable = np.isfinite(scores).all(axis=1)
+        usable: NDArray[np.bool_] = np.asarray(np.isfinite(scores).all(axis=1))
         now = datetime.now(UTC).replace(tzinfo=None)
         rows = [
             {
