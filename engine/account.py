@@ -9,10 +9,17 @@ backtest(Momentum, frames, broker=broker)
 from __future__ import annotations
 
 import copy
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import backtrader as bt
 
 from core.errors import UserError
+
+Account = bt.brokers.BackBroker
+"""What holds cash, costs and rules; for those who do not name Backtrader."""
 
 
 def copied(broker: bt.brokers.BackBroker) -> bt.brokers.BackBroker:
@@ -43,3 +50,39 @@ def costs_of(broker: bt.brokers.BackBroker) -> dict[str, float]:
     costs = {"cash": float(broker.p.cash), "commission": float(broker.comminfo[None].p.commission)}
     slippage = {"slippage": float(broker.p.slip_perc), "slippage_fixed": float(broker.p.slip_fixed)}
     return costs | {name: value for name, value in slippage.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Schemes:
+    """A broker as plain values, which another process can read: parameters, and commission schemes by symbol."""
+
+    params: Mapping[str, Any]
+    schemes: Mapping[str | None, tuple[str, Mapping[str, Any]]]
+
+    @classmethod
+    def of(cls, broker: bt.brokers.BackBroker) -> Schemes:
+        """Take a configured broker down."""
+        params = dict(broker.p._getkwargs())
+        params.pop("commission", None)
+        schemes = {
+            symbol: (f"{type(scheme).__module__}:{type(scheme).__qualname__}", dict(scheme.p._getkwargs()))
+            for symbol, scheme in broker.comminfo.items()
+        }
+        return cls(params, schemes)
+
+    def broker(self) -> bt.brokers.BackBroker:
+        """The broker again."""
+        made = bt.brokers.BackBroker(**self.params)
+        made.comminfo = {
+            symbol: _named(kind)(**arguments) for symbol, (kind, arguments) in self.schemes.items()
+        }
+        return made
+
+
+def _named(reference: str) -> Any:
+    """What `module:name` names."""
+    module, _, name = reference.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found

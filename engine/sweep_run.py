@@ -290,7 +290,7 @@ class Sweeping:
             book = grown(books[0], start)
         done = (ended == DONE) | (ended == -1)
         self.out[numbers[done]] = out[done]
-        self.moments[numbers[done]] = moments[done].reshape(-1, *self.moments.shape[1:])
+        self.moments[numbers[done]] = moments[done].reshape(int(done.sum()), *self.moments.shape[1:])
         self._finish(numbers[done])
 
     @property

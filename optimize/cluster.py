@@ -14,9 +14,10 @@ from typing import Any
 import pandas as pd
 
 from core.errors import ConfigError, UserError
+from engine.account import Schemes
 from engine.choose import Task
 from optimize.pool import CHUNK, Part
-from optimize.runs import Schemes, run_each
+from optimize.runs import run_each
 from optimize.trials import Outcome, Params, concatenate
 
 CONNECT_SECONDS = 10

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.errors import StrategyError
-from engine.account import copied
+from engine.account import Account, copied
 from engine.choose import Task
 from engine.sweep_run import Sweeping
 from feeds.market import Market
@@ -24,8 +24,6 @@ from optimize.slices import cut, times_of
 from optimize.trials import BLOCKS, Outcome, Params, Span
 
 if TYPE_CHECKING:
-    import backtrader as bt
-
     from optimize.cache import ResultCache
     from optimize.cluster import Cluster
 
@@ -43,9 +41,9 @@ class Evaluation:
 
     def __init__(
         self,
-        strategy: type[bt.Strategy],
+        strategy: type[Any],
         market: Market,
-        broker: bt.brokers.BackBroker,
+        broker: Account,
         *,
         metrics: Sequence[str],
         jobs: int | None = None,
@@ -158,13 +156,13 @@ def _put(outcome: Outcome, places: Sequence[int], part: Outcome) -> None:
             outcome.tracebacks[place] = part.tracebacks[number]
 
 
-def facts_of(strategy: type[Any], broker: bt.brokers.BackBroker) -> Mapping[str, Any]:
+def facts_of(strategy: type[Any], broker: Account) -> Mapping[str, Any]:
     """What, besides parameters and bars, an outcome depends on: the strategy's source, costs, and this version."""
     import hashlib
     import inspect
     from importlib.metadata import PackageNotFoundError, version
 
-    from optimize.runs import Schemes
+    from engine.account import Schemes
 
     digest = hashlib.sha256()
     for cls in strategy.__mro__:

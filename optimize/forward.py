@@ -10,22 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from core.results import TRADE_COLUMNS
-from engine.account import copied
+from engine.account import Account, copied
 from engine.backtest import backtest
 from engine.probe import probe
 from feeds.market import Market
 from optimize.slices import cut
 from optimize.trials import Span
-
-if TYPE_CHECKING:
-    import backtrader as bt
 
 CLOSE, CARRY = "close", "carry"
 BOUNDARIES = (CLOSE, CARRY)
@@ -48,12 +45,12 @@ class Forward:
 
 
 def forward(
-    strategy: type[bt.Strategy],
+    strategy: type[Any],
     params: Mapping[str, Any],
     market: Market,
     times: pd.DatetimeIndex,
     span: Span,
-    broker: bt.brokers.BackBroker,
+    broker: Account,
     cash: float,
     *,
     boundary: str = CLOSE,
@@ -99,7 +96,7 @@ def forward(
 
 
 def _moved(
-    account: bt.brokers.BackBroker,
+    account: Account,
     fills: pd.DataFrame,
     part: Market,
     first: pd.Timestamp,
@@ -121,7 +118,7 @@ def _moved(
     return cost
 
 
-def _commission(account: bt.brokers.BackBroker, symbol: str, size: float, price: float) -> float:
+def _commission(account: Account, symbol: str, size: float, price: float) -> float:
     scheme = account.comminfo.get(symbol, account.comminfo[None])
     return float(scheme.getcommission(size, price))
 
@@ -148,7 +145,7 @@ def _with_ends(
     positions: Mapping[str, tuple[float, float, Any]],
     closes: Mapping[str, float],
     time: pd.Timestamp,
-    account: bt.brokers.BackBroker,
+    account: Account,
 ) -> pd.DataFrame:
     """The trades and, as closed, what was open at the end."""
     rows = []

@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engine.account import Schemes
 from engine.choose import Task
-from optimize.runs import Schemes, run_each
+from optimize.runs import run_each
 from optimize.trials import BLOCKS, Outcome, Params, concatenate
 
 CHUNK = 16

@@ -6,7 +6,6 @@ import importlib
 import importlib.util
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,47 +21,7 @@ from engine.refusal import Refused
 from optimize.trials import BLOCKS, Outcome, Params, moments_of
 
 if TYPE_CHECKING:
-    import backtrader as bt
-
     from engine.recording import Recording
-
-
-@dataclass(frozen=True, slots=True)
-class Schemes:
-    """A broker as plain values, which another process can read: parameters, and commission schemes by symbol."""
-
-    params: Mapping[str, Any]
-    schemes: Mapping[str | None, tuple[str, Mapping[str, Any]]]
-
-    @classmethod
-    def of(cls, broker: bt.brokers.BackBroker) -> Schemes:
-        """Take a configured broker down."""
-        params = dict(broker.p._getkwargs())
-        params.pop("commission", None)
-        schemes = {
-            symbol: (f"{type(scheme).__module__}:{type(scheme).__qualname__}", dict(scheme.p._getkwargs()))
-            for symbol, scheme in broker.comminfo.items()
-        }
-        return cls(params, schemes)
-
-    def broker(self) -> bt.brokers.BackBroker:
-        """The broker again."""
-        import backtrader as bt
-
-        made = bt.brokers.BackBroker(**self.params)
-        made.comminfo = {
-            symbol: _named(kind)(**arguments) for symbol, (kind, arguments) in self.schemes.items()
-        }
-        return made
-
-
-def _named(reference: str) -> Any:
-    """What `module:name` names."""
-    module, _, name = reference.partition(":")
-    found: Any = importlib.import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
 
 
 def load_function(reference: str) -> Callable[[Any], float]:
@@ -178,4 +137,4 @@ def _value(
         raise UserError(f"the objective {name} failed: {type(error).__name__}: {error}") from error
 
 
-__all__ = ["Schemes", "load_function", "run_each"]
+__all__ = ["load_function", "run_each"]

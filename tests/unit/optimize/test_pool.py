@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 
 from core.errors import StrategyError
+from engine.account import Schemes
 from engine.cerebro import stock_broker
 from engine.choose import Task
 from optimize.pool import Part, Pool
-from optimize.runs import Schemes, load_function, run_each
+from optimize.runs import load_function, run_each
 from strategies import registry
 
 STRATEGY = '''
