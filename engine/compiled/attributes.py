@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import enum
 import inspect
 import types
 from collections.abc import Callable, Hashable
@@ -11,7 +12,8 @@ from typing import Any
 import backtrader as bt
 
 from engine.compiled.calls import Arguments, Keywords, Super
-from engine.compiled.emit import Slot
+from engine.compiled.emit import LIST, Slot
+from engine.compiled.expressions import NONE
 from engine.compiled.orders import Orders
 from engine.compiled.traced import Traced
 from engine.compiled.values import (
@@ -37,8 +39,10 @@ from engine.compiled.values import (
     Text,
     Trade,
     Value,
+    is_enum,
+    is_heap,
 )
-from engine.compiled.walk import describe
+from engine.compiled.walk import Never, describe
 
 INTERNALS = frozenset(
     {
@@ -97,15 +101,19 @@ class Attributes(Orders):
             return self.inline(entry.fget, [owner], {})
         if isinstance(entry, types.FunctionType):
             return Method(owner, name, entry)
+        if isinstance(entry, (bool, int, float, str, enum.Enum)):
+            return Static(entry)
         raise self.refuse(f"uses {name} of a {cls.__name__}")
 
     def static_attribute(self, owner: Static, name: str) -> Value:
         """An attribute of an object known now."""
         thing = owner.value
         if thing is None:
-            raise self.refuse(f"uses {name} of None")
+            raise Never(f"uses {name} of None")
         if isinstance(thing, Super):
             return self.super_attribute(thing, name)
+        if id(thing) in self.moved:
+            return self.number_attribute(self.constant(thing), name)
         slot = self.out.slots.get(("cell", id(thing), name))
         if slot is not None and slot.written:
             return self.read_slot(slot)
@@ -181,15 +189,23 @@ class Attributes(Orders):
 
     def super_attribute(self, thing: Super, name: str) -> Value:
         """`super().name`."""
-        mro = type(thing.instance).__mro__
+        first = thing.instance
+        kind = type(first.value) if isinstance(first, Static) else self.class_of(first)
+        if kind is None:
+            raise self.refuse("uses super() outside a method")
+        mro = kind.__mro__
         for cls in mro[mro.index(thing.owner) + 1 :]:
             if name in vars(cls):
                 entry = vars(cls)[name]
                 if isinstance(entry, property):
-                    return self.inline(entry.fget, [Static(thing.instance)], {})
+                    return self.inline(entry.fget, [first], {})
                 if isinstance(entry, types.FunctionType):
-                    return Method(Static(thing.instance), f"super.{name}", entry)
-                return Static(getattr(super(thing.owner, thing.instance), name))
+                    return Method(first, f"super.{name}", entry)
+                if name == "__init__":
+                    break
+                if not isinstance(first, Static):
+                    raise self.refuse(f"uses super().{name}")
+                return Static(getattr(super(thing.owner, first.value), name))
         if name == "__init__":
             return Static(lambda: None)
         raise self.refuse(f"AttributeError: super().{name}")
@@ -203,14 +219,28 @@ class Attributes(Orders):
             return hasattr(owner.value, name) or (slot is not None and slot.written)
         if isinstance(owner, Record):
             return name in owner.values or hasattr(owner.cls, name)
+        if isinstance(owner, Number) and is_heap(owner.type):
+            shape = self.out.shape_in(owner.type)
+            slot = shape.fields.get(name)
+            if owner.none != "False" or (slot is not None and slot.missing):
+                raise self.refuse(f"asks whether {name} is there, which changes in the run")
+            return slot is not None or hasattr(shape.cls, name)
         raise self.refuse(f"asks for attributes of {describe(owner)}")
 
     def number_attribute(self, owner: Number, name: str) -> Value:
         """Attributes of a number: of orders, dates, datas."""
         if owner.type == ORDER:
             return self.order_attribute(owner, name)
+        if is_heap(owner.type):
+            if self.out.shape_in(owner.type).kind == LIST:
+                return Method(owner, name)
+            return self.field_value(owner, name)
+        if is_enum(owner.type):
+            return self.member_attribute(owner, name)
         if owner.type in (DATETIME, DATE, TIME, TIMEDELTA):
             present = self.present(owner)
+            if name == "tzinfo" and owner.type in (DATETIME, TIME):
+                return NONE
             if name in ("year", "month", "day", "hour", "minute", "second", "microsecond", "days", "seconds"):
                 return self.attribute_of_moment(present, name)
             return Method(present, name)
@@ -222,9 +252,21 @@ class Attributes(Orders):
             return Method(owner, name)
         raise self.refuse(f"uses {name} of a {owner.type}")
 
+    def member_attribute(self, owner: Number, name: str) -> Value:
+        """An attribute of a member of an enumeration."""
+        if name in ("value", "name", "_value_", "_name_"):
+            return self.enum_value(Number(self.present(owner).code, owner.type), name.strip("_"))
+        cls = self.out.enum_in(owner.type)
+        entry = inspect.getattr_static(cls, name, None)
+        if isinstance(entry, (property, types.FunctionType)):
+            return self.class_attribute(owner, cls, name)
+        raise self.refuse(f"uses {name} of a {cls.__name__}")
+
     def value_method(self, method: Method, arguments: Arguments, keywords: Keywords) -> Value:
         """A method of a value of the run."""
         owner, name = method.owner, method.name
+        if isinstance(owner, Number) and is_heap(owner.type):
+            return self.heap_method(owner, name, arguments, keywords)
         if isinstance(owner, Number) and owner.type == ORDER:
             return self.order_method(owner, name, arguments)
         if isinstance(owner, Number) and owner.type in (DATETIME, DATE, TIME, TIMEDELTA):
@@ -244,8 +286,11 @@ class Attributes(Orders):
             return self.sequence_method(owner, name, arguments, keywords)
         if isinstance(owner, Items) and name in ("index", "count"):
             raise self.refuse(f"calls {name}() of a list")
-        if isinstance(owner, Items) and name == "append":
-            raise self.refuse("appends to a list made in the same call")
+        if isinstance(owner, Items) and name in ("append", "extend", "pop", "remove", "insert", "clear"):
+            if owner.site in (None, "list"):
+                raise self.refuse(f"calls {name}() of a list made in the same call")
+            self.want_object(owner.site)
+            return NONE
         if isinstance(owner, Trade):
             return Text() if name == "getdataname" else self.refuse_call(name, "a trade")
         if isinstance(owner, Number) and name == "is_integer":

@@ -14,13 +14,14 @@ import math
 import os
 import sys
 import types
-from collections.abc import Callable
+import zoneinfo
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import backtrader as bt
 import numpy as np
 
-from engine.compiled.emit import Tree
+from engine.compiled.emit import LIST, Tree
 from engine.compiled.expressions import NONE, Expressions
 from engine.compiled.values import (
     BOOL,
@@ -43,8 +44,11 @@ from engine.compiled.values import (
     Text,
     Value,
     Window,
+    is_enum,
+    is_handle,
+    is_heap,
 )
-from engine.compiled.walk import DEPTH_LIMIT, Context, Frame, describe, parsed
+from engine.compiled.walk import DEPTH_LIMIT, Context, Frame, Never, describe, parsed
 
 LIBRARIES = (f"{os.sep}site-packages{os.sep}", os.path.dirname(os.__file__) + os.sep)
 """Folders whose functions are not written out: they may do anything."""
@@ -153,7 +157,7 @@ class Super:
     """What `super()` gives: attributes of the classes after `owner`, for `instance`."""
 
     def __init__(self, owner: type, instance: Any) -> None:
-        """owner: the class whose code says `super()`; instance: what its first parameter is."""
+        """owner: the class whose code says `super()`; instance: the value of its first parameter."""
         self.owner, self.instance = owner, instance
 
 
@@ -206,10 +210,10 @@ class Calls(Expressions):
         """`super()` and `super(Class, self)`."""
         if node.args:
             owner, instance = (self.evaluate(part) for part in node.args)
-            return Static(Super(owner.value, instance.value))
-        if self.frame.owner is None or not isinstance(self.frame.first, Static):
+            return Static(Super(owner.value, instance))
+        if self.frame.owner is None:
             raise self.refuse("uses super() outside a method", node)
-        return Static(Super(self.frame.owner, self.frame.first.value))
+        return Static(Super(self.frame.owner, self.frame.first))
 
     def arguments(self, node: ast.Call) -> tuple[Arguments, Keywords]:
         """The values of a call's arguments."""
@@ -301,15 +305,10 @@ class Calls(Expressions):
                     **{k: self.known(v, "a date") for k, v in keywords.items()},
                 )
             )
-        if dataclasses.is_dataclass(cls) and not hasattr(cls, "__post_init__"):
-            bound = inspect.signature(cls).bind(*arguments, **keywords)
-            values = dict(bound.arguments)
-            for item in dataclasses.fields(cls):
-                if item.name not in values:
-                    if item.default is dataclasses.MISSING:
-                        raise self.refuse(f"makes a {cls.__name__} with a default made in the run")
-                    values[item.name] = Static(item.default)
-            return Record(cls, {name: self.held(value) for name, value in values.items()}, self.here())
+        if issubclass(cls, enum.Enum) and len(everything) == 1:
+            return self.member_of(cls, everything[0])
+        if cls is zoneinfo.ZoneInfo:
+            return Static(cls(*(self.known(value, "a time zone") for value in arguments)))
         if issubclass(cls, tuple) and hasattr(cls, "_fields"):
             bound = inspect.signature(cls).bind(*arguments, **keywords)
             bound.apply_defaults()
@@ -320,7 +319,15 @@ class Calls(Expressions):
                     for n, v in bound.arguments.items()
                 },
             )
-        raise self.refuse(f"makes a {cls.__name__}")
+        return self.make(cls, arguments, keywords)
+
+    make: Callable[[type, Arguments, Keywords], Value]
+    member_of: Callable[[Any, Value], Value]
+    replaced: Callable[[Arguments, Keywords], Value]
+    class_of: Callable[[Value], type | None]
+    count_of: Callable[[Number], str]
+    words_of: Callable[[Number], tuple[str, str]]
+    list_of: Callable[..., Number]
 
     def make_timedelta(self, arguments: Arguments, keywords: Keywords) -> Value:
         """timedelta() of whole numbers of the run."""
@@ -414,13 +421,10 @@ class Calls(Expressions):
             return self.run_frame(frame, [ast.copy_location(ast.Return(node.body), node.body)], values)
         return self.run_frame(frame, node.body, values)
 
-    @staticmethod
-    def owner_of(function: Any, first: Value) -> type | None:
+    def owner_of(self, function: Any, first: Value) -> type | None:
         """The class a method stands in."""
-        if not isinstance(first, Static):
-            return None
-        instance = first.value
-        for cls in type(instance).__mro__:
+        kind = type(first.value) if isinstance(first, Static) else self.class_of(first)
+        for cls in () if kind is None else kind.__mro__:
             for entry in vars(cls).values():
                 inner = getattr(entry, "fget", None) or getattr(entry, "__func__", None) or entry
                 if inner is function:
@@ -442,6 +446,9 @@ class Calls(Expressions):
                 frame.env[name] = self.frozen(value, name)
             if context is None:
                 self.walk(body)
+                if self.dead and not frame.returns:
+                    self.dead = False
+                    raise Never(f"{frame.name} raises")
                 self.dead = False
                 return self.held_items(frame.returns[-1]) if frame.returns else NONE
             return self.run_with_exits(frame, context, body)
@@ -451,7 +458,9 @@ class Calls(Expressions):
 
     def held_items(self, value: Value) -> Value:
         """The value as it stands at the end of the call."""
-        return Items(tuple(self.held(part) for part in value.values)) if isinstance(value, Items) else value
+        if not isinstance(value, Items):
+            return value
+        return Items(tuple(self.held(part) for part in value.values), value.site)
 
     def run_with_exits(self, frame: Frame, context: Context, body: list[ast.stmt]) -> Value:
         """A call with several ways out: a loop that runs once, left by `break`."""
@@ -482,8 +491,9 @@ class Calls(Expressions):
         items = [value for value in returns if isinstance(value, Items)]
         if items:
             sizes = {len(value.values) for value in items}
-            if len(items) != len(returns) or len(sizes) != 1:
-                raise self.refuse(f"{frame.name} returns lists of different lengths")
+            plain = all(self.scalar(part) is not None for value in items for part in value.values)
+            if len(items) != len(returns) or len(sizes) != 1 or not plain:
+                return self.returned_object(frame)
             return Items(
                 tuple(self.returned(frame, (*("return", frame.path), i)) for i in range(sizes.pop()))
             )
@@ -491,12 +501,21 @@ class Calls(Expressions):
             first, Static
         ):
             return first
-        if any(not isinstance(value, (Number, Static)) for value in returns) or any(
-            isinstance(value, Static) and not isinstance(value.value, (int, float, str, type(None)))
-            for value in returns
-        ):
-            raise self.refuse(f"{frame.name} returns one of several objects")
+        if any(self.scalar(value) is None for value in returns):
+            return self.returned_object(frame)
         return self.returned(frame, ("return", frame.path))
+
+    def returned_object(self, frame: Frame) -> Value:
+        """One of several objects: handles from the next pass on; this one goes on with their type."""
+        if not all(map(self.boxable, frame.returns)):
+            raise self.refuse(f"{frame.name} returns one of several objects")
+        self.boxed_returns.add(frame.path)
+        self.out.changed = True
+        slot = self.out.slot(("return", frame.path), frame.name)
+        with self.writing([]):
+            for value in frame.returns:
+                self.out.widen(slot, self.boxed(value))
+        return slot.number() if slot.type is not None else NONE
 
     def returned(self, frame: Frame, key: tuple[Any, ...]) -> Value:
         """A returned value, kept from the next call of the same function."""
@@ -514,6 +533,8 @@ class Calls(Expressions):
         except TypeError:
             return None
         everything = [*arguments, *keywords.values()]
+        if function is dataclasses.replace:
+            return self.replaced(arguments, keywords)
         if function in (isinstance, hasattr, getattr, len, setattr):
             return getattr(self, f"call_{function.__name__}")(arguments, keywords)
         if function in PURE and all(self.is_plain(value) for value in everything):
@@ -537,6 +558,8 @@ class Calls(Expressions):
         for table, kind in ((FLOAT_FUNCTIONS, FLOAT), (WHOLE_FUNCTIONS, INT), (TESTS, BOOL)):
             if function in table and len(arguments) == 1 and not keywords:
                 return Number(table[function].format(self.floating(arguments[0])), kind)
+        if function is math.nextafter and len(arguments) == 2 and not keywords:
+            return Number(f"np.nextafter({', '.join(map(self.floating, arguments))})", FLOAT)
         if function is math.pow:
             return Number(
                 f"power({self.floating(arguments[0])}, {self.floating(arguments[1])}, error)", FLOAT
@@ -569,6 +592,8 @@ class Calls(Expressions):
         """len()."""
         (value,) = arguments
         if isinstance(value, Static):
+            if value.value is None:
+                raise Never("asks for the length of None")
             found = self.market_call(value.value, "__len__", [], {})
             if found is not None:
                 return found
@@ -577,6 +602,14 @@ class Calls(Expressions):
             return Static(len(value.value))
         if isinstance(value, (Items, Mapping)):
             return Static(len(value.values))
+        if isinstance(value, Number) and is_heap(value.type):
+            shape = self.out.shape_in(value.type)
+            if shape.kind == LIST:
+                return Number(self.count_of(value), INT)
+            parts = self.elements(value)
+            if parts is None:
+                raise self.refuse(f"asks for the length of a {shape.cls.__name__}")
+            return Static(len(parts))
         if isinstance(value, Sequence):
             return Number(value.count, INT)
         if isinstance(value, Window):
@@ -590,11 +623,11 @@ class Calls(Expressions):
         if isinstance(value, Static):
             return Static(isinstance(value.value, classes))
         if isinstance(value, Number):
-            kind = self.order_class if value.type == ORDER else KINDS.get(value.type)
+            kind = self.kind_of(value)
             if kind is not None:
                 found = issubclass(kind, classes)
-                if value.none not in (None, "False") or (value.type == ORDER and value.none is None):
-                    test = f"({value.code} >= 0)" if value.type == ORDER else f"(not {value.none})"
+                if value.none not in (None, "False") or (is_handle(value.type) and value.none is None):
+                    test = f"({value.code} >= 0)" if is_handle(value.type) else f"(not {value.none})"
                     return Number(test, BOOL) if found else Static(issubclass(type(None), classes))
                 return Static(found)
         if isinstance(value, Items):
@@ -606,6 +639,14 @@ class Calls(Expressions):
         if isinstance(value, Mapping):
             return Static(issubclass(dict, classes))
         raise self.refuse(f"asks for the class of {describe(value)}")
+
+    def kind_of(self, value: Number) -> Any:
+        """The Python class of a number's values; None where that is not known."""
+        if value.type == ORDER:
+            return self.order_class
+        if is_enum(value.type):
+            return self.out.enum_in(value.type)
+        return self.class_of(value) or KINDS.get(value.type)
 
     def call_hasattr(self, arguments: Arguments, keywords: Keywords) -> Value:
         """hasattr()."""
@@ -652,10 +693,22 @@ class Calls(Expressions):
         return self.truth(arguments[0])
 
     def call_str(self, arguments: Arguments, keywords: Keywords) -> Value:
-        """str(): text to be printed."""
+        """str(): text to be printed, or the string itself."""
+        value = arguments[0] if arguments else Static("")
+        if len(arguments) == 1 and isinstance(value, Number):
+            if is_enum(value.type) and issubclass(self.out.enum_in(value.type), enum.StrEnum):
+                value = self.enum_value(value)
+            if value.type == STR and value.none in (None, "False"):
+                return value
+            if value.type == STR:
+                return Number(f"({self.out.string('None')} if {value.none} else {value.code})", STR)
         return Text()
 
-    call_repr = call_format = call_str
+    def call_repr(self, arguments: Arguments, keywords: Keywords) -> Value:
+        """repr() and format(): text to be printed."""
+        return Text()
+
+    call_format = call_repr
 
     def call_round(self, arguments: Arguments, keywords: Keywords) -> Value:
         """round(), with and without digits."""
@@ -688,15 +741,19 @@ class Calls(Expressions):
         parts = self.elements(arguments[1])
         if parts is None:
             raise self.refuse("filters something of unknown length")
-        return self.kept([(part, self.truth(self.invoke(arguments[0], [part], {}))) for part in parts])
+        return self.kept(
+            [(part, self.truth(self.invoke(arguments[0], [part], {}))) for part in parts],
+            ("filter", *self.site()),
+        )
 
-    def kept(self, pairs: list[tuple[Value, Value]]) -> Value:
-        """The values whose truth holds."""
-        if all(isinstance(wanted, Static) for _, wanted in pairs):
-            return Items(tuple(value for value, wanted in pairs if wanted.value))
-        return self.filtered(pairs, "kept")
+    def kept(self, pairs: list[tuple[Value, Value]], site: Hashable) -> Value:
+        """The values whose truth holds; an object where that list outlives the call."""
+        known = all(isinstance(wanted, Static) for _, wanted in pairs)
+        if known and site not in self.heap_sites:
+            return Items(tuple(value for value, wanted in pairs if wanted.value), site)
+        return self.filtered(pairs, site)
 
-    filtered: Callable[[list[tuple[Value, Value]], str], Value]
+    filtered: Callable[[list[tuple[Value, Value]], Hashable], Value]
     sorted_datas: Callable[[list[Value], list[Value], bool], Value]
 
     def call_sorted(self, arguments: Arguments, keywords: Keywords) -> Value:
@@ -796,11 +853,18 @@ class Calls(Expressions):
 
     def call_list(self, arguments: Arguments, keywords: Keywords) -> Value:
         """list() and tuple() of something whose parts are at hand, or a copy of a list."""
+        site = ("list()", *self.site())
         if not arguments:
-            return Items(())
+            return self.kept([], site)
+        if (
+            isinstance(arguments[0], Number)
+            and is_heap(arguments[0].type)
+            and self.elements(arguments[0]) is None
+        ):
+            return self.list_of(site, arguments[0])
         parts = self.elements(arguments[0])
         if parts is not None:
-            return Items(tuple(parts))
+            return self.kept([(part, Static(True)) for part in parts], site)
         if isinstance(arguments[0], Sequence):
             return self.copied(arguments[0])
         if isinstance(arguments[0], Window):
@@ -808,7 +872,12 @@ class Calls(Expressions):
         raise self.refuse(f"makes a list of {describe(arguments[0])}")
 
     copied: Callable[[Sequence], Value]
-    call_tuple = call_reversed_known = call_set = call_list
+    call_set = call_list
+
+    def call_tuple(self, arguments: Arguments, keywords: Keywords) -> Value:
+        """tuple() of something whose parts are at hand."""
+        parts = self.elements(arguments[0]) if arguments else []
+        return self.call_list(arguments, keywords) if parts is None else Items(tuple(parts))
 
     def call_deque(self, arguments: Arguments, keywords: Keywords) -> Value:
         """collections.deque() made in the run."""
@@ -826,7 +895,10 @@ class Calls(Expressions):
         """enumerate() of something whose parts are at hand."""
         parts = self.elements(arguments[0])
         if parts is None:
-            raise self.refuse(f"enumerates {describe(arguments[0])}")
+            return Method(
+                (arguments[0], arguments[1] if len(arguments) > 1 else keywords.get("start", Static(0))),
+                "enumerate",
+            )
         start = self.known(
             arguments[1] if len(arguments) > 1 else keywords.get("start", Static(0)), "enumerate's start"
         )
@@ -836,7 +908,8 @@ class Calls(Expressions):
         """zip() of things whose parts are at hand."""
         lists = [self.elements(value) for value in arguments]
         if any(parts is None for parts in lists):
-            raise self.refuse("zips something of unknown length")
+            strict = self.known(keywords.get("strict", Static(False)), "zip's strict")
+            return Method((tuple(arguments), bool(strict)), "zip")
         return Items(tuple(Items(parts) for parts in zip(*lists, strict=False)))
 
     def call_reversed(self, arguments: Arguments, keywords: Keywords) -> Value:
@@ -852,6 +925,9 @@ class Calls(Expressions):
             return f"{value.array}[:{value.count}]", value.type
         if isinstance(value, Window):
             return f"{value.array}[{value.start}:{value.stop}]", FLOAT
+        if isinstance(value, Number) and is_heap(value.type) and self.elements(value) is None:
+            code, kind = self.words_of(value)
+            return self.out.temporary(code), kind
         parts = self.elements(value)
         if parts:
             codes = ", ".join(self.floating(part) for part in parts)

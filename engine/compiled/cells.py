@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import enum
 import inspect
 import types
 from collections.abc import Callable, Hashable
@@ -23,13 +24,13 @@ from engine.compiled.values import (
     Mapping,
     Number,
     Position,
-    Record,
     Sequence,
     Static,
     Text,
     Value,
+    is_heap,
 )
-from engine.compiled.walk import describe
+from engine.compiled.walk import Never, describe
 
 LISTS = (list, collections.deque)
 
@@ -60,10 +61,13 @@ class Cells(Attributes):
 
     def store_attribute(self, owner: Value, name: str, value: Value) -> None:
         """`owner.name = value`."""
-        if isinstance(owner, Record):
-            self.check_place(owner.where)
-            owner.values[name] = self.held(value)
+        if isinstance(owner, Static) and id(owner.value) in self.moved:
+            owner = self.constant(owner.value)
+        if isinstance(owner, Number) and is_heap(owner.type):
+            self.store_field(owner, name, value)
             return
+        if isinstance(owner, Static) and owner.value is None:
+            raise Never(f"sets {name} of None")
         if not isinstance(owner, Static):
             raise self.refuse(f"sets {name} of {describe(owner)}")
         thing = owner.value
@@ -104,6 +108,10 @@ class Cells(Attributes):
 
     def store_cell(self, key: Hashable, hint: str, live: Any, value: Value) -> None:
         """Store into an attribute or entry."""
+        self.effects += 1
+        if key in self.object_cells or self.becomes_object(live, value):
+            self.store_object(key, hint, live, value)
+            return
         if (isinstance(live, (dict, *LISTS)) and isinstance(value, (Items, Mapping))) or (
             isinstance(value, Items) and (live is ABSENT or live is None)
         ):
@@ -136,6 +144,32 @@ class Cells(Attributes):
         if slot.missing:
             self.out.line(f"{slot.name}_missing = False")
 
+    def becomes_object(self, live: Any, value: Value) -> bool:
+        """Whether what is stored makes an attribute one that holds objects of the run."""
+        if isinstance(live, (collections.deque, dict)):
+            return False
+        if isinstance(value, Items) and isinstance(live, list):
+            return False
+        if isinstance(value, (Items, Sequence)):
+            return self.boxable(value)
+        return self.is_object(value) and self.boxable(value)
+
+    def store_object(self, key: Hashable, hint: str, live: Any, value: Value) -> None:
+        """Store an object of the run. A list that was there becomes one in the next pass."""
+        if isinstance(live, list) and key not in self.object_cells:
+            self.object_cells.add(key)
+            self.out.changed = True
+            if key in self.out.slots:
+                return
+        if not self.boxable(value):
+            raise self.refuse(f"keeps {describe(value)}")
+        slot = self.cell(key, hint, live)
+        self.out.assign(slot, self.boxed(value))
+        if slot.missing:
+            self.out.line(f"{slot.name}_missing = False")
+
+    object_cells: set[Hashable]
+
     def is_read(self, name: str) -> bool:
         """Whether any method might read an attribute of this name (it may be written only)."""
         return True
@@ -152,6 +186,10 @@ class Cells(Attributes):
         if not isinstance(value, Items) or not isinstance(live, LISTS):
             raise self.refuse(f"puts {describe(value)} where {describe(Static(live))} was")
         slot = self.cell(key, hint, live)
+        if type(live) is list and self.in_use(live, lambda held: getattr(held, "slot", None) is slot):
+            self.object_cells.add(key)
+            self.out.changed = True
+            return
         self.check_single(live, lambda held: getattr(held, "slot", None) is slot)
         sequence = self.sequence(slot)
         parts = [self.held(part) for part in value.values]
@@ -161,10 +199,14 @@ class Cells(Attributes):
         for part in parts:
             self.append(sequence, part)
 
+    def in_use(self, live: Any, is_it: Callable[[Value], bool]) -> bool:
+        """Whether a name of a call under way, or a loop, has a list or dict."""
+        held = [value for frame in self.frames for value in frame.env.values()]
+        return any(map(is_it, held)) or any(slot.extra.get("live") is live for slot in self.active)
+
     def check_single(self, live: Any, is_it: Callable[[Value], bool]) -> None:
         """A list or dict may only be replaced while nothing else holds it: what it held would be gone there too."""
-        held = [value for frame in self.frames for value in frame.env.values()]
-        if any(map(is_it, held)) or any(slot.extra.get("live") is live for slot in self.active):
+        if self.in_use(live, is_it):
             raise self.refuse("replaces a list or dict that is still in use")
         if sum(value is live for value in vars(self.strategy).values()) > 1:
             raise self.refuse("keeps one list or dict under two names")
@@ -177,7 +219,7 @@ class Cells(Attributes):
             slot.extra["live"] = live
             if live is ABSENT:
                 slot.missing = True
-            elif isinstance(live, LISTS):
+            elif isinstance(live, LISTS) and key not in self.object_cells:
                 if any(
                     other is not slot and other.extra.get("live") is live for other in self.out.slots.values()
                 ):
@@ -190,8 +232,12 @@ class Cells(Attributes):
 
     def initial(self, live: Any, key: Hashable) -> Number | Static:
         """What an attribute holds before the first bar."""
-        if live is None or isinstance(live, (bool, str)):
+        if live is None or isinstance(live, (bool, str, enum.Enum)):
             return Static(live)
+        if type(live) is list and key in self.object_cells:
+            return self.initial_list(live, key)
+        if type(live) is tuple or self.is_record(live):
+            return self.initial_object(live, key)
         if isinstance(live, (Traced, int, float)):
             return self.scalar_argument(live, ("initial", key))
         moment = self.moment(live)
@@ -200,6 +246,22 @@ class Cells(Attributes):
         if self.is_data(live):
             return Number(str(self.number_of_data(Static(live))), DATA)
         raise self.refuse(f"replaces a {type(live).__name__} while it runs")
+
+    def initial_list(self, live: list[Any], key: Hashable) -> Number | Static:
+        """A list as `__init__` left it, as an object."""
+        if sum(value is live for value in vars(self.strategy).values()) > 1:
+            raise self.refuse("keeps one list under two names")
+        with self.writing(self.prologue):
+            parts = [self.initial_part(live, number, part) for number, part in enumerate(live)]
+            return self.new_list(("initial", key), parts)
+
+    def initial_object(self, live: Any, key: Hashable) -> Number | Static:
+        """An object or tuple as `__init__` left it."""
+        with self.writing(self.prologue):
+            if type(live) is tuple:
+                live = Items(tuple(self.initial_part(live, number, part) for number, part in enumerate(live)))
+                return self.boxed(live)
+            return self.boxed(Static(live))
 
     def element_of(self, live: Any) -> str:
         """The type of what a list holds at the start."""

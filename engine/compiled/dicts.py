@@ -12,7 +12,7 @@ from backtrader.lineroot import LineRoot
 
 from engine.compiled.calls import Arguments, Keywords
 from engine.compiled.cells import ABSENT, LISTS
-from engine.compiled.emit import Slot
+from engine.compiled.emit import LIST, TUPLE, Slot
 from engine.compiled.expressions import NONE
 from engine.compiled.lists import Lists
 from engine.compiled.values import (
@@ -31,8 +31,9 @@ from engine.compiled.values import (
     Text,
     Value,
     Window,
+    is_heap,
 )
-from engine.compiled.walk import describe
+from engine.compiled.walk import Never, describe
 
 
 class Dicts(Lists):
@@ -52,18 +53,41 @@ class Dicts(Lists):
 
     def item(self, owner: Value, index: Any) -> Value:
         """`owner[index]` and `owner[a:b]`."""
+        if isinstance(owner, Static) and owner.value is None:
+            raise Never("looks into None")
         if isinstance(index, list):
             return self.slice(owner, index)
+        if isinstance(owner, Number) and is_heap(owner.type):
+            shape = self.out.shape_in(owner.type)
+            if shape.kind == LIST:
+                return self.list_item(owner, index)
+            parts = self.elements(owner)
+            if parts is None:
+                raise self.refuse(f"looks into a {shape.cls.__name__}")
+            number = self.known(index, "an index")
+            if not -len(parts) <= number < len(parts):
+                raise Never("IndexError")
+            return parts[number]
         if isinstance(owner, Static):
             return self.static_item(owner, index)
         if isinstance(owner, Items):
-            return owner.values[self.known(index, "an index")]
+            moving = isinstance(index, Number) and index.known is UNKNOWN
+            if moving and owner.site not in (None, "list") and self.boxable(owner):
+                made = self.boxed(owner)
+                assert isinstance(made, Number)
+                return self.list_item(made, index)
+            number = self.known(index, "an index")
+            if not -len(owner.values) <= number < len(owner.values):
+                raise Never("IndexError")
+            return owner.values[number]
         if isinstance(owner, Mapping):
             key = self.known(index, "a key")
             if key not in owner.values:
                 raise self.refuse(f"KeyError: {key!r}")
             return owner.values[key]
         if isinstance(owner, Sequence):
+            if owner.type == "empty":
+                raise Never("IndexError")
             return Number(
                 f"item({owner.array}, {owner.count}, {self.whole_number(index)}, error)", owner.type
             )
@@ -106,6 +130,8 @@ class Dicts(Lists):
             return self.entry(thing, key)
         try:
             value = thing[key]
+        except LookupError as error:
+            raise Never(f"{type(error).__name__}: {error}") from error
         except Exception as error:
             raise self.refuse(f"{type(error).__name__}: {error}") from error
         return self.lifted(value, ("item", id(thing), key), in_instance=False)
@@ -155,6 +181,12 @@ class Dicts(Lists):
         if isinstance(owner, Sequence):
             self.store_element(owner, index, value)
             return
+        if isinstance(owner, Number) and is_heap(owner.type):
+            self.store_list_item(owner, index, value)
+            return
+        if isinstance(owner, Items) and owner.site not in (None, "list"):
+            self.want_object(owner.site)
+            return
         if not isinstance(owner, Static):
             raise self.refuse(f"sets an entry of {describe(owner)}")
         thing = owner.value
@@ -181,6 +213,9 @@ class Dicts(Lists):
 
     def delete_item(self, owner: Value, index: Value) -> None:
         """`del owner[key]`."""
+        if isinstance(owner, Number) and is_heap(owner.type):
+            self.heap_method(owner, "pop", [index], {})
+            return
         if isinstance(owner, Static) and isinstance(owner.value, dict):
             self.pop_entry(owner, [index])
             return
@@ -308,6 +343,8 @@ class Dicts(Lists):
 
     def contains(self, owner: Value, value: Value) -> Value:
         """`value in owner`."""
+        if isinstance(owner, Number) and is_heap(owner.type) and self.elements(owner) is None:
+            return Number(f"({self.find_element(owner, value)} >= 0)", BOOL)
         if isinstance(owner, Static) and isinstance(owner.value, LISTS) and owner.cell is not None:
             slot = self.out.slots.get(owner.cell)
             if slot is not None and slot.written:
@@ -368,6 +405,11 @@ class Dicts(Lists):
             return [Static(key) for key in value.values]
         if isinstance(value, Record) and issubclass(value.cls, tuple):
             return list(value.values.values())
+        if isinstance(value, Number) and is_heap(value.type):
+            shape = self.out.shape_in(value.type)
+            if shape.kind == TUPLE or (shape.cls is not None and issubclass(shape.cls, tuple)):
+                return [self.field_value(value, name) for name in shape.fields]
+            return None
         if not isinstance(value, Static) or self.is_line(value.value):
             return None
         thing = value.value

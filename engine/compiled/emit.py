@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.compiled.values import BOOL, FLOAT, INT, ORDER, Number, Static, join, literal
+from engine.compiled.values import (
+    BOOL,
+    ENUM,
+    FLOAT,
+    HEAP,
+    INT,
+    Number,
+    Static,
+    is_handle,
+    is_heap,
+    join,
+    literal,
+)
 from engine.refusal import Refused
 
 Tree = list[Any]
 """Lines and (header, Tree) blocks, in order; a Tree inside a Tree is a place to write later."""
 
 ATOM = re.compile(r"-?[A-Za-z_]\w*|\(?-?[\d.]+(e[+-]?\d+)?\)?|True|False")
-DEFAULTS = {FLOAT: "0.0", BOOL: "False", ORDER: "-1"}
+LONGEST = 1500
+"""Statements of the longest kernel that is worth compiling: one of twice that takes minutes."""
+DEFAULTS = {FLOAT: "0.0", BOOL: "False"}
 
 
 def lines_of(tree: Tree, depth: int) -> Iterator[str]:
@@ -54,9 +69,35 @@ class Slot:
         """Its value as an expression."""
         if self.type is None:
             return Number("0", INT, none="True")
-        none = f"{self.name}_none" if self.none and self.type != ORDER else None
+        none = f"{self.name}_none" if self.none and not is_handle(self.type) else None
         snap = f"{self.name}_snap" if self.snap else None
         return Number(self.name, self.type, none=none, snap=snap)
+
+
+RECORD, TUPLE, LIST = "record", "tuple", "list"
+ELEMENT = "element"
+"""Kinds of shapes, and the one field of a list."""
+
+
+@dataclass(slots=True)
+class Shape:
+    """What objects of one type look like in the kernel's heap.
+
+    cls: of a record. fields: a slot each, in the order of their words; of a list the slot of its elements. size: of a
+    tuple. joined: the shape this turned out to be the same as.
+    """
+
+    number: int
+    kind: str
+    cls: Any = None
+    size: int = 0
+    fields: dict[Any, Slot] = field(default_factory=dict)
+    joined: Shape | None = None
+
+    @property
+    def type(self) -> str:
+        """The type of a handle of it."""
+        return f"{HEAP}{self.number}"
 
 
 class Emitter:
@@ -69,16 +110,23 @@ class Emitter:
     def __init__(self) -> None:
         self.slots: dict[Hashable, Slot] = {}
         self.strings: dict[str, int] = {}
+        self.shapes: list[Shape] = []
+        self.shape_of: dict[Hashable, Shape] = {}
+        self.enums: list[Any] = []
         self.changed = False
         self.tree: Tree = []
         self.temporaries = 0
+        self.written = 0
 
     def begin(self) -> None:
         """Start a pass."""
-        self.changed, self.tree, self.temporaries = False, [], 0
+        self.changed, self.tree, self.temporaries, self.written = False, [], 0, 0
 
     def line(self, text: str) -> None:
         """Write one statement."""
+        self.written += 1
+        if self.written > LONGEST:
+            raise Refused(f"would be a kernel of more than {LONGEST:,} lines, which takes minutes to compile")
         self.tree.append(text)
 
     def block(self, header: str) -> Tree:
@@ -104,6 +152,83 @@ class Emitter:
         """The number of a string."""
         return self.strings.setdefault(text, len(self.strings) + 1)
 
+    # -- shapes
+
+    def shape(self, key: Hashable, kind: str, cls: Any = None, size: int = 0) -> Shape:
+        """The shape of this key, made when it is asked for first."""
+        found = self.shape_of.get(key)
+        if found is None:
+            found = Shape(len(self.shapes), kind, cls, size)
+            self.shapes.append(found)
+            self.shape_of[key] = found
+            self.changed = True
+        return self.root(found)
+
+    def root(self, shape: Shape) -> Shape:
+        """The shape that stands for all those it was joined with."""
+        while shape.joined is not None:
+            shape = shape.joined
+        return shape
+
+    def shape_in(self, kind: str) -> Shape:
+        """The shape of a type."""
+        return self.root(self.shapes[int(kind[len(HEAP) :])])
+
+    def field(self, shape: Shape, name: Any) -> Slot:
+        """The slot of a field: what its words may hold."""
+        found = shape.fields.get(name)
+        if found is None:
+            found = shape.fields[name] = Slot(str(name))
+            self.changed = True
+        return found
+
+    def join(self, first: str, second: str) -> str | None:
+        """The type of what holds both; lists and tuples become one shape."""
+        if not (is_heap(first) and is_heap(second)):
+            return join(first, second)
+        one, two = self.shape_in(first), self.shape_in(second)
+        if one is two:
+            return one.type
+        if RECORD in (one.kind, two.kind):
+            return None
+        self.changed = True
+        if one.kind != two.kind or one.size != two.size:
+            self.as_list(one)
+            self.as_list(two)
+        two.joined = one
+        for name, slot in two.fields.items():
+            self.absorb(self.field(one, name), slot)
+        return one.type
+
+    def as_list(self, shape: Shape) -> None:
+        """From now on a tuple is kept as a list: its length is known only in the run."""
+        if shape.kind == LIST:
+            return
+        shape.kind, slots, shape.fields = LIST, shape.fields, {}
+        for slot in slots.values():
+            self.absorb(self.field(shape, ELEMENT), slot)
+
+    def absorb(self, slot: Slot, other: Slot) -> None:
+        """Let a slot hold all that another does."""
+        if other.type is not None:
+            self.widen(slot, Number("0", other.type))
+        for name in ("none", "missing", "snap"):
+            if getattr(other, name) and not getattr(slot, name):
+                setattr(slot, name, True)
+        slot.extra["same"] = False
+        if other.extra.get("text"):
+            slot.extra["text"] = True
+
+    def enum(self, cls: Any) -> str:
+        """The type of an enumeration's members."""
+        if cls not in self.enums:
+            self.enums.append(cls)
+        return f"{ENUM}{self.enums.index(cls)}"
+
+    def enum_in(self, kind: str) -> Any:
+        """The enumeration of a type."""
+        return self.enums[int(kind[len(ENUM) :])]
+
     # -- slots
 
     def slot(self, key: Hashable, hint: str) -> Slot:
@@ -122,7 +247,7 @@ class Emitter:
                 slot.none = self.changed = True
             return
         number = self.number(value)
-        joined = number.type if slot.type is None else join(slot.type, number.type)
+        joined = number.type if slot.type is None else self.join(slot.type, number.type)
         if joined is None:
             raise Refused(f"one name holds a {slot.type} and a {number.type}")
         for name, wanted in (("type", joined), ("none", slot.none or number.none is not None)):
@@ -137,7 +262,7 @@ class Emitter:
         self.widen(slot, value)
         out = self.tree if tree is None else tree
         is_none = isinstance(value, Static) and value.value is None
-        if slot.type is not None and not (is_none and slot.type != ORDER):
+        if slot.type is not None and not (is_none and not is_handle(slot.type)):
             code, none = self.coerced(value, slot.type)
             if code != slot.name:
                 out.append(f"{slot.name} = {code}")
@@ -145,7 +270,7 @@ class Emitter:
             none = "True"
         if slot.type is None:
             return
-        if slot.none and slot.type != ORDER:
+        if slot.none and not is_handle(slot.type):
             flag = "True" if is_none else (none or "False")
             if flag != f"{slot.name}_none":
                 out.append(f"{slot.name}_none = {flag}")
@@ -159,6 +284,8 @@ class Emitter:
         if isinstance(value, Number):
             return value
         thing = value.value
+        if isinstance(thing, enum.Enum):
+            return Number(str(list(type(thing)).index(thing)), self.enum(type(thing)))
         if isinstance(thing, bool):
             return Number(literal(thing), BOOL)
         if isinstance(thing, int):
@@ -172,7 +299,7 @@ class Emitter:
     def coerced(self, value: Number | Static, kind: str) -> tuple[str, str | None]:
         """The expression of a value as this type, and of whether it is None."""
         if isinstance(value, Static) and value.value is None:
-            return DEFAULTS.get(kind, "0"), "True"
+            return default_of(kind), "True"
         number = self.number(value)
         code = number.code
         if kind == FLOAT and number.type in (INT, BOOL):
@@ -185,12 +312,17 @@ class Emitter:
         """Statements that give the slot's variables a first value of the right type."""
         if slot.type is None:
             return []
-        found = [f"{slot.name} = {DEFAULTS.get(slot.type, '0')}"]
-        if slot.none and slot.type != ORDER:
+        found = [f"{slot.name} = {default_of(slot.type)}"]
+        if slot.none and not is_handle(slot.type):
             found.append(f"{slot.name}_none = True")
         if slot.snap:
             found.append(f"{slot.name}_snap = -1")
         return found
+
+
+def default_of(kind: str) -> str:
+    """A first value of this type."""
+    return "-1" if is_handle(kind) else DEFAULTS.get(kind, "0")
 
 
 def _as_float(code: str, *, boolean: bool) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import enum
 import math
 import operator
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from engine.compiled.emit import Slot, Tree, is_atom
+from engine.compiled.emit import LIST, RECORD, TUPLE, Slot, Tree, is_atom
 from engine.compiled.traced import Traced
 from engine.compiled.values import (
     BOOL,
@@ -39,9 +40,12 @@ from engine.compiled.values import (
     Undefined,
     Value,
     Window,
+    is_enum,
+    is_handle,
+    is_heap,
     literal,
 )
-from engine.compiled.walk import Walk, describe
+from engine.compiled.walk import NEVER, Never, Walk, describe
 
 BINARY: dict[type, tuple[str, Callable[[Any, Any], Any]]] = {
     ast.Add: ("+", operator.add),
@@ -152,7 +156,51 @@ class Expressions(Walk):
                 values.append(self.evaluate(part))
         return Items(tuple(values))
 
-    at_list = at_set = at_tuple
+    def at_set(self, node: ast.Set) -> Value:
+        """A set display."""
+        return Items(tuple(self.evaluate(part) for part in node.elts), "list")
+
+    def at_list(self, node: ast.List) -> Value:
+        """A list display; an object where it outlives the call."""
+        site = self.place_of(node)
+        parts = [
+            (
+                isinstance(part, ast.Starred),
+                self.evaluate(part.value if isinstance(part, ast.Starred) else part),
+            )
+            for part in node.elts
+        ]
+        unknown = [value for starred, value in parts if starred and self.elements(value) is None]
+        if unknown:
+            self.want_object(site)
+        if site in self.heap_sites:
+            made = self.new_list(site, [])
+            for starred, value in parts:
+                if starred:
+                    self.extend(made, value)
+                else:
+                    self.push(made, value)
+            return made
+        values: list[Value] = []
+        for starred, value in parts:
+            values.extend((self.elements(value) or []) if starred else [value])
+        return Items(tuple(values), site)
+
+    def place_of(self, node: ast.expr) -> tuple[Hashable, ...]:
+        """Where an expression stands, the same in every pass."""
+        return (*self.frame.path, *self.path, node.lineno, node.col_offset)
+
+    heap_sites: set[Hashable]
+    want_object: Callable[[Hashable], None]
+    new_list: Callable[[Hashable, list[Value]], Number]
+    push: Callable[[Number, Value], None]
+    extend: Callable[[Number, Value], None]
+    boxable: Callable[[Value], bool]
+    boxed: Callable[[Value], Number | Static]
+    is_object: Callable[[Value], bool]
+    equal_objects: Callable[[Value, Value], Value]
+    enum_value: Callable[[Number], Number]
+    effects: int
 
     def at_dict(self, node: ast.Dict) -> Value:
         """A dict display with keys known now."""
@@ -218,6 +266,10 @@ class Expressions(Walk):
         if isinstance(value, Static):
             if self.is_line(value.value):
                 value = self.line_value(value.value, Static(0))
+            elif value.value is None:
+                raise Never("computes with None")
+            elif isinstance(value.value, enum.Enum):
+                value = plain_member(value)
             else:
                 moment = self.moment(value.value)
                 if moment is not None:
@@ -227,6 +279,8 @@ class Expressions(Walk):
         if isinstance(value, Static):
             return self.out.number(value)
         if isinstance(value, Number):
+            if is_enum(value.type) and issubclass(self.out.enum_in(value.type), (str, int)):
+                return self.enum_value(value)
             return value
         raise self.refuse(f"computes with {describe(value)}")
 
@@ -267,7 +321,7 @@ class Expressions(Walk):
         ):
             return self.text_operation(symbol, left, right)
         if isinstance(left, Items) and isinstance(right, Items) and symbol == "+":
-            return Items(left.values + right.values)
+            return Items(left.values + right.values, "list" if left.site or right.site else None)
         if (
             isinstance(left, Static)
             and isinstance(right, Static)
@@ -409,12 +463,17 @@ class Expressions(Walk):
 
     entry_slots: Callable[[Any], list[Slot]]
 
-    def number_truth(self, value: Number) -> Number:
+    def number_truth(self, value: Number) -> Value:
         """None, zero and the empty string are false."""
         if value.type == BOOL:
             test = value.code
-        elif value.type == ORDER:
-            test = f"({value.code} >= 0)"
+        elif is_handle(value.type):
+            return self.handle_truth(value)
+        elif is_enum(value.type):
+            members = list(self.out.enum_in(value.type))
+            if not all(map(bool, members)):
+                raise self.refuse("asks whether a member of an enumeration is true")
+            test = "True"
         elif value.type == FLOAT:
             test = f"({value.code} != 0.0)"
         elif value.type in (INT, TIMEDELTA):
@@ -424,6 +483,19 @@ class Expressions(Walk):
         else:
             test = "True"
         return Number(test if value.none is None else f"(not {value.none} and {test})", BOOL)
+
+    def handle_truth(self, value: Number) -> Number | Static:
+        """An order is true, an object as its class says, a list or tuple that is not empty."""
+        present = value.none == "False"
+        if value.type != ORDER:
+            shape = self.out.shape_in(value.type)
+            if shape.kind == LIST:
+                return Number(f"({value.code} > 0 and heap[{value.code} + 1] != 0)", BOOL)
+            if shape.kind == TUPLE and not shape.size:
+                return Static(False)
+            if shape.kind == RECORD and (hasattr(shape.cls, "__bool__") or hasattr(shape.cls, "__len__")):
+                raise self.refuse(f"asks whether a {shape.cls.__name__} is true")
+        return Static(True) if present else Number(f"({value.code} >= 0)", BOOL)
 
     def at_boolop(self, node: ast.BoolOp) -> Value:
         """`and`, `or`: the right side is computed only where Python would."""
@@ -445,8 +517,10 @@ class Expressions(Walk):
     def joined_operand(self, left: Value, condition: Number, right: ast.expr, *, is_and: bool) -> Value:
         """One `and` or `or` whose left side is known only in the run."""
         tree: Tree = []
-        with self.writing(tree):
-            other = self.evaluate(right)
+        other = self.attempt(tree, lambda: self.evaluate(right))
+        if other is NEVER:
+            self.out.tree.append((f"if {condition.code if is_and else f'not {condition.code}'}:", tree))
+            return left
         both = isinstance(left, Number) and left.type == BOOL and left.none is None
         if both and isinstance(other, Number) and other.type == BOOL and other.none is None:
             return self.joined_truth(condition, tree, other, is_and=is_and)
@@ -478,8 +552,10 @@ class Expressions(Walk):
                 found = self.condition(following)
                 continue
             tree: Tree = []
-            with self.writing(tree):
-                right = self.condition(following)
+            right = self.attempt(tree, lambda following=following: self.condition(following))  # type: ignore[misc]
+            if right is NEVER:
+                self.out.tree.append((f"if {found.code if is_and else f'not {found.code}'}:", tree))
+                return Static(not is_and)
             found = self.joined_truth(found, tree, right, is_and=is_and)
         return found
 
@@ -493,13 +569,24 @@ class Expressions(Walk):
         first, second = then[0](), other[0]()
         if first == second and type(first) is type(second) and not then[1] and not other[1]:
             return first
-        pure = not any(line != [] for tree in (then[1], other[1]) for line in tree)
         a, b = self.scalar(first), self.scalar(second)
+        if (a is None or b is None) and self.boxable(first) and self.boxable(second):
+            with self.writing(then[1]):
+                a = self.boxed(first)
+            with self.writing(other[1]):
+                b = self.boxed(second)
+        pure = not any(line != [] for tree in (then[1], other[1]) for line in tree)
         if a is not None and b is not None:
             slot = self.out.slot(("choice", *self.site()), "choice")
             self.out.widen(slot, a)
             self.out.widen(slot, b)
-            if pure and slot.type is not None and not slot.none and not slot.snap and slot.type != ORDER:
+            if (
+                pure
+                and slot.type is not None
+                and not slot.none
+                and not slot.snap
+                and not is_handle(slot.type)
+            ):
                 return Number(
                     f"({self.out.coerced(a, slot.type)[0]} if {condition.code} else {self.out.coerced(b, slot.type)[0]})",
                     slot.type,
@@ -522,7 +609,7 @@ class Expressions(Walk):
             moment = self.moment(value.value)
             if moment is not None:
                 return moment
-            if value.value is None or isinstance(value.value, (bool, int, float, str)):
+            if value.value is None or isinstance(value.value, (bool, int, float, str, enum.Enum)):
                 return value
         return None
 
@@ -544,9 +631,10 @@ class Expressions(Walk):
         trees: list[Tree] = [[], []]
         values = []
         for tree, part in zip(trees, (node.body, node.orelse), strict=True):
-            with self.writing(tree):
-                values.append(self.evaluate(part))
+            values.append(self.attempt(tree, lambda part=part: self.evaluate(part)))  # type: ignore[misc]
         first, second = values
+        if first is NEVER or second is NEVER:
+            return self.only_way(condition, values, trees)
         if isinstance(first, (Method, Closure)) and isinstance(second, (Method, Closure)):
             return Either(self.out.temporary(condition.code), first, second)
         if isinstance(first, Text) or isinstance(second, Text):
@@ -561,8 +649,29 @@ class Expressions(Walk):
                 return self.choose(
                     condition, (lambda: self.as_number(first), []), (lambda: self.as_number(second), [])
                 )
-            raise self.refuse(f"chooses between {describe(first)} and {describe(second)}", node)
+            if not (self.boxable(first) and self.boxable(second)):
+                raise self.refuse(f"chooses between {describe(first)} and {describe(second)}", node)
         return self.choose(condition, (lambda: first, trees[0]), (lambda: second, trees[1]))
+
+    def only_way(self, condition: Number, values: list[Value], trees: list[Tree]) -> Value:
+        """`a if condition else b` where computing one of them always raises."""
+        if all(value is NEVER for value in values):
+            raise Never("computes with None")
+        first = values[0] is not NEVER
+        code = self.out.temporary(condition.code)
+        self.out.tree.append((f"if {f'not {code}' if first else code}:", trees[1 if first else 0]))
+        self.out.tree.append(trees[0 if first else 1])
+        return values[0 if first else 1]
+
+    def attempt(self, tree: Tree, compute: Callable[[], Value]) -> Value:
+        """A value computed into a tree; NEVER where that always raises."""
+        with self.writing(tree):
+            try:
+                return compute()
+            except Never:
+                self.out.line("fault(error)")
+                self.out.line("return 1")
+                return NEVER
 
     # -- comparisons
 
@@ -624,8 +733,8 @@ class Expressions(Walk):
         for one, two in ((left, right), (right, left)):
             if isinstance(two, Static) and two.value is None:
                 if isinstance(one, Number):
-                    if one.type == ORDER:
-                        return Number(f"({one.code} < 0)", BOOL)
+                    if is_handle(one.type):
+                        return Static(False) if one.none == "False" else Number(f"({one.code} < 0)", BOOL)
                     return Static(False) if one.none is None else Number(one.none, BOOL)
                 return Static(isinstance(one, Static) and one.value is None)
             if (
@@ -638,11 +747,42 @@ class Expressions(Walk):
                 return Number(test if one.none is None else f"(not {one.none} and {test})", BOOL)
         if isinstance(left, Static) and isinstance(right, Static):
             return Static(left.value is right.value)
+        found = self.same_object(left, right)
+        if found is not None:
+            return found
         if isinstance(left, Number) and isinstance(right, Number) and left.type == right.type == DATA:
             return Number(f"({left.code} == {right.code})", BOOL)
         if isinstance(left, Number) and isinstance(right, Number) and left.type == right.type == STR:
             return self.equal(left, right)
         raise self.refuse("asks whether two things are the same object")
+
+    def same_object(self, left: Value, right: Value) -> Value | None:
+        """`left is right` for orders, objects of the run and members of enumerations."""
+        if self.is_object(left) or self.is_object(right):
+            if not (self.boxable(left) and self.boxable(right)):
+                return None
+            left, right = self.boxed(left), self.boxed(right)
+        kinds = {value.type for value in (left, right) if isinstance(value, Number)}
+        if any(map(is_enum, kinds)):
+            for one, two in ((left, right), (right, left)):
+                if (
+                    isinstance(one, Number)
+                    and is_enum(one.type)
+                    and isinstance(two, Static)
+                    and type(two.value) is not self.out.enum_in(one.type)
+                ):
+                    return Static(False)
+            return (
+                self.equal_numbers(self.out.number(left), self.out.number(right)) if len(kinds) == 1 else None
+            )
+        if not (isinstance(left, Number) and isinstance(right, Number) and is_handle(left.type)):
+            return None
+        if left.type == ORDER == right.type:
+            if left.snap is not None or right.snap is not None:
+                return None
+        elif not is_heap(right.type) or self.out.shape_in(left.type) is not self.out.shape_in(right.type):
+            return None
+        return Number(f"({left.code} == {right.code})", BOOL)
 
     def equal(self, left: Value, right: Value) -> Value:
         """`left == right`."""
@@ -655,6 +795,13 @@ class Expressions(Walk):
         for one, two in ((left, right), (right, left)):
             if isinstance(two, Static) and two.value is None:
                 return self.same(one, two)
+        if any(isinstance(value, Number) and is_enum(value.type) for value in (left, right)):
+            return self.equal_members(left, right)
+        if self.is_object(left) or self.is_object(right):
+            for one, two in ((left, right), (right, left)):
+                if isinstance(one, Number) and isinstance(two, Items) and not two.values and two.site:
+                    return self.negated(self.truth(one), True)
+            return self.equal_objects(left, right)
         if isinstance(left, Items) or isinstance(right, Items):
             return self.equal_items(left, right)
         if isinstance(left, Text) or isinstance(right, Text):
@@ -666,6 +813,27 @@ class Expressions(Walk):
             if (isinstance(left, Number) and isinstance(right, Number)) or STR in (a.type, b.type):
                 return Static(False)
             raise self.refuse(f"compares a {a.type} with a {b.type}")
+        return self.equal_numbers(a, b)
+
+    def equal_members(self, left: Value, right: Value) -> Value:
+        """`left == right` where one is a member of an enumeration."""
+        for one, two in ((left, right), (right, left)):
+            if isinstance(one, Number) and is_enum(one.type):
+                cls = self.out.enum_in(one.type)
+                own = (
+                    two.type == one.type
+                    if isinstance(two, Number)
+                    else type(getattr(two, "value", None)) is cls
+                )
+                if own and isinstance(two, (Number, Static)):
+                    return self.equal_numbers(one, self.out.number(two))
+                if not issubclass(cls, (str, int)):
+                    return Static(False)
+                return self.equal(self.enum_value(one), plain_member(two) if isinstance(two, Static) else two)
+        raise self.refuse(f"compares {describe(left)} with {describe(right)}")
+
+    def equal_numbers(self, a: Number, b: Number) -> Number:
+        """Two numbers of one type; None equals None."""
         test = f"({a.code} == {b.code})"
         nones = [number.none for number in (a, b) if number.none is not None]
         if len(nones) == 1:
@@ -701,7 +869,11 @@ class Expressions(Walk):
             iterable = self.evaluate(node.generators[0].iter)
             if self.elements(iterable) is None and not self.is_known_range(iterable):
                 return self.computed_list(node, iterable)
-        return self.kept(self.comprehension(node.generators, lambda: self.evaluate(node.elt)))
+        effects = self.effects
+        parts = self.comprehension(node.generators, lambda: self.evaluate(node.elt))
+        if isinstance(node, ast.GeneratorExp) and self.effects != effects:
+            raise self.refuse("changes something in a generator, which may stop early", node)
+        return self.kept(parts, self.place_of(node))
 
     def is_known_range(self, value: Value) -> bool:
         """Whether a value is a range whose bounds are known now."""
@@ -716,27 +888,41 @@ class Expressions(Walk):
         loop = self.counting(iterable, node)
         if loop is None or getattr(iterable, "type", None) == DATA:
             raise self.refuse(f"makes a list from {describe(iterable)}", node)
-        header, _, item = loop
-        key = ("computed", *self.site())
-        sequence = self.new_sequence(key, "computed", Items(()))
+        header, setup, item = loop
+        for line in setup:
+            self.out.line(line)
+        key = self.place_of(node)
+        sequence: Any = (
+            self.new_list(key, [])
+            if key in self.heap_sites
+            else self.new_sequence(("computed", *key), "computed", Items((), key))
+        )
         before = dict(self.frame.env)
-        with self.writing(self.out.block(header)):
+        effects = self.effects
+
+        def turn() -> Value:
             self.assign(head.target, item())
-            tree = None
             for test in head.ifs:
                 condition = self.condition(test)
                 code = str(bool(condition.value)) if isinstance(condition, Static) else condition.code
-                tree = self.out.block(f"if {code}:")
-                self.out.tree = tree
-            self.append(sequence, self.evaluate(node.elt))
+                self.out.tree = self.out.block(f"if {code}:")
+            if isinstance(sequence, Number):
+                self.push(sequence, self.evaluate(node.elt))
+            else:
+                self.append(sequence, self.evaluate(node.elt))
+            return NONE
+
+        self.attempt(self.out.block(header), turn)
+        if isinstance(node, ast.GeneratorExp) and self.effects != effects:
+            raise self.refuse("changes something in a generator, which may stop early", node)
         del self.active[outer:]
         self.frame.env = before
-        return self.new_type(sequence)
+        return sequence if isinstance(sequence, Number) else self.new_type(sequence)
 
     append: Callable[[Any, Value], None]
     new_type: Callable[[Any], Value]
 
-    kept: Callable[[list[tuple[Value, Value]]], Value]
+    kept: Callable[[list[tuple[Value, Value]], Hashable], Value]
 
     at_generatorexp = at_setcomp = at_listcomp
 
@@ -780,13 +966,30 @@ class Expressions(Walk):
                 elif not condition.value:
                     wanted = condition
             if isinstance(wanted, Number) or wanted.value:
-                inner = self.comprehension(rest, element) if rest else [(self.held(element()), Static(True))]
                 if rest and isinstance(wanted, Number):
                     raise self.refuse("filters a list by something computed in the run")
+                if rest:
+                    inner = self.comprehension(rest, element)
+                elif isinstance(wanted, Number):
+                    tree: Tree = []
+                    part = self.attempt(tree, lambda: self.held(element()))
+                    if any(line != [] for line in tree):
+                        self.out.tree.append((f"if {wanted.code}:", tree))
+                    inner = [] if part is NEVER else [(part, Static(True))]
+                else:
+                    inner = [(self.held(element()), Static(True))]
                 found.extend((part, wanted if isinstance(wanted, Number) else also) for part, also in inner)
             self.path.pop()
         self.frame.env = before
         return found
+
+
+def plain_member(value: Static) -> Static:
+    """The string or number that a member of an enumeration of those is."""
+    thing = value.value
+    if isinstance(thing, enum.Enum) and isinstance(thing, (str, int)):
+        return Static(thing.value)
+    return value
 
 
 __all__ = ["COMPARE", "MOMENTS", "NONE", "Expressions", "Info", "is_atom", "literal", "math"]

@@ -10,7 +10,8 @@ import backtrader as bt
 from backtrader.linebuffer import LineBuffer
 from backtrader.lineroot import LineRoot
 
-from engine.compiled.calls import Arguments, Calls, Keywords
+from engine.compiled.calls import Arguments, Keywords
+from engine.compiled.heap import Heap
 from engine.compiled.values import (
     DATA,
     DATE,
@@ -50,7 +51,7 @@ SINGLE_VALUE_METHODS = frozenset(
 )
 
 
-class Lines(Calls):
+class Lines(Heap):
     """Lines and datas, as a kernel sees them."""
 
     strategy: Any

@@ -23,8 +23,10 @@ from engine.compiled.values import (
     Static,
     Value,
     Window,
+    is_handle,
+    is_heap,
 )
-from engine.compiled.walk import describe
+from engine.compiled.walk import Never, describe
 
 
 class Lists(Cells):
@@ -40,9 +42,13 @@ class Lists(Cells):
 
     def new_sequence(self, key: Hashable, name: str, value: Items) -> Value:
         """A list local to a call that grows in it."""
+        if value.site in self.heap_sites:
+            return self.new_list(value.site, list(value.values))
         slot = self.out.slot(("sequence", key), name)
         slot.written = True
         slot.extra["live"] = []
+        if value.site not in (None, "list"):
+            slot.extra["site"] = value.site
         sequence = self.sequence(slot)
         self.out.line(f"{sequence.count} = 0")
         for part in value.values:
@@ -55,9 +61,9 @@ class Lists(Cells):
 
     def element(self, slot: Slot, value: Value) -> Number:
         """A value as an element of this list; widens the list's type."""
-        scalar = self.scalar(value)
-        if scalar is None and isinstance(value, Static) and self.is_data(value.value):
-            scalar = Number(str(self.number_of_data(value)), DATA)
+        scalar = self.boxed(value) if self.boxable(value) else None
+        if isinstance(scalar, Static) and scalar.value is None and is_handle(slot.element):
+            return Number("-1", str(slot.element))
         if scalar is None or (isinstance(scalar, Static) and scalar.value is None):
             raise self.refuse(f"keeps {describe(value)} in a list")
         number = (
@@ -68,7 +74,7 @@ class Lists(Cells):
         if before in (None, "empty"):
             joined: str | None = kind
         else:
-            joined = kind if before == kind else FLOAT if {before, kind} <= NUMERIC else None
+            joined = FLOAT if {before, kind} <= NUMERIC and before != kind else self.out.join(before, kind)
         if joined is None:
             raise self.refuse(f"keeps a {before} and a {kind} in one list")
         if joined != before:
@@ -86,6 +92,8 @@ class Lists(Cells):
         """`list.append(value)`; a deque with a length drops its first."""
         if isinstance(value, Number) and value.type == ORDER and value.snap is not None:
             raise self.refuse("keeps the order of a notification in a list")
+        if sequence.slot.extra.get("state"):
+            self.effects += 1
         code = self.element_code(sequence, value)
         sequence = Sequence(sequence.array, sequence.count, sequence.slot.element or "empty", sequence.slot)
         limit = getattr(sequence.slot.extra.get("live"), "maxlen", None)
@@ -98,6 +106,7 @@ class Lists(Cells):
 
     def store_element(self, sequence: Sequence, index: Value, value: Value) -> None:
         """`list[index] = value`."""
+        self.effects += 1
         code = self.element_code(sequence, value)
         self.out.line(f"put({sequence.array}, {sequence.count}, {self.whole_number(index)}, {code}, error)")
 
@@ -115,6 +124,7 @@ class Lists(Cells):
     def sequence_method(self, owner: Sequence, name: str, arguments: Arguments, keywords: Keywords) -> Value:
         """Methods of a list the kernel keeps."""
         array, count = owner.array, owner.count
+        self.effects += 1
         if name == "append":
             self.append(owner, arguments[0])
             return NONE
@@ -127,10 +137,11 @@ class Lists(Cells):
             return NONE
         if name in ("pop", "popleft"):
             index = "0" if name == "popleft" else self.whole_number(arguments[0]) if arguments else "-1"
-            kind = owner.type if owner.type != "empty" else INT
+            if owner.type == "empty":
+                raise Never("IndexError")
             found = self.out.temporary(f"item({array}, {count}, {index}, error)")
             self.out.line(f"{count} = drop({array}, {count}, {index}, error)")
-            return Number(found, kind)
+            return Number(found, owner.type)
         if name == "remove":
             place = self.out.temporary(f"find({array}, {count}, {self.element_code(owner, arguments[0])})")
             self.out.line(f"if {place} < 0: fault(error)")
@@ -157,6 +168,12 @@ class Lists(Cells):
     def slice(self, owner: Value, parts: list[Value | None]) -> Value:
         """`owner[a:b]`."""
         lower, upper, step = parts
+        if isinstance(owner, Number) and is_heap(owner.type) and self.elements(owner) is None:
+            if step is not None:
+                raise self.refuse("takes a part of a list in steps")
+            first = "0" if lower is None else self.whole_number(lower)
+            end = "" if upper is None else self.whole_number(upper)
+            return self.list_of(("slice", *self.site()), owner, first, end)
         if isinstance(owner, Static) and isinstance(owner.value, LISTS) and owner.cell is not None:
             slot = self.out.slots.get(owner.cell)
             if slot is not None and slot.written:
@@ -164,7 +181,8 @@ class Lists(Cells):
         known = self.elements(owner)
         if known is not None:
             bounds = [None if part is None else int(self.known(part, "a slice")) for part in parts]
-            return Items(tuple(known[slice(*bounds)]))
+            site = "list" if not isinstance(owner, Items) or owner.site else None
+            return Items(tuple(known[slice(*bounds)]), site)
         if isinstance(owner, (Sequence, Window)) and step is None:
             base, start0 = owner.array, "0" if isinstance(owner, Sequence) else owner.start
             length = owner.count if isinstance(owner, Sequence) else f"({owner.stop} - {owner.start})"
@@ -205,13 +223,27 @@ class Lists(Cells):
             if iterable.slot is not None:
                 self.active.append(iterable.slot)
             counter = f"x{self.unique()}"
-            kind = iterable.type if iterable.type != "empty" else INT
 
             def element() -> Value:
                 self.out.line(f"if {counter} >= {iterable.count}: break")
-                return Number(f"{iterable.array}[{counter}]", kind)
+                if iterable.type == "empty":
+                    return NONE
+                return Number(f"{iterable.array}[{counter}]", iterable.type)
 
             return f"for {counter} in range({2**31}):", [], element
+        if isinstance(iterable, Number) and is_heap(iterable.type):
+            counter, base = f"x{self.unique()}", self.sure(iterable)
+            owner = Number(base, iterable.type, none="False")
+
+            def part() -> Value:
+                self.out.line(f"if {counter} >= heap[{base} + 1]: break")
+                return self.element_at(owner, f"heap[{base} + 3] + {counter}")
+
+            return f"for {counter} in range({2**31}):", [], part
+        if isinstance(iterable, Method) and iterable.name == "enumerate":
+            return self.counting_pairs(iterable, node)
+        if isinstance(iterable, Method) and iterable.name == "zip":
+            return self.counting_together(iterable)
         if isinstance(iterable, Window):
             counter = f"x{self.unique()}"
             return (
@@ -221,6 +253,65 @@ class Lists(Cells):
             )
         return None
 
+    def counting_pairs(
+        self, iterable: Method, node: Any
+    ) -> tuple[str, list[str], Callable[[], Value]] | None:
+        """A loop over `enumerate(values)`."""
+        values, start = iterable.owner
+        loop = self.counting(values, node)
+        if loop is None:
+            return None
+        header, setup, item = loop
+        counter = header.split()[1]
+        first = self.out.temporary(f"{self.whole_number(start)}")
+        if header.startswith("for") and isinstance(values, Window):
+            first = self.out.temporary(f"{first} - {values.start}")
+        return header, setup, lambda: Items((Number(f"({counter} + {first})", INT), item()))
+
+    def counting_together(self, iterable: Method) -> tuple[str, list[str], Callable[[], Value]]:
+        """A loop over `zip(...)` of lists; one of another length is an error where zip is strict."""
+        values, strict = iterable.owner
+        counts, readers = [], []
+        counter = f"x{self.unique()}"
+        for value in values:
+            count, reader = self.reader(value, counter)
+            counts.append(self.out.temporary(count))
+            readers.append(reader)
+        shortest = counts[0]
+        for count in counts[1:]:
+            shortest = self.out.temporary(f"min({shortest}, {count})")
+        if strict:
+            for count in counts:
+                self.out.line(f"if {count} != {shortest}: fault(error)")
+        return (
+            f"for {counter} in range({shortest}):",
+            [],
+            lambda: Items(tuple(self.held(reader()) for reader in readers)),
+        )
+
+    def reader(self, value: Value, counter: str) -> tuple[str, Callable[[], Value]]:
+        """The length of a list that nobody changes meanwhile, and what gives one element of it."""
+        if isinstance(value, Static) and isinstance(value.value, LISTS) and value.cell is not None:
+            slot = self.out.slots.get(value.cell)
+            if slot is not None and slot.written:
+                value = self.sequence(slot)
+        parts = self.elements(value)
+        if parts is not None:
+            value = self.new_list(("zipped", *self.site()), parts)
+        if isinstance(value, Number) and is_heap(value.type):
+            owner = Number(self.sure(value), value.type, none="False")
+            return f"heap[{owner.code} + 1]", lambda: self.element_at(
+                owner, self.out.temporary(f"place(heap, {owner.code}, {counter}, error)")
+            )
+        if isinstance(value, Sequence):
+            kind = value.type if value.type != "empty" else INT
+            return value.count, lambda: Number(f"item({value.array}, {value.count}, {counter}, error)", kind)
+        if isinstance(value, Window):
+            return f"{value.stop} - {value.start}", lambda: Number(
+                f"{value.array}[{value.start} + {counter}]", value.type
+            )
+        raise self.refuse(f"zips {describe(value)}")
+
     def for_data(self, code: str, walk: Callable[[Value], None]) -> None:
         """Walk once a data, each where the number of the run is that data's."""
         for number, data in enumerate(self.datas):
@@ -229,13 +320,15 @@ class Lists(Cells):
                 walk(Static(data))
                 self.path.pop()
 
-    def filtered(self, known: list[tuple[Value, Value]], hint: str) -> Value:
+    def filtered(self, known: list[tuple[Value, Value]], site: Hashable) -> Value:
         """A list of the values whose truths hold, kept by the kernel."""
-        slot = self.out.slot(("filtered", *self.site()), hint)
+        made = self.new_list(site, []) if site in self.heap_sites else None
+        slot = self.out.slot(("filtered", site), "kept")
         slot.written = True
-        slot.extra["live"] = []
+        slot.extra["live"], slot.extra["site"] = [], site
         sequence = self.sequence(slot)
-        self.out.line(f"{sequence.count} = 0")
+        if made is None:
+            self.out.line(f"{sequence.count} = 0")
         for value, wanted in known:
             tree = (
                 self.out.block(f"if {wanted.code}:")
@@ -245,7 +338,12 @@ class Lists(Cells):
                 else []
             )
             with self.writing(tree):
-                self.append(sequence, value)
+                if made is None:
+                    self.append(sequence, value)
+                else:
+                    self.push(made, value)
+        if made is not None:
+            return made
         return Sequence(slot.name, f"{slot.name}_n", slot.element or "empty", slot)
 
     def sorted_datas(self, parts: list[Value], keys: list[Value], backwards: bool) -> Value:

@@ -16,12 +16,15 @@ from engine.compiled.values import (
     FLOAT,
     INT,
     ORDER,
+    STR,
     TIMEDELTA,
+    UNKNOWN,
     Method,
     Number,
     Position,
     Static,
     Value,
+    is_enum,
 )
 from engine.compiled.walk import describe
 
@@ -122,6 +125,7 @@ class Market(Dicts):
 
     def cancel_order(self, order: Value) -> Value:
         """`broker.cancel(order)`; None in it changes nothing."""
+        self.effects += 1
         if isinstance(order, Static) and order.value is None:
             return NONE
         if not isinstance(order, Number) or order.type != ORDER:
@@ -132,6 +136,7 @@ class Market(Dicts):
 
     def submit_order(self, buy: bool, arguments: Arguments, keywords: Keywords) -> Value:
         """`broker.buy(...)` and `broker.sell(...)`."""
+        self.effects += 1
         names = (
             dict(
                 zip(
@@ -226,13 +231,42 @@ class Market(Dicts):
         return f"({code} if {code} != 0.0 else np.nan)"
 
     def info_code(self, names: Keywords) -> str:
-        """Whatever else an order was given, by number."""
+        """Whatever else an order was given, by number: one for each of the values it may have."""
         if not names:
             return "0"
-        entry = {name: self.known(value, f"{name} of an order") for name, value in names.items()}
+        known: dict[str, Any] = {}
+        moving: list[tuple[str, Number]] = []
+        for name, value in names.items():
+            if (
+                isinstance(value, Number)
+                and (is_enum(value.type) or value.type == STR)
+                and value.known is UNKNOWN
+            ):
+                moving.append((name, value))
+            else:
+                known[name] = self.known(value, f"{name} of an order")
+        if not moving:
+            return str(self.info_number(known))
+        if len(moving) > 1:
+            raise self.refuse("gives an order several things computed in the run")
+        name, value = moving[0]
+        value = self.held(value)
+        if value.type == STR:
+            values: dict[Any, int] = dict(self.out.strings)
+        else:
+            values = {member: number for number, member in enumerate(self.out.enum_in(value.type))}
+        code = self.out.temporary("0")
+        for thing, number in values.items():
+            self.out.line(f"if {value.code} == {number}: {code} = {self.info_number({**known, name: thing})}")
+        if value.none not in (None, "False"):
+            self.out.line(f"if {value.none}: {code} = {self.info_number({**known, name: None})}")
+        return code
+
+    def info_number(self, entry: dict[str, Any]) -> int:
+        """The number of what an order was given."""
         for number, known in enumerate(self.infos):
-            if known == entry:
-                return str(number)
+            if known == entry and all(type(known[name]) is type(entry[name]) for name in entry):
+                return number
         self.infos.append(entry)
         self.out.changed = True
-        return str(len(self.infos) - 1)
+        return len(self.infos) - 1

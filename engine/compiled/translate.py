@@ -8,7 +8,7 @@ from their source too. What has no meaning here raises `Refused`, with file, lin
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,7 @@ from engine.compiled.emit import Emitter, Slot, Tree, lines_of
 from engine.compiled.explanation import Explanation, MethodReport
 from engine.compiled.market import Market
 from engine.compiled.values import FLOAT, INT, ORDER, Number, Static, Trade, Value
+from engine.compiled.walk import Never
 from engine.refusal import Refused
 from engine.setup import Setup
 
@@ -35,6 +36,7 @@ import numba as nb
 import numpy as np
 
 from engine.compiled.broker import before_bar, cancel, data_value, deliver, submit, touch
+from engine.compiled.memory import *  # noqa: F403
 from engine.compiled.runtime import *  # noqa: F403
 
 
@@ -110,10 +112,21 @@ class Translator(Market):
         self.infos: list[dict[str, Any]] = [{}]
         self.clocks = self.find_clocks()
         self.own_objects = set(own_objects(self.strategy))
+        self.forget()
         self.reset()
+
+    def forget(self) -> None:
+        """Start over with what was learnt of objects."""
+        self.heap_sites: set[Hashable] = set()
+        self.boxed_returns: set[Hashable] = set()
+        self.object_cells: set[Hashable] = set()
+        self.moved: set[int] = set()
 
     def reset(self) -> None:
         """Start a pass."""
+        self.constants: dict[int, Number] = {}
+        self.prologue: Tree = []
+        self.effects = 0
         self.frames, self.contexts, self.path, self.blocks = [], [], [], []
         self.lines: dict[int, int] = {}
         self.sites: dict[Any, int] = {}
@@ -128,6 +141,11 @@ class Translator(Market):
         self.active: list[Slot] = []
         self.deepest = 0
         self.out.begin()
+        for key in self.object_cells:
+            slot = self.out.slots.get(key)
+            if slot is not None and slot.element is not None:
+                slot.element = None
+                self.out.widen(slot, self.initial(slot.extra["live"], key))
 
     def find_clocks(self) -> dict[int, str]:
         """Which lines advance with which data's bars, or with the strategy's."""
@@ -169,6 +187,7 @@ class Translator(Market):
             if len(self.datas) == 1 or "known only in the run" not in refused.reason:
                 raise
         self.by_order_data, self.out = True, Emitter()
+        self.forget()
         return self.settle()
 
     def settle(self) -> Translated:
@@ -177,8 +196,9 @@ class Translator(Market):
             self.reset()
             body = self.loop_body()
             after = self.after()
+            translated = self.assembled(body, after)
             if not self.out.changed:
-                return self.assembled(body, after)
+                return translated
         raise Refused("has variables whose types cannot be told")
 
     def guarded(self) -> Translated:
@@ -200,7 +220,10 @@ class Translator(Market):
         """Write a method of the strategy out here."""
         function = self.overridden(name)
         if function is not None:
-            self.inline(function, [Static(self.strategy), *arguments], {})
+            try:
+                self.inline(function, [Static(self.strategy), *arguments], {})
+            except Never:
+                self.out.line("return 1")
             self.dead = False
 
     def loop_body(self) -> Tree:
@@ -268,6 +291,7 @@ class Translator(Market):
         starts = [line for slot in self.out.slots.values() for line in self.start_of(slot)]
         datas = range(len(self.datas))
         numbers = [(name, kind) for name, kind, _ in self.scalars.values()]
+        full = "account.overflow != 0" + (" or error[0] == 2" if self.out.shapes else "")
         kernel: Tree = [
             "account = book.account[0]",
             "positions, orders, notes, trades = book.positions, book.orders, book.notes, book.trades",
@@ -275,11 +299,13 @@ class Translator(Market):
             "error = np.zeros(1, np.int64)",
             *(f"{name} = {'I' if kind == INT else 'F'}[{name[1:]}]" for name, kind in numbers),
             *self.line_arrays(),
+            *self.heap_start(),
             *starts,
             *(f"i{d} = 0" for d in datas),
             (
                 "for t in range(steps):",
                 [
+                    *self.collecting(),
                     *(line for d in datas for line in (f"i{d} = index[t, {d}]", f"book.at[{d}] = i{d}")),
                     "before_bar(book, t)",
                     "equity[t] = account.value",
@@ -287,12 +313,12 @@ class Translator(Market):
                     "n0, n1, w0, w1 = deliver(book, t)",
                     *body,
                     "if error[0] != 0 or account.overflow != 0 or account.error != 0:",
-                    "    return 2 if account.overflow != 0 else 1",
+                    f"    return 2 if {full} else 1",
                 ],
             ),
             "deliver(book, steps)",
             *([("if steps > 0:", ["t = steps - 1", *after])] if after else []),
-            "return 2 if account.overflow != 0 else 1 if error[0] != 0 else 0",
+            f"return 2 if {full} else 1 if error[0] != 0 else 0",
         ]
         source = HEADER.format(name=type(self.strategy).__qualname__) + "\n".join(lines_of(kernel, 1)) + "\n"
         return Translated(
@@ -304,6 +330,38 @@ class Translator(Market):
             self.deepest,
             tuple(self.dropped),
         )
+
+    def heap_start(self) -> Iterator[Any]:
+        """The heap with the objects that are there before the first bar."""
+        if not self.out.shapes:
+            return
+        yield "memory = np.zeros(2, np.int64)"
+        yield "heap = new_heap(memory, 128 * len(book.orders))"
+        yield "reals = heap.view(np.float64)"
+        yield f"layout = np.array([{', '.join(map(str, self.layout()))}])"
+        yield self.prologue
+
+    def collecting(self) -> Iterator[Any]:
+        """Make room between two bars: all that lives is what the state reaches."""
+        if not self.out.shapes:
+            return
+        single = [number.code for number in self.constants.values()] + [slot.name for slot in self.roots()]
+        lists = [slot.name for slot in self.root_lists()]
+        body: Tree = [f"roots = np.zeros({len(single)}{''.join(f' + {name}_n' for name in lists)}, np.int64)"]
+        for number, name in enumerate(single):
+            body.append(f"roots[{number}] = {name}")
+        body.append(f"at_root = {len(single)}")
+        for name in lists:
+            body.append(f"roots[at_root : at_root + {name}_n] = {name}[:{name}_n]")
+            body.append(f"at_root += {name}_n")
+        body += ["heap = collected(heap, memory, roots, layout)", "reals = heap.view(np.float64)"]
+        for number, name in enumerate(single):
+            body.append(f"{name} = roots[{number}]")
+        body.append(f"at_root = {len(single)}")
+        for name in lists:
+            body.append(f"{name}[:{name}_n] = roots[at_root : at_root + {name}_n]")
+            body.append(f"at_root += {name}_n")
+        yield ("if 2 * memory[0] > memory[1]:", body)
 
     def data_of_line(self, buffer: Any) -> int | None:
         """The data whose bars a line goes with."""

@@ -16,6 +16,9 @@ DATETIME, DATE, TIME, TIMEDELTA, DATA = "datetime", "date", "time", "timedelta",
 """Types of numbers in a kernel. STR is the number of a string, ORDER a handle (-1: None), DATETIME, TIME and TIMEDELTA
 whole microseconds, DATE a day's ordinal, DATA the number of a data."""
 
+HEAP, ENUM = "heap ", "enum "
+"""How types of objects the kernel keeps, and of members of enumerations, begin; a number follows."""
+
 NUMERIC = frozenset({FLOAT, INT, BOOL})
 UNKNOWN: Any = object()
 
@@ -51,9 +54,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """A tuple or list display with these values."""
+    """A tuple or list with these values. site: where a list was made, "list" where that is unknown, None for a tuple."""
 
     values: tuple[Any, ...]
+    site: Any = field(default=None, compare=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -150,6 +154,21 @@ class Undefined:
 Value = Any
 """Any of the above."""
 Compute = Callable[..., Value]
+
+
+def is_handle(kind: str | None) -> bool:
+    """Whether -1 stands for None in this type: an order, or an object the kernel keeps."""
+    return kind is not None and (kind == ORDER or kind.startswith(HEAP))
+
+
+def is_heap(kind: str | None) -> bool:
+    """Whether values of this type are objects the kernel keeps."""
+    return kind is not None and kind.startswith(HEAP)
+
+
+def is_enum(kind: str | None) -> bool:
+    """Whether values of this type are members of an enumeration."""
+    return kind is not None and kind.startswith(ENUM)
 
 
 def literal(value: float) -> str:

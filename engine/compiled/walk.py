@@ -29,6 +29,14 @@ from engine.compiled.values import (
 )
 from engine.refusal import Refused
 
+NEVER: Any = object()
+"""In place of a value: computing it always raises."""
+
+
+class Never(Exception):
+    """What is being walked raises in Python whenever it is reached."""
+
+
 UNROLL_LIMIT = 400
 """Most turns of a loop over known things that are written out one by one."""
 DEPTH_LIMIT = 24
@@ -141,6 +149,8 @@ class Walk:
                 if method is None:
                     raise self.refuse(f"uses {type(node).__name__.lower()}", node)
                 method(node)
+            except Never:
+                self.do_raise(node)
             except Refused as refused:
                 if refused.file is None:
                     refused = self.refuse(refused.reason, node)
@@ -198,6 +208,8 @@ class Walk:
             return first
         if any(value is None or isinstance(value, Undefined) for value in values):
             return Undefined(f"{name} is not set on every way here")
+        if any(map(self.is_object, values)) and all(map(self.boxable, values)):
+            return self.merged_objects(name, values, ends)
         if all(isinstance(value, Items) and len(value.values) == len(first.values) for value in values):
             parts = zip(*(value.values for value in values), strict=True)
             return Items(tuple(self.merged(f"{name}_{i}", list(part), ends) for i, part in enumerate(parts)))
@@ -221,6 +233,23 @@ class Walk:
             return Undefined(f"{name}: {refused.reason}")
         return slot.number()
 
+    def merged_objects(self, name: str, values: list[Value], ends: list[Jump]) -> Value:
+        """One variable for objects of the run."""
+        slot = self.local_slot(name)
+        try:
+            for value, end in zip(values, ends, strict=True):
+                with self.writing(end.place):
+                    self.out.assign(slot, self.boxed(value))
+        except Refused as refused:
+            return Undefined(f"{name}: {refused.reason}")
+        return slot.number()
+
+    is_object: Callable[[Value], bool]
+    boxable: Callable[[Value], bool]
+    boxed: Callable[[Value], Number | Static]
+    boxed_returns: set[Hashable]
+    effects: int
+
     def want_sequence(self, name: str) -> None:
         """From the next pass on, an empty list given to this name is one the kernel keeps."""
         key = ("list", self.frame.path, name)
@@ -243,14 +272,19 @@ class Walk:
             number = slot.number()
             return Number(number.code, number.type, number.none, number.snap)
         if isinstance(value, Items):
-            return Items(tuple(self.frozen(part, f"{name}_{i}") for i, part in enumerate(value.values)))
+            return Items(
+                tuple(self.frozen(part, f"{name}_{i}") for i, part in enumerate(value.values)), value.site
+            )
         return value
 
     def bind(self, name: str, value: Value) -> None:
         """Give a local name a value."""
         self.lookup_nonlocal(name)
         if isinstance(value, Items) and ("list", self.frame.path, name) in self.out.slots:
-            self.frame.env[name] = self.new_sequence(("local", self.frame.path, name), name, value)
+            site = value.site or ("local", self.frame.path, name)
+            self.frame.env[name] = self.new_sequence(
+                ("local", self.frame.path, name), name, Items(value.values, site)
+            )
             return
         self.frame.env[name] = self.frozen(value, name)
 
@@ -269,6 +303,8 @@ class Walk:
             owner = self.evaluate(target.value)
             self.store_item(owner, self.evaluate(target.slice), value)
         elif isinstance(target, (ast.Tuple, ast.List)):
+            if isinstance(value, Static) and value.value is None:
+                raise Never("unpacks None")
             parts = self.elements(value)
             if parts is None or len(parts) != len(target.elts):
                 raise self.refuse("unpacks something of unknown length", target)
@@ -378,6 +414,12 @@ class Walk:
 
     def do_try(self, node: ast.Try) -> None:
         """What could raise ends the kernel, so that a handler is never reached in it."""
+        if node.finalbody and any(
+            isinstance(part, (ast.Return, ast.Break, ast.Continue))
+            for each in [*node.body, *node.orelse]
+            for part in ast.walk(each)
+        ):
+            raise self.refuse("leaves a try that has a finally", node)
         self.walk([*node.body, *node.orelse, *node.finalbody])
 
     def do_functiondef(self, node: ast.FunctionDef) -> None:
@@ -419,8 +461,12 @@ class Walk:
     def store_return(self, value: Value) -> None:
         """Keep a call's result where its caller finds it."""
         frame = self.frame
+        if frame.path in self.boxed_returns:
+            value = self.boxed(value)
         if isinstance(value, Items):
             for i, part in enumerate(value.values):
+                if not isinstance(part, (Number, Static)) or self.scalar(part) is None:
+                    continue
                 self.out.assign(self.out.slot(("return", frame.path, i), f"{frame.name}_{i}"), part)
             frame.returns.append(value)
             return
@@ -428,9 +474,11 @@ class Walk:
             frame.returns.append(value)
             return
         frame.returns.append(value)
-        if isinstance(value, Static) and not isinstance(value.value, (int, float, str, type(None))):
-            return
-        self.out.assign(self.out.slot(("return", frame.path), frame.name), value)
+        scalar = self.scalar(value)
+        if scalar is not None:
+            self.out.assign(self.out.slot(("return", frame.path), frame.name), scalar)
+
+    scalar: Callable[[Value], Number | Static | None]
 
     def do_break(self, node: ast.Break) -> None:
         """Out of the loop."""
@@ -482,6 +530,8 @@ class Walk:
             self.loop_over_datas(node, iterable)
             del self.active[outer:]
             return
+        if isinstance(iterable, Static) and iterable.value is None:
+            raise Never("loops over None")
         loop = self.counting(iterable, node)
         if loop is None:
             raise self.refuse(f"loops over {describe(iterable)}", node)
@@ -615,11 +665,12 @@ class Walk:
         entering: dict[str, Value] = {}
         for name in names:
             value = self.frame.env.get(name)
-            if isinstance(value, Number) or (
-                isinstance(value, Static) and isinstance(value.value, (int, float, str, type(None)))
-            ):
+            scalar = (
+                self.boxed(value) if self.is_object(value) and self.boxable(value) else self.scalar(value)
+            )
+            if scalar is not None:
                 slot = self.local_slot(name)
-                self.out.assign(slot, value)
+                self.out.assign(slot, scalar)
                 number = slot.number()
                 self.frame.env[name] = Number(number.code, number.type, number.none, number.snap)
             entering[name] = self.frame.env.get(name)
@@ -628,8 +679,11 @@ class Walk:
         body = self.out.block(header)
         self.contexts.append(context)
         with self.writing(body):
-            start()
-            self.walk(node.body)
+            try:
+                start()
+                self.walk(node.body)
+            except Never:
+                self.do_raise(node)
             ends = list(context.continues)
             if not self.dead:
                 ends.append(Jump(dict(self.frame.env), self.out.place()))
@@ -639,12 +693,12 @@ class Walk:
         for name in names:
             for end in [*ends, *context.breaks]:
                 value = end.env.get(name)
-                if not isinstance(value, (Number, Static)) or isinstance(before.get(name), (Items, Sequence)):
+                if not isinstance(before.get(name), Number):
                     continue
-                try:
-                    self.out.assign(self.local_slot(name), value, end.place)
-                except Refused:
-                    env[name] = Undefined(f"{name} changes its kind in a loop")
+                if not self.boxable(value):
+                    raise self.refuse(f"{name} changes its kind in a loop", node)
+                with self.writing(end.place):
+                    self.out.assign(self.local_slot(name), self.boxed(value))
             if isinstance(before.get(name), Number):
                 env[name] = self.local_slot(name).number()
             elif name in before:

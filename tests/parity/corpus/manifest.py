@@ -63,6 +63,21 @@ CORPUS: tuple[Entry, ...] = (
         "tutorial log, order handle, buyprice, buycomm, dataclose, stop",
         kinds=STANDING,
     ),
+    Entry(
+        "trade_records.py",
+        "TradeRecords",
+        "a dataclass a trade, with a list of parts that hold their stop and target orders",
+    ),
+    Entry(
+        "signal_records.py",
+        "SignalRecords",
+        "frozen signals from helpers, a constant one, replace, StrEnum, exit reasons chosen in the run",
+    ),
+    Entry(
+        "plain_records.py",
+        "PlainRecords",
+        "classes with __init__ and super(), a list filtered by a comprehension, remove, min with default",
+    ),
     Entry("three_falling_closes.py", "ThreeFalling", "f-string log, bar_executed, len(self)"),
     Entry("golden_cross.py", "GoldenCross", "math.floor, broker.cash, str.format, attribute set in next"),
     Entry("rsi_reversion.py", "RsiReversion", "params dict, RSI, executed.price, and/or on numbers"),
