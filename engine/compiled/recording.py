@@ -6,7 +6,7 @@ trades from their first to their last execution. The rules are those of `engine.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -85,8 +85,9 @@ def recording_of(
         curve_times, equity, cash = times[kept], equity[kept], cash[kept]
     else:
         curve_times = times
+    stated = np.array([text != "" for text in infos], np.bool_)
     columns = _follow(
-        book.account, book.orders, book.notes, book.fills, book.trades, times, len(book.lengths)
+        book.account, book.orders, book.notes, book.fills, book.trades, times, len(book.lengths), stated
     )
     index = pd.DatetimeIndex(stamps_of(curve_times), tz="UTC", name="time")
     words = (*REASON_WORDS, *infos[1:])
@@ -100,6 +101,12 @@ def recording_of(
         strategy=strategy,
         notes=_notes(columns, names),
     )
+
+
+def reasons_of(infos: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Why orders were sent, by number of their `info`; empty where they do not say."""
+    reasons = (info.get("exit_reason") for info in infos)
+    return tuple("" if reason is None else str(reason) for reason in reasons)
 
 
 def stamps_of(days: NDArray[np.float64]) -> NDArray[np.datetime64]:
@@ -187,11 +194,12 @@ def _follow(
     told_trades: NDArray[np.void],
     times: NDArray[np.float64],
     datas: int,
+    stated: NDArray[np.bool_],
 ) -> Columns:
     """Go through the notifications in the order in which they were delivered.
 
-    The first five are arrays of a `Book`. times: (steps,) day numbers. What the last bar brought about is
-    delivered after it, at its time.
+    The first five are arrays of a `Book`. times: (steps,) day numbers. stated: which infos say why. What the last
+    bar brought about is delivered after it, at its time.
     """
     account = accounts[0]
     fills = account["fills"]
@@ -237,7 +245,7 @@ def _follow(
         filled[row] = abs(note["filled"])
         average[row] = note["average"] if note["filled"] != 0 else np.nan
         commission[row] = note["commission"]
-        if order["info"] > 0:
+        if stated[order["info"]]:
             reason[row] = STATED + order["info"]
         if note["status"] >= COMPLETED:
             executed = note["executed"]

@@ -48,7 +48,7 @@ def run(
     raises it, at the bar where it belongs.
     """
     from engine.compiled import kernel, warm
-    from engine.compiled.recording import recording_of
+    from engine.compiled.recording import reasons_of, recording_of
     from engine.compiled.translate import translate
     from engine.once import evaluate
     from engine.recording import check_warm_up
@@ -78,7 +78,7 @@ def run(
     arguments = arguments_of(translated, setup, index, times)
     equity, cash = np.empty(len(index)), np.empty(len(index))
     book = carry_out(kernel.load(translated.source).entry, arguments, book, index, equity, cash)
-    infos = [str(entry.get("exit_reason", "")) for entry in translated.infos]
+    infos = reasons_of(translated.infos)
     if on_bar is not None:
         on_bar(len(index))
     return recording_of(book, times, list(frames), infos, equity, cash, setup.strategy)

@@ -455,6 +455,8 @@ def _same_bars(seen: Mapping[str, Any], frames: Mapping[str, pd.DataFrame]) -> b
 def _recipe(
     program: Program, translated: Translated, witness: Witness, broker: bt.brokers.BackBroker
 ) -> Recipe:
+    from engine.compiled.recording import reasons_of
+
     setup = program.setup
     numbers = {
         line: None if made.data is None else program.line(made.buffer)
@@ -478,7 +480,7 @@ def _recipe(
         tuple(int(plain(period)) for period in setup.strategy._minperiods),
         np.array([float(plain(value)) for value in translated.floats], dtype=np.float64),
         np.array([int(plain(value)) for value in translated.ints], dtype=np.int64),
-        tuple(str(entry.get("exit_reason", "")) for entry in translated.infos),
+        reasons_of(translated.infos),
         rules_of(broker),
         schemes_of(broker, setup.datas),
         sessions_of(setup.datas),

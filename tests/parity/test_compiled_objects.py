@@ -139,6 +139,30 @@ def test_a_raise_in_the_run_is_left_to_the_next_engine() -> None:
     assert "ends in an exception" in str(fast.error)
 
 
+class Tagged(bt.Strategy):
+    """Orders that carry something other than a reason, a reason that may be None, or nothing."""
+
+    def __init__(self) -> None:
+        self.why: str | None = None
+
+    def next(self) -> None:
+        """In and out again."""
+        if not self.position:
+            self.buy(size=3, tag="in")
+        elif len(self) % 5 == 0:
+            self.why = "fifth" if len(self) % 10 else None
+            self.sell(size=3, exit_reason=self.why)
+
+
+def test_what_an_order_carries_is_no_reason_unless_it_says_so() -> None:
+    """Where the strategy states no reason, the one that follows from the order is recorded."""
+    case = Case(Tagged, {}, frames("chop", 1, 80, (0,), False))
+    stock, fast = on_stock(case), on_fast("compiled", case)
+    assert stock.recording is not None
+    assert set(stock.recording.trades["exit_reason"]) == {"fifth", "signal"}
+    assert difference(stock, fast) is None
+
+
 def _frozen(strategy: bt.Strategy) -> None:
     strategy.swing = Swing(1.0, 2.0)
     strategy.swing.high = 3.0  # type: ignore[misc]
