@@ -190,6 +190,17 @@ class LiveSettings(Section):
     )
 
 
+class OptimizeSettings(Section):
+    """Where optimisations wait their turn."""
+
+    queue: str = Field(
+        default="sqlite:///runs/jobs/queue.db",
+        pattern=r"^(sqlite:///.|rediss?://|unix://)",
+        examples=["sqlite:///runs/jobs/queue.db", "redis://localhost:6379/0"],
+        description="the queue of jobs: sqlite:///PATH or redis://HOST:PORT/NUMBER; its password is never shown",
+    )
+
+
 class Settings(Section):
     """Everything, by section. `load_settings` fills it; `Settings()` is the defaults alone."""
 
@@ -206,6 +217,7 @@ class Settings(Section):
     reports: ReportSettings = Field(default_factory=ReportSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     live: LiveSettings = Field(default_factory=LiveSettings)
+    optimize: OptimizeSettings = Field(default_factory=OptimizeSettings)
 
     @model_validator(mode="after")
     def _production_is_quiet(self) -> Settings:

@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LIGHT = ["core", "store", "feeds", "brokers", "analyzers", "strategies", "reports", "engine", "live"]
+LIGHT = [
+    "core",
+    "store",
+    "feeds",
+    "brokers",
+    "analyzers",
+    "strategies",
+    "reports",
+    "engine",
+    "live",
+    "optimize",
+]
 HEAVY = [
     "pandas",
     "numpy",
@@ -27,6 +38,8 @@ COMMANDS = [
     "engine.parity",
     "engine.explain",
     "engine.sweep",
+    "optimize.jobs",
+    "optimize.worker",
     "strategies.new",
     "core.config",
     "store.migrate",
