@@ -178,7 +178,10 @@ class Attributes(Orders):
             prefix = "j" if kind == INT else "f"
             number = sum(1 for other in self.scalars.values() if other[1] == kind)
             found = self.scalars[cell] = (f"{prefix}{number}", kind, value)
-        return Number(found[0], kind, known=value)
+        plain = value.value if type(value) is Traced else value
+        if kind == FLOAT and type(plain) is not float:
+            self.out.uses_numpy()
+        return Number(found[0], kind, known=value, exact=type(plain) is float)
 
     def position_value(self, position: Any) -> Position:
         """A position object of the broker."""

@@ -22,7 +22,8 @@ import backtrader as bt
 import numpy as np
 
 from engine.compiled.emit import LIST, Tree
-from engine.compiled.expressions import NONE, Expressions
+from engine.compiled.expressions import NONE
+from engine.compiled.sums import Sums
 from engine.compiled.values import (
     BOOL,
     DATETIME,
@@ -161,7 +162,7 @@ class Super:
         self.owner, self.instance = owner, instance
 
 
-class Calls(Expressions):
+class Calls(Sums):
     """Calls of functions, methods and classes."""
 
     walked: dict[Any, None]
@@ -557,12 +558,18 @@ class Calls(Expressions):
             return value
         for table, kind in ((FLOAT_FUNCTIONS, FLOAT), (WHOLE_FUNCTIONS, INT), (TESTS, BOOL)):
             if function in table and len(arguments) == 1 and not keywords:
-                return Number(table[function].format(self.floating(arguments[0])), kind)
+                numpys = isinstance(function, np.ufunc)
+                if numpys:
+                    self.out.uses_numpy()
+                code = table[function].format(self.floating(arguments[0]))
+                return Number(code, kind, exact=kind == FLOAT and not numpys)
         if function is math.nextafter and len(arguments) == 2 and not keywords:
-            return Number(f"np.nextafter({', '.join(map(self.floating, arguments))})", FLOAT)
+            return Number(f"np.nextafter({', '.join(map(self.floating, arguments))})", FLOAT, exact=True)
         if function is math.pow:
             return Number(
-                f"power({self.floating(arguments[0])}, {self.floating(arguments[1])}, error)", FLOAT
+                f"power({self.floating(arguments[0])}, {self.floating(arguments[1])}, error)",
+                FLOAT,
+                exact=True,
             )
         if getattr(function, "__module__", None) == "numpy" or function in (math.fsum,):
             return self.call_numpy(function.__name__, arguments, keywords)
@@ -675,7 +682,7 @@ class Calls(Expressions):
         if number.type not in NUMERIC and number.type != TIMEDELTA:
             raise self.refuse(f"takes the size of a {number.type}")
         kind = INT if number.type == BOOL else number.type
-        return Number(f"abs({self.out.coerced(number, kind)[0]})", kind)
+        return Number(f"abs({self.out.coerced(number, kind)[0]})", kind, exact=number.exact)
 
     def call_int(self, arguments: Arguments, keywords: Keywords) -> Value:
         """int()."""
@@ -686,7 +693,7 @@ class Calls(Expressions):
 
     def call_float(self, arguments: Arguments, keywords: Keywords) -> Value:
         """float()."""
-        return Number(self.floating(arguments[0]), FLOAT)
+        return Number(self.floating(arguments[0]), FLOAT, exact=True)
 
     def call_bool(self, arguments: Arguments, keywords: Keywords) -> Value:
         """bool()."""
@@ -718,7 +725,8 @@ class Calls(Expressions):
             return Number(self.out.coerced(number, INT)[0], INT)
         if isinstance(digits, Static) and digits.value is None:
             return Number(f"nearest({number.code}, error)", INT)
-        return Number(f"rounded({number.code}, {self.whole_number(digits)}, error)", FLOAT)
+        code = f"rounded({number.code}, {self.whole_number(digits)}, error)"
+        return Number(code, FLOAT, exact=number.exact)
 
     def call_range(self, arguments: Arguments, keywords: Keywords) -> Value:
         """range() over numbers of the run."""
@@ -784,7 +792,7 @@ class Calls(Expressions):
             if "default" in keywords:
                 default = self.floating(keywords["default"])
                 return Number(f"({function}({values}, error) if len({values}) else {default})", FLOAT)
-            return Number(f"{function}({values}, error)", kind)
+            return Number(f"{function}({values}, error)", kind, exact=self.elements_exact(arguments[0]))
         if not parts:
             if "default" in keywords:
                 return keywords["default"]
@@ -803,7 +811,7 @@ class Calls(Expressions):
         code = self.out.coerced(numbers[0], kind)[0]
         for number in numbers[1:]:
             code = f"{function}({code}, {self.out.coerced(number, kind)[0]})"
-        return Number(code, kind)
+        return Number(code, kind, exact=kind == FLOAT and all(number.exact for number in numbers))
 
     def call_min(self, arguments: Arguments, keywords: Keywords) -> Value:
         """min()."""
@@ -812,24 +820,6 @@ class Calls(Expressions):
     def call_max(self, arguments: Arguments, keywords: Keywords) -> Value:
         """max()."""
         return self.extreme("max", arguments, keywords)
-
-    def call_sum(self, arguments: Arguments, keywords: Keywords) -> Value:
-        """sum(), from left to right."""
-        start = arguments[1] if len(arguments) > 1 else keywords.get("start", Static(0))
-        parts = self.elements(arguments[0])
-        if parts is not None:
-            if sys.version_info >= (3, 12) and len(parts) > 2:
-                raise self.refuse("sums a list of expressions, which Python 3.12 does with compensation")
-            found = start
-            for part in parts:
-                found = self.binary(ast.Add, found, part)
-            return found
-        values, kind = self.array(arguments[0])
-        return (
-            self.binary(ast.Add, Number(f"total({values})", kind), start)
-            if self.known(start, "sum's start")
-            else Number(f"(total({values}) if len({values}) else {'0.0' if kind == FLOAT else '0'})", kind)
-        )
 
     def call_any(self, arguments: Arguments, keywords: Keywords) -> Value:
         """any()."""
@@ -924,7 +914,7 @@ class Calls(Expressions):
         if isinstance(value, Sequence):
             return f"{value.array}[:{value.count}]", value.type
         if isinstance(value, Window):
-            return f"{value.array}[{value.start}:{value.stop}]", FLOAT
+            return f"{value.array}[{value.start}:{value.stop}]", value.type
         if isinstance(value, Number) and is_heap(value.type) and self.elements(value) is None:
             code, kind = self.words_of(value)
             return self.out.temporary(code), kind
@@ -936,6 +926,7 @@ class Calls(Expressions):
 
     def call_numpy(self, name: str, arguments: Arguments, keywords: Keywords) -> Value:
         """The reductions people use of numpy, in numpy's own order of summation."""
+        self.out.uses_numpy()
         simple = {"mean": "mean", "sum": "pairwise", "average": "mean"}
         if name in ("array", "asarray") and len(arguments) == 1:
             return (

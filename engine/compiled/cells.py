@@ -225,6 +225,7 @@ class Cells(Attributes):
                 ):
                     raise self.refuse("keeps one list under two names")
                 slot.element = slot.element or self.element_of(live)
+                slot.inexact = any(type(part) is not float for part in live)
             else:
                 initial = self.initial(live, key)
                 self.out.widen(slot, initial)

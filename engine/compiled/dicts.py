@@ -89,12 +89,15 @@ class Dicts(Lists):
             if owner.type == "empty":
                 raise Never("IndexError")
             return Number(
-                f"item({owner.array}, {owner.count}, {self.whole_number(index)}, error)", owner.type
+                f"item({owner.array}, {owner.count}, {self.whole_number(index)}, error)",
+                owner.type,
+                exact=owner.exact,
             )
         if isinstance(owner, Window):
             return Number(
                 f"item({owner.array}[{owner.start}:{owner.stop}], {owner.stop} - {owner.start}, {self.whole_number(index)}, error)",
                 owner.type,
+                exact=owner.exact,
             )
         if isinstance(owner, Info):
             return self.info_entry(owner, self.known(index, "a key"))

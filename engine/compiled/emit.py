@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.compiled.values import (
     BOOL,
+    COMPENSATES,
     ENUM,
     FLOAT,
     HEAP,
@@ -53,7 +54,8 @@ class Slot:
     """A variable of the kernel whose type is the join of everything ever stored in it.
 
     none, missing: whether it may hold None, or nothing yet (an attribute before its first assignment); each then has
-    a flag variable. snap: whether an order in it may be a notification's clone.
+    a flag variable. snap: whether an order in it may be a notification's clone. inexact: whether a FLOAT in it, or in
+    its list, may be no float in Python; noted where `sum` cares.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Slot:
     snap: bool = False
     element: str | None = None
     written: bool = False
+    inexact: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
 
     def number(self) -> Number:
@@ -71,7 +74,8 @@ class Slot:
             return Number("0", INT, none="True")
         none = f"{self.name}_none" if self.none and not is_handle(self.type) else None
         snap = f"{self.name}_snap" if self.snap else None
-        return Number(self.name, self.type, none=none, snap=snap)
+        exact = self.type == FLOAT and not self.inexact
+        return Number(self.name, self.type, none=none, snap=snap, exact=exact)
 
 
 RECORD, TUPLE, LIST = "record", "tuple", "list"
@@ -104,7 +108,7 @@ class Emitter:
     """The statements written so far and the slots; slots outlive a pass, statements do not.
 
     A pass over the strategy may find that a slot holds more than the passes before knew: then `changed` is set, and
-    another pass is needed.
+    another pass is needed. numpy: whether numbers of numpy's may be among those of the run.
     """
 
     def __init__(self) -> None:
@@ -117,6 +121,7 @@ class Emitter:
         self.tree: Tree = []
         self.temporaries = 0
         self.written = 0
+        self.numpy = False
 
     def begin(self) -> None:
         """Start a pass."""
@@ -211,7 +216,7 @@ class Emitter:
     def absorb(self, slot: Slot, other: Slot) -> None:
         """Let a slot hold all that another does."""
         if other.type is not None:
-            self.widen(slot, Number("0", other.type))
+            self.widen(slot, Number("0", other.type, exact=other.number().exact))
         for name in ("none", "missing", "snap"):
             if getattr(other, name) and not getattr(slot, name):
                 setattr(slot, name, True)
@@ -256,6 +261,17 @@ class Emitter:
                 self.changed = True
         if number.snap is not None and not slot.snap:
             slot.snap = self.changed = True
+        self.note_exactness(slot, number, joined)
+
+    def note_exactness(self, slot: Slot, number: Number, kind: str) -> None:
+        """Remember that a slot of floats gets a number that may be none in Python."""
+        if COMPENSATES and kind == FLOAT and not number.exact and not slot.inexact:
+            slot.inexact = self.changed = True
+
+    def uses_numpy(self) -> None:
+        """From now on any number may be one of numpy's, except where it is known to be a float."""
+        if COMPENSATES and not self.numpy:
+            self.numpy = self.changed = True
 
     def assign(self, slot: Slot, value: Number | Static, tree: Tree | None = None) -> None:
         """Store a value; None sets the flag only."""
@@ -291,7 +307,9 @@ class Emitter:
         if isinstance(thing, int):
             return Number(literal(thing), INT)
         if isinstance(thing, float):
-            return Number(literal(thing), FLOAT)
+            if type(thing) is not float:
+                self.uses_numpy()
+            return Number(literal(thing), FLOAT, exact=type(thing) is float)
         if isinstance(thing, str):
             return Number(str(self.string(thing)), "str")
         raise Refused(f"a {type(thing).__name__} cannot change while the strategy runs")

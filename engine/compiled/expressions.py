@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import enum
 import math
 import operator
@@ -289,7 +290,9 @@ class Expressions(Walk):
         number = self.as_number(value)
         if number.none is None:
             return number
-        return Number(f"checked({number.code}, {number.none}, error)", number.type, snap=number.snap)
+        return Number(
+            f"checked({number.code}, {number.none}, error)", number.type, snap=number.snap, exact=number.exact
+        )
 
     def floating(self, value: Value) -> str:
         """The expression as a float."""
@@ -337,7 +340,12 @@ class Expressions(Walk):
             return self.moment_operation(symbol, a, b)
         if a.type not in NUMERIC or b.type not in NUMERIC:
             raise self.refuse(f"computes with a {a.type} and a {b.type}")
-        return self.arithmetic(symbol, a, b)
+        found = self.arithmetic(symbol, a, b)
+        return dataclasses.replace(found, exact=found.type == FLOAT and self.is_exact(a) and self.is_exact(b))
+
+    def is_exact(self, number: Number) -> bool:
+        """Whether arithmetic of floats with this number gives floats, in Python too."""
+        return number.exact or (number.type != FLOAT and not self.out.numpy)
 
     def text_operation(self, symbol: str, left: Value, right: Value) -> Value:
         """Strings are put together to be printed."""
@@ -422,9 +430,9 @@ class Expressions(Walk):
         kind = INT if number.type == BOOL else number.type
         code = self.out.coerced(number, kind)[0]
         if isinstance(node.op, ast.USub):
-            return Number(f"(-{code})", kind)
+            return Number(f"(-{code})", kind, exact=number.exact)
         if isinstance(node.op, ast.UAdd):
-            return Number(code, kind)
+            return Number(code, kind, exact=number.exact)
         raise self.refuse("uses ~")
 
     # -- truth
@@ -590,6 +598,7 @@ class Expressions(Walk):
                 return Number(
                     f"({self.out.coerced(a, slot.type)[0]} if {condition.code} else {self.out.coerced(b, slot.type)[0]})",
                     slot.type,
+                    exact=slot.number().exact,
                 )
             for header, value, tree in ((f"if {condition.code}:", a, then[1]), ("else:", b, other[1])):
                 body = list(tree)

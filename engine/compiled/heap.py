@@ -35,6 +35,7 @@ from engine.compiled.values import (
     Static,
     Text,
     Value,
+    Window,
     is_handle,
     is_heap,
 )
@@ -127,7 +128,7 @@ class Heap(Calls):
         self.out.changed = True
         shape = self.out.shape(("list", site), LIST)
         if value.slot.element not in (None, "empty"):
-            self.out.widen(self.out.field(shape, ELEMENT), Number("0", value.slot.element))
+            self.out.widen(self.out.field(shape, ELEMENT), Number("0", value.slot.element, exact=value.exact))
         return Number("-1", shape.type, none="False")
 
     # -- classes
@@ -345,7 +346,8 @@ class Heap(Calls):
             return NONE
         none = self.out.temporary(f"({flag} == 1)") if slot.none and not is_handle(slot.type) else None
         snap = self.out.temporary(flag) if slot.snap else None
-        return Number(self.out.temporary(self.read_word(slot.type, place)), slot.type, none, snap)
+        code = self.read_word(slot.type, place)
+        return Number(self.out.temporary(code), slot.type, none, snap, exact=slot.number().exact)
 
     def store_field(self, owner: Number, name: Any, value: Value) -> None:
         """`owner.name = value` of an object."""
@@ -450,7 +452,8 @@ class Heap(Calls):
         slot = self.out.field(self.list_shape(owner), ELEMENT)
         if slot.type is None:
             return NONE
-        return Number(self.out.temporary(self.read_word(slot.type, place)), slot.type)
+        code = self.read_word(slot.type, place)
+        return Number(self.out.temporary(code), slot.type, exact=slot.number().exact)
 
     def count_of(self, owner: Number) -> str:
         """How many elements a list has."""
@@ -463,6 +466,14 @@ class Heap(Calls):
         array = "reals" if kind == FLOAT else "heap"
         base = self.sure(owner)
         return f"{array}[heap[{base} + 3] : heap[{base} + 3] + heap[{base} + 1]]", kind
+
+    def elements_exact(self, value: Value) -> bool:
+        """Whether all elements are floats in Python too."""
+        if isinstance(value, (Sequence, Window)):
+            return value.exact
+        if isinstance(value, Number) and is_heap(value.type):
+            return self.out.field(self.list_shape(value), ELEMENT).number().exact
+        return False
 
     def list_item(self, owner: Number, index: Value) -> Value:
         """`values[index]`."""

@@ -112,8 +112,10 @@ class Lines(Heap):
             if ago.value > 0:
                 raise self.refuse("reads a bar that has not happened yet")
             self.deepest = max(self.deepest, -ago.value)
-            return Number(f"{array}[{clock} - {-ago.value}]" if ago.value else f"{array}[{clock}]", FLOAT)
-        return Number(f"at({array}, {clock} + {self.whole_number(ago)}, error)", FLOAT)
+            return Number(
+                f"{array}[{clock} - {-ago.value}]" if ago.value else f"{array}[{clock}]", FLOAT, exact=True
+            )
+        return Number(f"at({array}, {clock} + {self.whole_number(ago)}, error)", FLOAT, exact=True)
 
     def moments(self, line: Any, ago: Value) -> Number:
         """`line.datetime(ago)` in microseconds."""
@@ -147,7 +149,7 @@ class Lines(Heap):
             size = self.whole_number(names.get("size", Static(1)))
             start = self.out.temporary(f"window_start(len({array}), {clock}, {ago}, {size})")
             stop = self.out.temporary(f"max({start}, min(len({array}), {clock} + {ago} + 1))")
-            return Window(array, start, stop)
+            return Window(array, start, stop, exact=True)
         if name == "num2date" and len(arguments) == 1 and not keywords:
             return Number(f"moment_of({self.floating(arguments[0])}, error)", DATETIME)
         if name in ("buflen", "__bool__"):

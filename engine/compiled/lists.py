@@ -80,6 +80,7 @@ class Lists(Cells):
         if joined != before:
             slot.element = joined
             self.out.changed = True
+        self.out.note_exactness(slot, number, joined)
         return number
 
     def element_code(self, sequence: Sequence, value: Value) -> str:
@@ -141,7 +142,7 @@ class Lists(Cells):
                 raise Never("IndexError")
             found = self.out.temporary(f"item({array}, {count}, {index}, error)")
             self.out.line(f"{count} = drop({array}, {count}, {index}, error)")
-            return Number(found, owner.type)
+            return Number(found, owner.type, exact=owner.exact)
         if name == "remove":
             place = self.out.temporary(f"find({array}, {count}, {self.element_code(owner, arguments[0])})")
             self.out.line(f"if {place} < 0: fault(error)")
@@ -192,14 +193,14 @@ class Lists(Cells):
             last = self.out.temporary(f"max({first}, {start0} + {stop})")
             if isinstance(owner, Sequence):
                 copy = self.out.temporary(f"{base}[{first}:{last}].copy()")
-                return Window(copy, "0", f"len({copy})", owner.type)
-            return Window(base, first, last, owner.type)
+                return Window(copy, "0", f"len({copy})", owner.type, owner.exact)
+            return Window(base, first, last, owner.type, owner.exact)
         raise self.refuse(f"takes a part of {describe(owner)}")
 
     def copied(self, owner: Sequence) -> Value:
         """`list(values)`: what the list holds now."""
         copy = self.out.temporary(f"{owner.array}[:{owner.count}].copy()")
-        return Window(copy, "0", f"len({copy})", owner.type)
+        return Window(copy, "0", f"len({copy})", owner.type, owner.exact)
 
     @staticmethod
     def bound(code: str, length: str) -> str:
@@ -228,7 +229,7 @@ class Lists(Cells):
                 self.out.line(f"if {counter} >= {iterable.count}: break")
                 if iterable.type == "empty":
                     return NONE
-                return Number(f"{iterable.array}[{counter}]", iterable.type)
+                return Number(f"{iterable.array}[{counter}]", iterable.type, exact=iterable.exact)
 
             return f"for {counter} in range({2**31}):", [], element
         if isinstance(iterable, Number) and is_heap(iterable.type):
@@ -249,7 +250,7 @@ class Lists(Cells):
             return (
                 f"for {counter} in range({iterable.start}, {iterable.stop}):",
                 [],
-                lambda: Number(f"{iterable.array}[{counter}]", iterable.type),
+                lambda: Number(f"{iterable.array}[{counter}]", iterable.type, exact=iterable.exact),
             )
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import backtrader as bt
+import numpy as np
 
 from engine.compiled.calls import Arguments, Keywords
 from engine.compiled.dicts import Dicts
@@ -117,11 +118,18 @@ class Market(Dicts):
         if names:
             raise self.refuse(f"asks for a value with {', '.join(names)}")
         if isinstance(datas, Static) and datas.value is None:
-            return Number("account.value", FLOAT)
+            return Number("account.value", FLOAT, exact=self.broker_exact())
         parts = self.elements(datas)
         if parts is None or len(parts) != 1:
             raise self.refuse("asks for the value of several datas")
-        return Number(f"data_value(book, {self.number_of_data(parts[0])})", FLOAT)
+        code = f"data_value(book, {self.number_of_data(parts[0])})"
+        return Number(code, FLOAT, exact=self.broker_exact())
+
+    def broker_exact(self) -> bool:
+        """Whether what the broker adds up are floats in Python too."""
+        given = [self.broker.p, *(self.broker.getcommissioninfo(data).p for data in self.datas)]
+        values = [value for parameters in given for value in parameters._getvalues()]
+        return not self.out.numpy and not any(isinstance(value, np.generic) for value in values)
 
     def cancel_order(self, order: Value) -> Value:
         """`broker.cancel(order)`; None in it changes nothing."""

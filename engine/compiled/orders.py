@@ -63,6 +63,8 @@ TRADE_NUMBERS = {
 class Orders(Lines):
     """Orders, trades and positions, as a kernel keeps them."""
 
+    broker_exact: Callable[[], bool]
+
     def data_attribute(self, owner: Number, name: str) -> Value:
         """An attribute of a data known only in the run: its name, to be printed."""
         if name in ("_name", "_dataname"):
@@ -89,7 +91,8 @@ class Orders(Lines):
         record = f"trades[{owner.code}]"
         if name in TRADE_NUMBERS:
             kind, column = TRADE_NUMBERS[name]
-            return Number(f"{record}.{column}", kind)
+            exact = name in ("pnl", "pnlcomm") and self.broker_exact()
+            return Number(f"{record}.{column}", kind, exact=exact)
         flags = {
             "isclosed": f"({record}.status == 2)",
             "isopen": f"({record}.size != 0.0)",

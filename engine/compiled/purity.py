@@ -43,7 +43,7 @@ CLOCKS = frozenset({"now", "today", "utcnow", "fromtimestamp", "utcfromtimestamp
 LIBRARIES = ("math", "_operator", "itertools", "_functools", "_collections")
 FIXED = (type(None), bool, int, float, complex, str, bytes, date, time, timedelta, tzinfo, type(Ellipsis))
 HOOKS = frozenset({"__getattr__", "__getattribute__", "__setattr__", "__delattr__"})
-BY_BACKTRADER = frozenset({"params", "lines", "plotinfo", "plotlines", "plotlabel", "_lines", "__doc__", "__module__", "__dict__", "__weakref__", "__annotations__", "__qualname__", "__orig_bases__", "__parameters__"})  # fmt: skip
+BY_BACKTRADER = frozenset({"params", "lines", "plotinfo", "plotlines", "plotlabel", "_lines", "__doc__", "__module__", "__dict__", "__weakref__", "__annotations__", "__qualname__", "__orig_bases__", "__parameters__", "__type_params__", "__static_attributes__", "__firstlineno__"})  # fmt: skip
 """Attributes of classes that are noted, not looked into."""
 READS = frozenset(
     function.__code__
@@ -70,6 +70,9 @@ READS = frozenset(
     )
     if isinstance(function := getattr(LineBuffer, name, None), types.FunctionType)
 )
+ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "STORE_ATTR", "DELETE_ATTR"})
+NAMING = ATTRIBUTES | {"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "STORE_NAME", "DELETE_NAME"} | {"LOAD_FROM_DICT_OR_GLOBALS", "IMPORT_NAME", "IMPORT_FROM"}  # fmt: skip
+"""Instructions with a name, from Python 3.11 to 3.13; another one makes code unreadable."""
 _MISSING: Any = object()
 MOST = 3000
 
@@ -232,12 +235,14 @@ class _Reader:
         steps = list(dis.get_instructions(code))
         for number, step in enumerate(steps):
             name = step.argval
-            if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            if step.opcode in dis.hasname and step.opname not in NAMING:
+                raise _Impure  # an instruction this reader does not know
+            if step.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"):
                 following = steps[number + 1] if number + 1 < len(steps) else step
                 read = following.opname in ("LOAD_ATTR", "LOAD_METHOD")
                 self._global(name, space, following.argval if read else None)
             elif step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL", "IMPORT_NAME", "IMPORT_STAR") or (
-                step.opname in ("LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR", "DELETE_ATTR") and name in BANNED
+                step.opname in ATTRIBUTES and name in BANNED
             ):
                 raise _Impure
         for part in code.co_consts:

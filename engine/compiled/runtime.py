@@ -7,7 +7,6 @@ its results are thrown away, and the run is repeated where the exception appears
 from __future__ import annotations
 
 import math
-import sys
 from typing import Any
 
 import numba as nb
@@ -286,31 +285,35 @@ def window_start(length: int, index: int, ago: int, size: int) -> int:
     return max(0, index + ago - size + 1)
 
 
-if sys.version_info >= (3, 12):
+@compiled
+def total(values: Floats, start: float) -> float:
+    """sum(values, start), each added as `+` does."""
+    for x in values:
+        start = start + x
+    return start
 
-    @compiled  # type: ignore[untyped-decorator]
-    def total(values: Floats) -> float:
-        """sum(values) of floats: compensated, as Python does since 3.12."""
-        s = 0.0
-        c = 0.0
-        for x in values:
-            t = s + x
-            if abs(s) >= abs(x):
-                c += (s - t) + x
-            else:
-                c += (x - t) + s
-            s = t
-        return s + c if c != 0.0 and math.isfinite(c) else s
 
-else:
+@compiled
+def rounding(a: float, b: float, found: float) -> float:
+    """What `found`, a + b rounded, lacks."""
+    return (a - found) + b if abs(a) >= abs(b) else (b - found) + a
 
-    @compiled
-    def total(values: Floats) -> float:
-        """sum(values), from left to right."""
-        s = values[0] * 0
-        for x in values:
-            s = s + x
-        return s  # type: ignore[no-any-return]
+
+@compiled
+def settled(found: float, lost: float) -> float:
+    """A sum and what roundings took from it, as CPython puts them together."""
+    return found + lost if lost != 0.0 and math.isfinite(lost) else found
+
+
+@compiled
+def compensated(values: Floats, start: float) -> float:
+    """sum(values, start) of floats, as Python does since 3.12 (Neumaier 1974)."""
+    lost = 0.0
+    for x in values:
+        found = start + x
+        lost += rounding(start, x, found)
+        start = found
+    return settled(start, lost)
 
 
 @compiled

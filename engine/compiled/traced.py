@@ -17,8 +17,10 @@ parameters for which all guards hold, and each number in it can be evaluated for
 
 from __future__ import annotations
 
+import dis
 import math
 import operator
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +32,8 @@ import numpy as np
 from backtrader import linebuffer, lineiterator, lineroot, strategy
 from backtrader.indicators import basicops
 from numpy.typing import NDArray
+
+from engine.compiled.values import COMPENSATES
 
 Kind: TypeAlias = Literal["i", "f"]
 Number: TypeAlias = int | float
@@ -262,9 +266,24 @@ def _binary(symbol: str, reflected: bool) -> Callable[[Traced, Any], Any]:
             number = self.concrete()
             return apply(other, number) if reflected else apply(number, other)
         left, right = (other, self) if reflected else (self, other)
-        return self._record(symbol, left, right)
+        found = self._record(symbol, left, right)
+        if (
+            COMPENSATES
+            and symbol == "+"
+            and type(_bare(found)) is float
+            and not _by_operator(sys._getframe(1))
+        ):
+            # Perhaps by `sum`, which would add floats in another way; the guard is for code that catches the error.
+            self.trace.guard("!=", constant(0), constant(0))
+            raise TypeError("sum() adds floats otherwise than it would add traced numbers")
+        return found
 
     return method
+
+
+def _by_operator(frame: Any) -> bool:
+    """Whether a frame stands at an operator, not at the call of something that adds."""
+    return bool(frame.f_code.co_code[frame.f_lasti] == dis.opmap["BINARY_OP"])
 
 
 def _compare(symbol: str) -> Callable[[Traced, Any], Any]:

@@ -7,6 +7,7 @@ kernel (`Number`: an expression in its source), or a structure with such values 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,9 @@ HEAP, ENUM = "heap ", "enum "
 """How types of objects the kernel keeps, and of members of enumerations, begin; a number follows."""
 
 NUMERIC = frozenset({FLOAT, INT, BOOL})
+COMPENSATES = sys.version_info >= (3, 12)
+"""Whether `sum` keeps what rounding loses (Neumaier 1974). It does so between floats alone: a whole number among them
+is added as it is, and a number of numpy's ends it."""
 UNKNOWN: Any = object()
 
 
@@ -37,7 +41,8 @@ class Number:
 
     none: an expression that is true where the value is None; None when it never is. snap: for an order, the
     expression of the notification it is a clone of, None for the live order. known: the value this stands for in the
-    strategy at hand, when it never changes within a run.
+    strategy at hand, when it never changes within a run. exact: whether a FLOAT is one in Python too, for certain:
+    no int, and no number of numpy's.
     """
 
     code: str
@@ -45,6 +50,7 @@ class Number:
     none: str | None = None
     snap: str | None = None
     known: Any = field(default=UNKNOWN, compare=False)
+    exact: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +99,21 @@ class Sequence:
     type: str
     slot: Any = None
 
+    @property
+    def exact(self) -> bool:
+        """As of a Number, for each element."""
+        return self.type == FLOAT and self.slot is not None and not self.slot.inexact
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Consecutive values of a line or list: `array[start:stop]`."""
+    """Consecutive values of a line or list: `array[start:stop]`; exact: as of a Number, for each of them."""
 
     array: str
     start: str
     stop: str
     type: str = FLOAT
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

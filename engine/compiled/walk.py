@@ -270,7 +270,7 @@ class Walk:
             slot = self.local_slot(name)
             self.out.assign(slot, value)
             number = slot.number()
-            return Number(number.code, number.type, number.none, number.snap)
+            return Number(number.code, number.type, number.none, number.snap, exact=number.exact)
         if isinstance(value, Items):
             return Items(
                 tuple(self.frozen(part, f"{name}_{i}") for i, part in enumerate(value.values)), value.site
@@ -320,7 +320,7 @@ class Walk:
             return value
         none = None if value.none is None else self.out.temporary(value.none)
         snap = None if value.snap is None else self.out.temporary(value.snap)
-        return Number(self.out.temporary(value.code), value.type, none, snap)
+        return Number(self.out.temporary(value.code), value.type, none, snap, exact=value.exact)
 
     # -- statements
 
@@ -672,7 +672,9 @@ class Walk:
                 slot = self.local_slot(name)
                 self.out.assign(slot, scalar)
                 number = slot.number()
-                self.frame.env[name] = Number(number.code, number.type, number.none, number.snap)
+                self.frame.env[name] = Number(
+                    number.code, number.type, number.none, number.snap, exact=number.exact
+                )
             entering[name] = self.frame.env.get(name)
         before = dict(self.frame.env)
         context = Context("loop", flag=f"b{self.unique()}")
