@@ -181,7 +181,7 @@ class Attributes(Orders):
         plain = value.value if type(value) is Traced else value
         if kind == FLOAT and type(plain) is not float:
             self.out.uses_numpy()
-        return Number(found[0], kind, known=value, exact=type(plain) is float)
+        return Number(found[0], kind, known=value, exact=type(plain) in (int, float))
 
     def position_value(self, position: Any) -> Position:
         """A position object of the broker."""

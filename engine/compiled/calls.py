@@ -811,7 +811,7 @@ class Calls(Sums):
         code = self.out.coerced(numbers[0], kind)[0]
         for number in numbers[1:]:
             code = f"{function}({code}, {self.out.coerced(number, kind)[0]})"
-        return Number(code, kind, exact=kind == FLOAT and all(number.exact for number in numbers))
+        return Number(code, kind, exact=all(number.exact and number.type == FLOAT for number in numbers))
 
     def call_min(self, arguments: Arguments, keywords: Keywords) -> Value:
         """min()."""

@@ -265,7 +265,8 @@ class Emitter:
 
     def note_exactness(self, slot: Slot, number: Number, kind: str) -> None:
         """Remember that a slot of floats gets a number that may be none in Python."""
-        if COMPENSATES and kind == FLOAT and not number.exact and not slot.inexact:
+        sure = number.exact and number.type == FLOAT
+        if COMPENSATES and kind == FLOAT and not sure and not slot.inexact:
             slot.inexact = self.changed = True
 
     def uses_numpy(self) -> None:
@@ -305,7 +306,7 @@ class Emitter:
         if isinstance(thing, bool):
             return Number(literal(thing), BOOL)
         if isinstance(thing, int):
-            return Number(literal(thing), INT)
+            return Number(literal(thing), INT, exact=type(thing) is int)
         if isinstance(thing, float):
             if type(thing) is not float:
                 self.uses_numpy()

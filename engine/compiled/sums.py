@@ -68,11 +68,12 @@ class Sums(Expressions):
         first = self.present(start)
         if kind not in NUMERIC or first.type not in NUMERIC:
             raise self.refuse("sums something other than numbers")
+        sure = first.exact and first.type == FLOAT
         whole = kind == INT and first.type != FLOAT
         code = self.out.coerced(first, INT if whole else FLOAT)[0]
         if not COMPENSATES or kind == INT:
-            return Number(f"total({values}, {code})", INT if whole else FLOAT, exact=first.exact)
+            return Number(f"total({values}, {code})", INT if whole else FLOAT, exact=sure)
         from_zero = isinstance(start, Static) and start.value == 0
-        if not self.elements_exact(value) or not (from_zero or first.exact):
+        if not self.elements_exact(value) or not (from_zero or sure):
             raise self.refuse(UNSURE)
         return Number(f"compensated({values}, {code})", FLOAT, exact=True)

@@ -41,8 +41,8 @@ class Number:
 
     none: an expression that is true where the value is None; None when it never is. snap: for an order, the
     expression of the notification it is a clone of, None for the live order. known: the value this stands for in the
-    strategy at hand, when it never changes within a run. exact: whether a FLOAT is one in Python too, for certain:
-    no int, and no number of numpy's.
+    strategy at hand, when it never changes within a run. exact: whether a FLOAT is a float in Python too, an INT an
+    int, for certain: nothing of the other kind, and no number of numpy's.
     """
 
     code: str

@@ -25,6 +25,7 @@ from engine.compiled.traced import (
     trace_parameters,
     traceable,
 )
+from engine.compiled.values import COMPENSATES
 
 CONCRETE = {
     "range": lambda a, b: list(range(a)),
@@ -163,6 +164,20 @@ def test_plain_leaves_a_guard():
     trace = Trace({"a": 7})
     assert plain(trace.numbers["a"]) == 7
     assert [str(guard) for guard in trace.guards] == ["a is 7"]
+
+
+def test_the_builtin_sum_of_floats_is_traced_only_where_it_adds_as_the_operator_does():
+    trace = Trace({"a": 0.1, "n": 3})
+    a, n = trace.numbers["a"], trace.numbers["n"]
+    assert sum([n, n, 2]) == 8
+    assert type(a + 0.1 + a) is Traced
+    if COMPENSATES:
+        for numbers in ([a] * 10, [0.1, 0.2, a], [n, 0.5, a]):
+            with pytest.raises(TypeError, match=r"sum\(\)"):
+                sum(numbers)
+        assert not holds(trace, Evaluation({"a": np.array([0.1]), "n": np.array([3])}, 1)).any()
+    else:
+        assert plain(sum([a] * 10)) == sum([0.1] * 10)
 
 
 def test_a_long_sum_is_cut_by_a_guard():
