@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from core.config import DataSettings
     from engine.lookahead_cuts import Finding, Variation
+    from engine.lookahead_source import Suspect
     from engine.lookahead_warmup import Started, WarmUp
     from engine.lookahead_watch import Job, Watched
     from engine.setup import Sizer
@@ -60,7 +61,9 @@ class Lookahead:
         return not self.findings
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        from engine.lookahead_report import lines
+
+        return "\n".join(lines(self))
 
 
 def lookahead(
@@ -126,7 +129,7 @@ def lookahead(
 
 
 def _look(job: Job, frames: Mapping[str, pd.DataFrame], cuts: int, tolerance: float) -> Lookahead:
-    from engine.lookahead_cuts import CUT, FAILURE, merged
+    from engine.lookahead_cuts import CHART, CUT, FAILURE, merged
     from engine.lookahead_data import unfinished_bars
     from engine.lookahead_source import suspects
     from engine.lookahead_warmup import WarmUps, warm_ups
@@ -137,13 +140,18 @@ def _look(job: Job, frames: Mapping[str, pd.DataFrame], cuts: int, tolerance: fl
     compared = {True: 0, False: 0}
     findings = list(unfinished_bars(frames, job.timeframes))
     notes = [_CHEATS[name] for name in whole.cheats]
-    sources = [str(suspect) for suspect in suspects(job.strategy)]
+    sources = suspects(job.strategy)
     for variation, other, found in _varied(job, frames, whole, cuts, sources):
         if other.error is not None and not found:
             notes.append(f"not compared {variation}: {other.error.message}")
         else:
             compared[variation.kind == CUT] += 1
-        findings += found
+        findings += [finding for finding in found if finding.kind != CHART]
+        notes += [
+            f"{finding.subject} shows later bars, to be drawn; no order depends on it"
+            for finding in found
+            if finding.kind == CHART
+        ]
     if whole.error is not None and not any(finding.kind == FAILURE for finding in findings):
         raise whole.error
     later = warm_ups(job, frames, whole, tolerance=tolerance) if whole.error is None else WarmUps()
@@ -168,7 +176,7 @@ _CHEATS = {
 
 
 def _varied(
-    job: Job, frames: Mapping[str, pd.DataFrame], whole: Watched, cuts: int, sources: Sequence[str]
+    job: Job, frames: Mapping[str, pd.DataFrame], whole: Watched, cuts: int, sources: Sequence[Suspect]
 ) -> Iterator[tuple[Variation, Watched, list[Finding]]]:
     """Every run on varied bars, with where it parts from the run on all of them."""
     from engine.lookahead_cuts import CHANGED, CUT, Variation, choose_bars, cut, differences, moments, perturb
@@ -204,70 +212,6 @@ def _require_repeatable(job: Job, frames: Mapping[str, pd.DataFrame], whole: Wat
             f"{job.strategy.__name__} does not do the same twice on the same bars{when}: nothing can be compared",
             hint="seed its random numbers in __init__, and keep nothing on the class or the module",
         )
-
-
-def _lines(found: Lookahead) -> Iterator[str]:
-    """The report for people."""
-    compared = f"{found.cuts} cuts, {found.perturbed} perturbed, {found.bars:,} bars"
-    number = len(found.findings)
-    said = (
-        "no look-ahead found" if found.clean else f"look-ahead: {number} finding{'s' if number > 1 else ''}"
-    )
-    yield f"{said}: {compared}"
-    for finding in found.findings:
-        yield from _finding_lines(finding)
-    yield from _warm_up_lines(found)
-    yield from (f"note: {note}" for note in found.notes)
-
-
-def _finding_lines(finding: Finding) -> Iterator[str]:
-    from engine.lookahead_cuts import clock
-
-    when = "" if finding.time is None else f"{clock(finding.time)}  "
-    often = f" (on {finding.runs} runs)" if finding.runs > 1 else ""
-    yield f"  {when}{finding.subject}: {finding.what}{often}"
-    yield from (f"    {place}" for place in finding.source)
-    yield f"    {finding.advice}"
-
-
-def _warm_up_lines(found: Lookahead) -> Iterator[str]:
-    if not found.starts:
-        return
-    within, starts = f"{found.tolerance * 100:g}%", len(found.starts)
-    if not found.warm_ups:
-        yield f"warm-up: every indicator agrees within {within} from its first value on, on {starts} later starts"
-        return
-    for one in found.warm_ups:
-        of = f"; it comes from {one.because}" if one.because else ""
-        off = f"off by {one.off:.2%}" if np.isfinite(one.off) else "missing"
-        if one.needed is None:
-            yield f"warm-up: {one.indicator} depends on where the data begins, however many bars it has{of}"
-        else:
-            yield (
-                f"warm-up: {one.indicator} has its first value after {one.declared} bars, {off}; "
-                f"it agrees within {within} after {one.needed} bars{of}"
-            )
-    yield from _order_lines(found)
-
-
-def _order_lines(found: Lookahead) -> Iterator[str]:
-    """Whether orders differ because of the warm-up."""
-    from engine.lookahead_cuts import clock
-
-    differing = [start for start in found.starts if start.orders_differ]
-    compared = sum(start.compared > 0 for start in found.starts)
-    if not compared:
-        return
-    if not differing:
-        yield f"  no order differs because of it, on {compared} later starts"
-        return
-    first = next((start.first_order for start in differing if start.first_order is not None), None)
-    when = "" if first is None else f", the first on {clock(first)}"
-    needed = max((one.needed or 0 for one in found.warm_ups), default=0)
-    advice = (
-        f"load {needed} bars before the first one that counts" if needed else "begin the data far earlier"
-    )
-    yield f"  orders differ because of it on {len(differing)} of {compared} later starts{when}: {advice}"
 
 
 def parser() -> CommandParser:

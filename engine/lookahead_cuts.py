@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from engine.lookahead_source import Suspect
 from engine.lookahead_watch import Decision, Watched
 from engine.recording import times_of
 
@@ -21,6 +22,12 @@ RELATIVE_TOLERANCE = 1e-9
 """Room for sums over whole arrays, which add up in another order when the array is shorter."""
 CUT, CHANGED = "cut", "perturbed"
 INDICATOR, DECISION, FAILURE, SETUP, DATA = "indicator", "decision", "failure", "setup", "data"
+CHART = "chart"
+"""A line led ahead to be drawn, on which no decision depends: said, but no look-ahead of the strategy."""
+WRAPS = (
+    "on a bar with fewer bars before it, a negative index is answered with the last bars: "
+    "call self.addminperiod(bars) in __init__, or ask len(self.data) first"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +132,7 @@ def _perturbed(frame: pd.DataFrame, kept: int, random: np.random.Generator) -> p
 
 
 def differences(
-    whole: Watched, other: Watched, variation: Variation, sources: Sequence[str]
+    whole: Watched, other: Watched, variation: Variation, sources: Sequence[Suspect]
 ) -> Iterator[Finding]:
     """Where `other`, the run on the varied bars, parts from `whole` up to the bar of the variation."""
     if not other.times.size:
@@ -137,34 +144,36 @@ def differences(
     seen = min(bars, len(other.times))
     times = moments(whole)
     roots = list(_indicator_differences(whole, other, seen))
+    decision = _decision_difference(whole, other, seen)
     for place, line, bar in roots:
         ours, theirs = whole.values[place][line][bar], other.values[place][line][bar]
         yield Finding(
-            INDICATOR,
+            CHART if decision is None and whole.indicators[place].chart else INDICATOR,
             whole.indicators[place].line_name(line),
             times[bar],
             f"is {_shown(ours)} with all bars, {_shown(theirs)} {variation}",
             str(variation),
             "let it use this bar and those before it only",
         )
-    decision = _decision_difference(whole, other, seen)
     first = min((bar for _, _, bar in roots), default=len(times))
     if decision is not None and decision[0] < first:
         bar, what = decision
+        seen_there = [suspect for suspect in sources if suspect.on(bar)]
+        wraps = bool(seen_there) and all(suspect.back for suspect in seen_there)
         yield Finding(
             DECISION,
             "what the strategy does",
             times[bar],
             f"{what} {variation}",
             str(variation),
-            "decide on this bar and those before it only",
-            source=tuple(sources),
+            WRAPS if wraps else "decide on this bar and those before it only",
+            source=tuple(map(str, seen_there)),
         )
     if seen < bars and other.error is not None and decision is None and not roots:
         yield _failed(other, variation, times[seen], sources)
 
 
-def _failed(other: Watched, variation: Variation, time: pd.Timestamp, sources: Sequence[str]) -> Finding:
+def _failed(other: Watched, variation: Variation, time: pd.Timestamp, sources: Sequence[Suspect]) -> Finding:
     return Finding(
         FAILURE,
         "the strategy",
@@ -172,7 +181,7 @@ def _failed(other: Watched, variation: Variation, time: pd.Timestamp, sources: S
         f"fails {variation}, where it went on with all bars: {other.error.message if other.error else ''}",
         str(variation),
         "read no bar after the present one, whose index is 0",
-        source=tuple(sources),
+        source=tuple(str(suspect) for suspect in sources if not suspect.back),
     )
 
 

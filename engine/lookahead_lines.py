@@ -23,7 +23,8 @@ class Indicator:
 
     kind: class and parameters. attribute: what the strategy calls it, or "". inside: the name of the strategy's own
     indicator that it is a part of, or "". lines: names of its lines.
-    inputs: places, in the tuple `indicators_of` gives, of what it is calculated from. clock: place of the data whose bars it counts, in the strategy's datas. source: the object itself.
+    inputs: places, in the tuple `indicators_of` gives, of what it is calculated from. clock: place of the data whose bars it counts, in the strategy's datas. chart: whether it is
+    a line that Backtrader's own indicators lead ahead to be drawn, such as Ichimoku's chikou span. source: the object.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class Indicator:
     lines: tuple[str, ...]
     inputs: tuple[int, ...]
     clock: int
+    chart: bool
     source: Any
 
     @property
@@ -79,6 +81,7 @@ def indicators_of(strategy: bt.Strategy) -> tuple[Indicator, ...]:
             _line_names(one.source),
             tuple(sorted(_inputs(one.source, places, homes) - {places[id(one.source)]})),
             _clock(one.source, clocks, owners),
+            isinstance(one.source, _LineForward) and _of_backtrader(one.source._owner),
             one.source,
         )
         for one in (found[key] for key in order)
@@ -123,6 +126,11 @@ def _attributes(owner: Any) -> Iterator[tuple[int, str]]:
                     )
 
 
+def _of_backtrader(owner: Any) -> bool:
+    """Whether it is an indicator that comes with Backtrader; a strategy is not, whoever wrote it."""
+    return isinstance(owner, bt.Indicator) and type(owner).__module__.partition(".")[0] == "backtrader"
+
+
 def _kind(source: Any) -> str:
     """Class and parameters, such as `SMA(period=5)`; an operation on lines by its sign or function."""
     if isinstance(source, (_LineDelay, _LineForward)):
@@ -132,13 +140,11 @@ def _kind(source: Any) -> str:
         return f"{type(source).__name__} {getattr(operation, '__name__', operation)}"
     params: Any = getattr(source, "p", None)
     given = dict(params._getkwargs()) if hasattr(params, "_getkwargs") else {}
-    shown = {
-        name: value for name, value in given.items() if name.startswith("period") or params.notdefault(name)
-    }
     texts = [
         f"{name}={getattr(value, '__name__', value)}"
-        for name, value in shown.items()
+        for name, value in given.items()
         if isinstance(value, (int, float, str, type))
+        and (name.startswith("period") or params.notdefault(name))
     ]
     return f"{type(source).__name__}({', '.join(texts)})" if texts else type(source).__name__
 

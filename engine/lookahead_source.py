@@ -16,18 +16,30 @@ WHOLE = frozenset({"array", "buflen"})
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """One expression that may see the future. text: the expression as it is written."""
+    """One expression that may see the future. text: the expression as it is written.
+
+    back: how many bars back it reads; on a bar with fewer before it Backtrader hands out the last bars instead.
+    0 for one that looks ahead on every bar.
+    """
 
     file: str
     line: int
     text: str
+    back: int = 0
+
+    def on(self, bar: int) -> bool:
+        """Whether it can see the future on this bar, the first of which is 0."""
+        return not self.back or bar < self.back
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.text}"
 
 
 def suspects(strategy: type[Any]) -> tuple[Suspect, ...]:
-    """Positive indices into lines, `get(ago=1)`, `line(1)`, `.array` and `.buflen()` in the author's classes."""
+    """Positive indices into lines, `get(ago=1)`, `line(1)`, `.array` and `.buflen()` in the author's classes.
+
+    Negative indices too, which are harmless once there are bars enough before.
+    """
     found: dict[tuple[str, int, str], Suspect] = {}
     for cls in strategy.__mro__:
         if cls is object or cls.__module__.partition(".")[0] == "backtrader":
@@ -44,8 +56,22 @@ def _in_class(cls: type[Any]) -> Iterator[Suspect]:
     except (OSError, TypeError, SyntaxError):
         return  # made without a source file
     for node in ast.walk(tree):
-        if isinstance(node, ast.expr) and _looks_ahead(node):
-            yield Suspect(file, first + node.lineno - 1, ast.unparse(node))
+        if not isinstance(node, ast.expr):
+            continue
+        back = _reads_back(node)
+        if back or _looks_ahead(node):
+            yield Suspect(file, first + node.lineno - 1, ast.unparse(node), back)
+
+
+def _reads_back(node: ast.expr) -> int:
+    """How many bars back an index into a line reads, 0 for any other expression."""
+    if not (isinstance(node, ast.Subscript) and _is_line(node.value)):
+        return 0
+    index = node.slice
+    if not (isinstance(index, ast.UnaryOp) and isinstance(index.op, ast.USub)):
+        return 0
+    constant = index.operand
+    return constant.value if isinstance(constant, ast.Constant) and type(constant.value) is int else 0
 
 
 def _looks_ahead(node: ast.expr) -> bool:

@@ -268,6 +268,47 @@ def test_an_indicator_that_knows_the_future_is_named_and_what_it_feeds_is_not(
     assert found.findings[0].time in MARKET["ALPHA"].index
 
 
+class ReadsBeforeTheFirstBar(bt.Strategy):
+    def next(self) -> None:
+        if not self.position and self.data.close[0] > self.data.close[-3]:
+            self.buy(size=10)
+        elif self.position:
+            self.close()
+
+
+def test_a_negative_index_before_the_first_bar_is_found_and_explained() -> None:
+    """Backtrader answers it with the last bars: on rising prices none of the first is above those."""
+    found = look(ReadsBeforeTheFirstBar, seed=1)
+    (finding,) = found.findings
+    assert finding.time in MARKET["ALPHA"].index[:3]
+    assert [place.split(": ")[1] for place in finding.source] == ["self.data.close[-3]"]
+    assert "addminperiod" in finding.advice
+
+
+def test_a_line_made_to_be_drawn_ahead_is_no_finding_unless_an_order_depends_on_it() -> None:
+    class Cloud(bt.Strategy):
+        def __init__(self) -> None:
+            self.cloud = bt.ind.Ichimoku(self.data, tenkan=4, kijun=9, senkou=18, senkou_lead=9, chikou=9)
+
+        def next(self) -> None:
+            if not self.position and self.data.close[0] > self.watched()[0]:
+                self.buy(size=10)
+            elif self.position and self.data.close[0] < self.watched()[0]:
+                self.close()
+
+        def watched(self) -> Any:
+            return self.cloud.lines.kijun_sen
+
+    class Lagging(Cloud):
+        def watched(self) -> Any:
+            return self.cloud.lines.chikou_span
+
+    found = look(Cloud)
+    assert found.clean
+    assert any("a line 9 bars ahead" in note and "no order depends on it" in note for note in found.notes)
+    assert ["a line 9 bars ahead" in one.subject for one in look(Lagging).findings] == [True]
+
+
 def test_the_first_bar_that_differs_is_the_one_named() -> None:
     """A line two bars ahead differs from two bars before the cut on."""
     found = look(ReadAhead, cuts=1)
@@ -300,6 +341,7 @@ def test_weekly_bars_stamped_with_their_monday_are_found_and_those_of_their_frid
 
 CLEAN = (
     "golden_cross.py",
+    "many_averages.py",
     "macd_atr.py",
     "bracket_ema.py",
     "limits_that_expire.py",
