@@ -46,15 +46,15 @@ def write_run(
     file replaces the one of its name in one step. Raises UserError when `out` cannot be written.
     """
     started = time.perf_counter()
-    with _explained(out):
+    with explained(out):
         out.mkdir(parents=True, exist_ok=True)
-        _write_text(out / "result.json", to_json(redact(describe(result)), indent=2) + "\n")
-        _write_text(out / "config.json", to_json(redact(result.meta.get("config") or {}), indent=2) + "\n")
+        write_text(out / "result.json", to_json(redact(describe(result)), indent=2) + "\n")
+        write_text(out / "config.json", to_json(redact(result.meta.get("config") or {}), indent=2) + "\n")
         for name in ("trades", "orders", "fills"):
-            _write_text(out / f"{name}.csv", _csv(getattr(result, name)))
-        _write(out / "equity.parquet", _equity_frame(result).to_parquet)
+            write_text(out / f"{name}.csv", _csv(getattr(result, name)))
+        write(out / "equity.parquet", _equity_frame(result).to_parquet)
         page = out / "tearsheet.html"
-        _write_text(page, tearsheet(result, settings=settings))
+        write_text(page, tearsheet(result, settings=settings))
     if log is not None:
         log.info("report.written", path=str(page), seconds=round(time.perf_counter() - started, 3))
     return page
@@ -121,11 +121,12 @@ def _csv(frame: pd.DataFrame) -> str:
     return text.to_csv(index=False, lineterminator="\n")
 
 
-def _write_text(path: Path, text: str) -> None:
-    _write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+def write_text(path: Path, text: str) -> None:
+    """`write` of text in UTF-8."""
+    write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def _write(path: Path, write: Callable[[Path], object]) -> None:
+def write(path: Path, write: Callable[[Path], object]) -> None:
     """Write beside `path`, then rename: a reader sees the old file or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -136,7 +137,8 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
 
 
 @contextmanager
-def _explained(out: Path) -> Iterator[None]:
+def explained(out: Path) -> Iterator[None]:
+    """Turns an OSError into a UserError about the folder `out`."""
     try:
         yield
     except OSError as error:

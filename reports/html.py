@@ -46,7 +46,7 @@ CARDS = (
 
 def tearsheet(result: RunResult, *, settings: ReportSettings | None = None) -> str:
     """The whole page as text. Everything that came with the run is escaped; secrets are hidden."""
-    template = _environment().get_template("tearsheet.html")
+    template = environment().get_template("tearsheet.html")
     return template.render(context(result, settings))
 
 
@@ -82,12 +82,12 @@ def context(result: RunResult, settings: ReportSettings | None) -> dict[str, Any
         "quality": list(_quality(result.data.quality)),
         "notes": list(dict.fromkeys((*result.notes, *result.data.notes))),
         "quantstats": quantstats_part(result.equity, benchmark, name=name),
-        "data": Markup(_script_json(charts)),
+        "data": Markup(script_json(charts)),
         "group": charts["group"],
         "library": Markup(chart_library()),
-        "script": Markup(_read("tearsheet.js")),
-        "style": Markup(_read("tearsheet.css")),
-        "quantstats_style": Markup(_read("quantstats.css")),
+        "script": Markup(template_text("tearsheet.js")),
+        "style": Markup(template_text("tearsheet.css")),
+        "quantstats_style": Markup(template_text("quantstats.css")),
     }
 
 
@@ -105,7 +105,8 @@ def chart_library() -> str:
     return text.replace("</script", "<\\/script")
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """For the templates of this package: everything is escaped, and what is missing is an error."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("reports", "templates"),
         autoescape=True,
@@ -115,11 +116,12 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def _read(name: str) -> str:
+def template_text(name: str) -> str:
+    """A file of the templates' folder, as it is."""
     return (resources.files("reports") / "templates" / name).read_text(encoding="utf-8")
 
 
-def _script_json(value: object) -> str:
+def script_json(value: object) -> str:
     """JSON that may stand inside a script element: it cannot end it or open a comment."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -110,7 +110,7 @@ def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path: Path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        reports.artefacts._write(path, half)
+        reports.artefacts.write(path, half)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
