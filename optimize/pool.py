@@ -31,6 +31,7 @@ CHUNK = 16
 """Parameter sets that travel together, at most."""
 LIVES = 3
 """Times that a chunk is begun before the death of its workers is held against its trials."""
+DIED = f"the worker that ran it died {LIVES} times (out of memory, or killed from outside)"
 COLUMNS = ("open", "high", "low", "close", "volume")
 
 
@@ -175,7 +176,7 @@ class Pool:
             while waiting and len(open_) < (1 if alone else 2 * self._jobs):
                 number = waiting.pop(0)
                 if begun[number] >= LIVES:
-                    found[number] = _lost(chunks[number], metrics)
+                    found[number] = lost(chunks[number], metrics, DIED)
                     continue
                 open_[self._start().submit(_run, chunks[number], tuple(metrics), part)] = number
             done, _ = wait(open_, return_when=FIRST_COMPLETED) if open_ else (set(), set())
@@ -192,9 +193,8 @@ class Pool:
                 on_done(sum(map(len, found.values())))
 
 
-def _lost(params: Sequence[Params], metrics: Sequence[str]) -> Outcome:
-    """The outcome of trials that ended the worker that ran them."""
-    text = f"the worker that ran it died {LIVES} times (out of memory, or killed from outside)"
+def lost(params: Sequence[Params], metrics: Sequence[str], text: str) -> Outcome:
+    """The outcome of trials that ended the worker that ran them. text: their error."""
     return Outcome(
         {name: np.full(len(params), np.nan) for name in metrics},
         [text] * len(params),
@@ -247,4 +247,4 @@ def _run(params: Sequence[Params], metrics: Sequence[str], part: Part) -> Outcom
     return run_each(task, params, metrics, part.measured)
 
 
-__all__ = ["Part", "Pool"]
+__all__ = ["Part", "Pool", "lost"]
