@@ -172,9 +172,9 @@
     heat.show = (column, row, mark = true) => {
       heat.cell = [clamp(column, 0, columns.length - 1), clamp(row, 0, rows.length - 1)];
       if (mark) for (const [key, value] of Object.entries(corner(...heat.cell))) here.setAttribute(key, value);
-      const i = index(...heat.cell), trials = pair.count[i];
+      const i = index(...heat.cell);
       readout("heat-readout", [[data.names[one], columns[heat.cell[0]] || "\u2013"], [data.names[other], rows[heat.cell[1]] || "\u2013"],
-        ["median", figure(pair.median[i])], ["best", figure(pair.best[i])], ["", `${trials} ${trials === 1 ? "trial" : "trials"}`]]);
+        ["median", figure(pair.median[i])], ["best", figure(pair.best[i])], ["trials", String(pair.count[i])]]);
     };
     heat.near = ([x, y]) => [Math.floor((x - area.left) / wide), Math.floor((area.bottom - y) / tall)];
     heat.show(chosen[0] ?? 0, chosen[1] ?? 0, false);

@@ -142,4 +142,7 @@ def test_paper_is_white_and_has_no_controls(open_page: OpenPage):
     assert page.evaluate(BACKGROUND) == "rgb(255, 255, 255)"
     expect(page.locator("#across")).to_be_hidden()
     expect(page.locator("#equity svg")).to_be_visible()
+    page.set_viewport_size({"width": 720, "height": 1000})
+    cut = "boxes => boxes.filter(box => box.firstElementChild.offsetWidth > box.clientWidth + 1).length"
+    assert page.locator(".scroll").evaluate_all(cut) == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= WIDTHS["desk"][0]
