@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from analyzers.metrics import NORMAL, sharpe_probability
 
@@ -104,7 +103,7 @@ class Overfitting:
     """What combinatorially symmetric cross-validation finds.
 
     probability: share of the splits in which the trial that was best in one half is below the median in the other;
-    NaN with fewer than two trials. logits: (splits,), its relative rank out of sample as log odds. degradation: slope
+    NaN with fewer than two trials. logits: (splits,), in no order, its relative rank out of sample as log odds. degradation: slope
     of its out-of-sample Sharpe ratio on the one in sample. loss: share of splits in which it loses out of sample.
     in_sample, out_of_sample: (splits,) its Sharpe ratios.
     """
@@ -129,14 +128,16 @@ def overfitting(moments: Floats) -> Overfitting:
     if n < 2:
         nothing = np.empty(0)
         return Overfitting(math.nan, nothing, math.nan, math.nan, nothing, nothing)
+    # Of two splits that mirror each other one is enough: what is inside of one is outside of the other.
     halves = np.array(
         [
             [part in chosen for part in range(blocks)]
             for chosen in itertools.combinations(range(blocks), blocks // 2)
+            if 0 in chosen
         ],
         dtype=np.float64,
     )
-    parts = [_split(moments, some) for some in _chunks(halves, n)]
+    parts = [each for some in _chunks(halves, n) for each in _split(moments, some)]
     rank, inside, outside = (np.concatenate(column) for column in zip(*parts, strict=True))
     logits = np.log(rank / (1 - rank))
     spread = float(np.var(inside))
@@ -151,14 +152,20 @@ def _chunks(halves: Floats, trials: int) -> list[Floats]:
     return [halves[first : first + size] for first in range(0, len(halves), size)]
 
 
-def _split(moments: Floats, halves: Floats) -> tuple[Floats, Floats, Floats]:
-    """For some splits: relative rank out of sample of the best in sample, and its two Sharpe ratios."""
-    inside = sharpe_of(np.tensordot(halves, moments, axes=(1, 1)))
-    outside = sharpe_of(np.tensordot(1 - halves, moments, axes=(1, 1)))
-    best = inside.argmax(axis=1)
-    rows = np.arange(len(halves))
-    ranks = rankdata(outside, axis=1)[rows, best]
-    return ranks / (moments.shape[0] + 1), inside[rows, best], outside[rows, best]
+def _split(moments: Floats, halves: Floats) -> list[tuple[Floats, Floats, Floats]]:
+    """For some splits, and then their mirrors: `_judged`."""
+    first = sharpe_of(np.tensordot(halves, moments, axes=(1, 1)))
+    second = sharpe_of(np.tensordot(1 - halves, moments, axes=(1, 1)))
+    return [_judged(first, second), _judged(second, first)]
+
+
+def _judged(inside: Floats, outside: Floats) -> tuple[Floats, Floats, Floats]:
+    """Relative rank out of sample of the best in sample, and its two Sharpe ratios; each (splits,)."""
+    rows, best = np.arange(len(inside)), inside.argmax(axis=1)
+    mine = outside[rows, best]
+    ties = (outside == mine[:, None]).sum(axis=1)
+    rank = (outside < mine[:, None]).sum(axis=1) + (ties + 1) / 2
+    return rank / (inside.shape[1] + 1), inside[rows, best], mine
 
 
 # -- intervals

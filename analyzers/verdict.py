@@ -87,6 +87,8 @@ def _judged(e: Evidence) -> tuple[str, str]:
 
 def _doubts(e: Evidence) -> list[str]:
     found = []
+    if e.interval is not None and not e.interval.low > 0:
+        found.append(f"its Sharpe ratio may as well be {e.interval.low:.2f}, the low end of the interval")
     if not e.overfitting <= LOW_OVERFITTING:
         found.append(
             "the probability of overfitting is unknown"

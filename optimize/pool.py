@@ -11,17 +11,20 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import shared_memory
-from types import TracebackType
+from multiprocessing.context import SpawnContext, SpawnProcess
+from types import ModuleType, TracebackType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from core.errors import TradewrightError, UserError
 from engine.account import Schemes
 from engine.choose import Task
 from optimize.runs import run_each
@@ -73,6 +76,23 @@ class Part:
         return found
 
 
+class _Process(SpawnProcess):
+    """A process that does not run the main script again: a worker needs nothing of it."""
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802  # multiprocessing's own name
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            return SpawnProcess._Popen(process_obj)
+        finally:
+            sys.modules["__main__"] = main
+
+
+class _Context(SpawnContext):
+    Process = _Process
+
+
 class Pool:
     """Worker processes for one strategy on one market. Raises StrategyError for a class no process can load."""
 
@@ -82,6 +102,11 @@ class Pool:
         self._jobs = jobs
         self._memory: list[shared_memory.SharedMemory] = []
         self._executor: ProcessPoolExecutor | None = None
+        if multiprocessing.parent_process() is not None:
+            raise UserError(
+                "a search began while its own worker was loading the strategy",
+                hint='put what starts it below `if __name__ == "__main__":`',
+            )
         reference = registry.reference(task.strategy)
         bars = {symbol: self._share(frame) for symbol, frame in task.frames.items()}
         self._job = _Job(reference, Schemes.of(task.broker), tuple(task.resample), bars)
@@ -121,7 +146,7 @@ class Pool:
         if self._executor is None:
             self._executor = ProcessPoolExecutor(
                 self._jobs,
-                mp_context=multiprocessing.get_context("spawn"),
+                mp_context=_Context(),
                 initializer=_begin,
                 initargs=(self._job, os.getpid()),
             )
@@ -205,18 +230,22 @@ def lost(params: Sequence[Params], metrics: Sequence[str], text: str) -> Outcome
 # -- in the worker
 
 _task: Task | None = None
+_failure: TradewrightError | None = None
 _attached: list[shared_memory.SharedMemory] = []
 
 
 def _begin(job: _Job, parent: int) -> None:
     """Load the strategy and lay frames over the shared bars."""
-    global _task
+    global _task, _failure
     from strategies import registry
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     _end_with(parent)
     frames = {symbol: _frame(bars) for symbol, bars in job.bars.items()}
-    _task = Task(registry.load(job.strategy), {}, frames, job.broker.broker(), job.resample)
+    try:
+        _task = Task(registry.load(job.strategy), {}, frames, job.broker.broker(), job.resample)
+    except TradewrightError as error:
+        _failure = error
 
 
 def _end_with(parent: int) -> None:
@@ -242,7 +271,8 @@ def _frame(bars: _Bars) -> pd.DataFrame:
 
 
 def _run(params: Sequence[Params], metrics: Sequence[str], part: Part) -> Outcome:
-    assert _task is not None
+    if _task is None:
+        raise _failure or UserError("the worker could not load the strategy")
     task = Task(_task.strategy, {}, part.of(_task.frames), _task.broker, _task.resample)
     return run_each(task, params, metrics, part.measured)
 

@@ -49,6 +49,7 @@ GOOD = Evidence(
         ({"permutation": 0.2}, "some evidence", "on 20% of shuffled markets"),
         ({"permutation": math.nan}, "strong evidence", "holds out of sample"),
         ({"ratio": 0.2}, "some evidence", "on a spike"),
+        ({"interval": Interval(1.6, -0.4, 3.5, 0.95)}, "some evidence", "may as well be -0.40"),
         ({"interval": None}, "strong evidence", "(Sharpe 1.60)"),
     ],
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,6 +143,55 @@ def test_a_class_inside_a_function_cannot_travel(task: Task) -> None:
 
     with pytest.raises(StrategyError, match="cannot be loaded again"):
         Pool(Task(Local, {}, task.frames, task.broker), 1)
+
+
+SCRIPT = """
+from pathlib import Path
+from tests_bars import bars
+from optimize.evaluate import Evaluation
+from optimize.trials import Span
+from engine.cerebro import stock_broker
+from feeds.market import load
+import backtrader as bt
+
+print("started", flush=True)
+
+class Mine(bt.Strategy):
+    params = (("n", 3),)
+    def next(self):
+        self.buy(size=self.p.n)
+
+{guard}
+    with Evaluation(Mine, load(bars()), stock_broker(1e6, 0.0), metrics=["trades"], jobs=2, engine="lean") as run:
+        print(run([{{"n": n}} for n in range(1, 9)], Span(0, 50)).errors, flush=True)
+"""
+BARS = """
+import numpy as np, pandas as pd
+def bars():
+    close = np.linspace(100, 120, 60)
+    index = pd.date_range("2020-01-01", periods=60, tz="UTC")
+    return pd.DataFrame({c: close for c in ("open", "high", "low", "close", "volume")}, index=index)
+"""
+
+
+@pytest.mark.parametrize(("guard", "code"), [('if __name__ == "__main__":', 0), ("if True:", 1)])
+def test_a_script_that_searches_when_imported_is_told_so(tmp_path: Path, guard: str, code: int) -> None:
+    (tmp_path / "tests_bars.py").write_text(BARS)
+    (tmp_path / "script.py").write_text(SCRIPT.format(guard=guard))
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{Path(__file__).parents[3]}:{tmp_path}"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    if code:
+        assert "if __name__ ==" in done.stderr
+    else:
+        assert done.stdout.splitlines()[-1] == str([""] * 8)
 
 
 def test_a_broker_as_plain_values_is_the_same_broker() -> None:

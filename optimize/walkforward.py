@@ -1,0 +1,477 @@
+#!/usr/bin/env python3
+"""Is this strategy worth anything? Search on the past, trade the bars after it, again and again, and judge the whole.
+
+from optimize.walkforward import walkforward
+result = walkforward("momentum", "sample:goog")
+result.verdict, result.equity, result.windows
+
+python -m optimize.walkforward momentum
+python -m optimize.walkforward my.py:Cross --data csv:bars.csv --space fast=5:50 --space slow=20:200:5
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analyzers import overfitting as luck
+from analyzers.metrics import periods_per_year, simple_returns, summarize
+from analyzers.verdict import Evidence, verdict
+from core.cli import run_command
+from core.errors import ConfigError, UserError
+from core.results import TRADE_COLUMNS
+from engine import preflight
+from engine.account import Account, copied
+from engine.backtest import backtest
+from engine.cerebro import stock_broker
+from feeds.market import Market, Source, load
+from optimize import permutation
+from optimize.cache import ResultCache
+from optimize.cluster import Cluster
+from optimize.evaluate import Evaluation, facts_of
+from optimize.forward import BOUNDARIES, CARRY, CLOSE, Forward, forward
+from optimize.result import Judged, WalkForward
+from optimize.search import Log, NoLog, Searched, Settings, search
+from optimize.slices import times_of
+from optimize.space import SearchSpace, space_of
+from optimize.trials import Span
+from optimize.windows import Window, windows
+from strategies import registry
+
+if TYPE_CHECKING:
+    from optimize.study import StudyStore
+
+METRICS = ("sharpe", "total_return", "cagr", "max_drawdown", "volatility", "trades", "end_value")
+"""Figures that every trial has, besides the objectives."""
+PERMUTATIONS = 50
+PERMUTED_TRIALS = 64
+"""Trials of the search on each shuffled market, and of the same search on the real one."""
+DRAWS = 2000
+
+
+class Listener(Protocol):
+    """Is told how a walk-forward goes on."""
+
+    def __call__(self, event: str, facts: Mapping[str, Any]) -> None:
+        """event: "search", "batch", "window", "permutation" or "done"; facts: plain values."""
+        ...
+
+
+def _nobody(event: str, facts: Mapping[str, Any]) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that a walk-forward is made of; equal plans give equal results.
+
+    cuts: arguments of `optimize.windows.windows`. boundary, earlier: see `optimize.forward`. permutations: shuffled
+    markets, None for `PERMUTATIONS` where the strategy compiles and none where it does not.
+    """
+
+    strategy: type[Any]
+    market: Market
+    space: SearchSpace
+    broker: Account
+    cuts: Mapping[str, Any]
+    settings: Settings
+    boundary: str = CLOSE
+    earlier: int = 0
+    permutations: int | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """What the trials depend on, as plain values: a study of other facts is another study."""
+        from engine.plan import fingerprint
+
+        settings = asdict(self.settings)
+        settings["objectives"] = [str(objective) for objective in self.settings.objectives]
+        return {
+            **facts_of(self.strategy, self.broker),
+            "data": fingerprint(self.market.frames),
+            "windows": {name: str(value) for name, value in sorted(self.cuts.items()) if value is not None},
+            "search": settings,
+            "boundary": self.boundary,
+            "earlier": self.earlier,
+            "permutations": self.permutations,
+        }
+
+
+def walkforward(
+    strategy: type[Any] | str,
+    data: Source | Market,
+    space: Mapping[str, Any] | Sequence[str] = (),
+    *,
+    params: Mapping[str, Any] | None = None,
+    constraint: str = "",
+    cash: float = 100_000.0,
+    commission: float = 0.001,
+    broker: Account | None = None,
+    settings: Settings | None = None,
+    train: int | str | None = None,
+    test: int | str | None = None,
+    count: int | None = None,
+    anchored: bool = False,
+    purge: int = 0,
+    embargo: int = 0,
+    boundary: str = CLOSE,
+    earlier: int = 0,
+    permutations: int | None = None,
+    jobs: int | None = None,
+    store: StudyStore | None = None,
+    cache: ResultCache | None = None,
+    cluster: Cluster | None = None,
+    listen: Listener = _nobody,
+) -> WalkForward:
+    """Optimise a strategy walk-forward and judge what came of it.
+
+    strategy, data, cash, commission, broker: as for `engine.backtest`. space, params, constraint: what may vary, what
+    stays, and what must hold; see `optimize.space.space_of`. train, test, count, anchored, purge, embargo: see
+    `optimize.windows.windows`. boundary: "close" or "carry", see `optimize.forward`; earlier: bars of warm-up beyond
+    the strategy's own. permutations: how many shuffled markets to search. jobs: cores to use. store: keeps trials, so
+    that the same call goes on after a stop. cache: answers what was run before. cluster: runs what does not compile.
+
+    Raises UserError for what cannot be used, and when no trial of a window is feasible.
+    """
+    cls = registry.load(strategy)
+    market = data if isinstance(data, Market) else load(data)
+    preflight.check_frames(market.frames)
+    if broker is None:
+        preflight.check_money(cash, commission)
+        broker = stock_broker(cash, commission)
+    plan = Plan(
+        cls,
+        market,
+        space_of(cls, space, fixed=params, constraint=constraint),
+        broker,
+        {
+            "train": train,
+            "test": test,
+            "count": count,
+            "anchored": anchored,
+            "purge": purge,
+            "embargo": embargo,
+        },
+        settings or Settings(),
+        boundary,
+        earlier,
+        permutations,
+    )
+    return run(plan, jobs=jobs, store=store, cache=cache, cluster=cluster, listen=listen)
+
+
+def run(
+    plan: Plan,
+    *,
+    jobs: int | None = None,
+    store: StudyStore | None = None,
+    cache: ResultCache | None = None,
+    cluster: Cluster | None = None,
+    listen: Listener = _nobody,
+) -> WalkForward:
+    """`walkforward` of a plan."""
+    check(plan)
+    began = time.perf_counter()
+    metrics = (*(objective.name for objective in plan.settings.objectives), *METRICS)
+    with Evaluation(
+        plan.strategy, plan.market, plan.broker, metrics=metrics, jobs=jobs, cluster=cluster, cache=cache
+    ) as evaluate:
+        return _Walk(plan, evaluate, store, listen, began, jobs).result()
+
+
+def check(plan: Plan) -> tuple[Window, ...]:
+    """The windows of a plan, once everything in it was looked at. Raises UserError."""
+    plan.settings.check()
+    if plan.boundary not in BOUNDARIES:
+        raise ConfigError(f"the boundary is {plan.boundary!r}", hint=f"use {' or '.join(BOUNDARIES)}")
+    if plan.earlier < 0 or (plan.permutations or 0) < 0:
+        raise ConfigError("--warmup and --permutations must not be below zero", hint="give 0 or more")
+    return windows(times_of(plan.market.frames), **plan.cuts)
+
+
+class _Walk:
+    """One walk-forward on its way."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        evaluate: Evaluation,
+        store: StudyStore | None,
+        listen: Listener,
+        began: float,
+        jobs: int | None,
+    ) -> None:
+        self.plan, self.evaluate, self.store, self.listen = plan, evaluate, store, listen
+        self.began, self.jobs = began, jobs
+        self.times = times_of(plan.market.frames)
+        self.windows = windows(self.times, **plan.cuts)
+        self.trials = 0
+
+    def search(self, name: str, span: Span) -> Searched:
+        """One search, kept in the store under its name."""
+        plan = self.plan
+        log: Log = NoLog()
+        if self.store is not None:
+            log = self.store.log(name, plan.space, plan.settings.objectives, plan.settings.min_trades)
+        self.listen("search", {"name": name, "windows": len(self.windows)})
+
+        def batch(done: int, best: float) -> None:
+            self.listen("batch", {"name": name, "trials": self.trials + done, "best": best})
+
+        found = search(plan.space, self.evaluate, span, plan.settings, log=log, on_batch=batch)
+        self.trials += len(found)
+        return found
+
+    def result(self) -> WalkForward:
+        """Everything, in order."""
+        judged, parts = self._windows()
+        whole = self.search("whole period", Span(0, len(self.times)))
+        chosen = whole.params[whole.best]
+        in_sample = backtest(
+            self.plan.strategy, self.plan.market, chosen, broker=copied(self.plan.broker)
+        ).equity
+        equity, trades = self._stitched(parts)
+        periods = periods_per_year(self.times)
+        returns = equity.to_numpy()[1:] / equity.to_numpy()[:-1] - 1.0
+        intervals = luck.intervals(returns, periods, draws=DRAWS, seed=self.plan.settings.seed)
+        metrics = summarize(equity, trades, periods=periods)
+        split = luck.overfitting(_ran(whole).moments)
+        near = luck.neighbourhood(whole.points, whole.scores[:, 0], whole.best)
+        efficiency = _efficiency(judged)
+        evidence = Evidence(
+            trials=len(whole),
+            effective=luck.effective_trials(_ran(whole).moments),
+            in_sample=_mean([window.in_sample["sharpe"] for window in judged]),
+            out_of_sample=metrics["sharpe"],
+            interval=intervals.get("sharpe"),
+            probability=metrics["psr"],
+            overfitting=split.probability,
+            deflated=self._deflated(whole, in_sample),
+            efficiency=efficiency,
+            permutation=self._permutation(),
+            ratio=near.ratio,
+            trades=len(trades),
+            years=len(self.times) / periods if periods > 0 else math.nan,
+            enough=luck.minimum_backtest_length(luck.effective_trials(_ran(whole).moments)),
+        )
+        seconds = time.perf_counter() - self.began
+        self.listen("done", {"trials": self.trials, "seconds": seconds})
+        return WalkForward(
+            strategy=self.plan.strategy.__qualname__,
+            data=self.plan.market.info,
+            objectives=self.plan.settings.objectives,
+            windows=judged,
+            equity=equity,
+            trades=trades,
+            metrics=metrics,
+            intervals=intervals,
+            in_sample_equity=in_sample,
+            whole=whole,
+            chosen=chosen,
+            names=self.plan.space.names,
+            efficiency=efficiency,
+            drift=self._drift(judged),
+            overfitting=split,
+            neighbourhood=near,
+            evidence=evidence,
+            verdict=verdict(evidence),
+            settings=self._settings(),
+            counters={
+                **self.evaluate.counters,
+                "trials": self.trials,
+                "seconds": seconds,
+                "trials_a_second": self.trials / seconds if seconds else 0.0,
+            },
+            notes=self._notes(whole),
+        )
+
+    def _windows(self) -> tuple[tuple[Judged, ...], list[Forward]]:
+        judged, parts = [], []
+        cash = float(self.plan.broker.p.cash)
+        held: dict[str, float] = {}
+        for window in self.windows:
+            name = f"window {window.number + 1}"
+            found = self.search(name, window.train)
+            try:
+                best = found.best
+            except UserError as error:
+                raise UserError(f"{name}: {error.message}", hint=error.hint) from error
+            earlier = len(window.train) if self.plan.boundary == CARRY else self.plan.earlier
+            part = forward(
+                self.plan.strategy,
+                found.params[best],
+                self.plan.market,
+                self.times,
+                window.test,
+                self.plan.broker,
+                cash,
+                boundary=self.plan.boundary,
+                earlier=earlier,
+                before=held,
+            )
+            judged.append(self._judged(window, found, part))
+            parts.append(part)
+            held = dict(part.held)
+            cash *= float(np.prod(1.0 + part.returns))
+            self.listen("window", {"name": name, "of": len(self.windows), **_shown(judged[-1])})
+            if not cash > 0:
+                raise UserError(
+                    f"{name}: the account is lost out of sample", hint="trade smaller, or with more cash"
+                )
+        return tuple(judged), parts
+
+    def _judged(self, window: Window, found: Searched, part: Forward) -> Judged:
+        best = found.best
+        test = np.cumprod(np.concatenate([[1.0], 1.0 + part.returns]))
+        index = self.times[max(0, window.test.first - 1) : window.test.last]
+        series = pd.Series(test[-len(index) :], index=index)
+        names = self.plan.space.names
+        return Judged(
+            window=window,
+            params={name: found.params[best][name] for name in names},
+            in_sample={name: float(values[best]) for name, values in found.outcome.metrics.items()},
+            out_of_sample=summarize(series, part.trades, periods=periods_per_year(self.times)),
+            trained_from=self.times[window.train.first],
+            trained_to=self.times[window.train.last - 1],
+            begins=self.times[window.test.first],
+            ends=self.times[window.test.last - 1],
+            trials=len(found),
+            feasible=int(np.isfinite(found.scores[:, 0]).sum()),
+            engine=part.engine,
+            stopped=found.stopped,
+        )
+
+    def _stitched(self, parts: Sequence[Forward]) -> tuple[pd.Series, pd.DataFrame]:
+        """Equity from the bar before the first test on, and every trade."""
+        returns = np.concatenate([part.returns for part in parts])
+        first = self.windows[0].test.first
+        values = float(self.plan.broker.p.cash) * np.cumprod(np.concatenate([[1.0], 1.0 + returns]))
+        equity = pd.Series(values, index=self.times[first - 1 : self.windows[-1].test.last], name="equity")
+        tables = [part.trades for part in parts if len(part.trades)]
+        trades = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(TRADE_COLUMNS))
+        return equity, trades
+
+    def _deflated(self, whole: Searched, equity: pd.Series) -> float:
+        """The deflated Sharpe ratio of the best trial over the whole period."""
+        ran = _ran(whole)
+        ratios = luck.sharpe_of(ran.moments.sum(axis=1))
+        returns = simple_returns(equity.to_numpy(dtype=np.float64))
+        if len(returns) < 3 or not np.isfinite(returns).all() or returns.std() == 0:
+            return math.nan
+        standard = (returns - returns.mean()) / returns.std()
+        return luck.deflated_sharpe(
+            float(returns.mean() / returns.std(ddof=1)),
+            len(returns),
+            trials=luck.effective_trials(ran.moments),
+            variance=float(ratios.var(ddof=1)) if len(ratios) > 1 else 0.0,
+            skewness=float((standard**3).mean()),
+            excess=float((standard**4).mean() - 3.0),
+        )
+
+    def _permutation(self) -> float:
+        """The share of shuffled markets on which a search does at least as well, the real one counted in."""
+        count = self.plan.permutations
+        if count is None:
+            count = PERMUTATIONS if not self.evaluate.reason else 0
+        if not count:
+            return math.nan
+        settings = replace(
+            self.plan.settings,
+            trials=min(self.plan.settings.trials, PERMUTED_TRIALS),
+            minutes=None,
+            prune=False,
+        )
+        real = self._best_of(self.plan.market, settings)
+        if not math.isfinite(real):
+            return math.nan
+        beaten = 0
+        for number in range(count):
+            shuffled = permutation.permuted(self.plan.market, self.plan.settings.seed * 100_003 + number)
+            beaten += self._best_of(shuffled, settings) >= real
+            self.listen("permutation", {"done": number + 1, "of": count})
+        return (1 + beaten) / (1 + count)
+
+    def _best_of(self, market: Market, settings: Settings) -> float:
+        plan = self.plan
+        span = Span(0, len(self.times))
+        names = [objective.name for objective in settings.objectives]
+        with Evaluation(plan.strategy, market, plan.broker, metrics=names, jobs=self.jobs) as evaluate:
+            found = search(plan.space, evaluate, span, settings)
+        usable = found.scores[np.isfinite(found.scores[:, 0]), 0]
+        return float(usable.max()) if len(usable) else -math.inf
+
+    def _drift(self, judged: Sequence[Judged]) -> dict[str, float]:
+        points = self.plan.space.encode([window.params for window in judged])
+        moves = np.abs(np.diff(points, axis=0)).mean(axis=0) if len(points) > 1 else np.zeros(points.shape[1])
+        return dict(zip(self.plan.space.names, moves.tolist(), strict=True))
+
+    def _settings(self) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "sampler": plan.settings.sampler,
+            "trials": plan.settings.trials,
+            "seed": plan.settings.seed,
+            "objectives": [str(objective) for objective in plan.settings.objectives],
+            "min_trades": plan.settings.min_trades,
+            "windows": {name: value for name, value in plan.cuts.items() if value not in (None, False, 0)},
+            "boundary": plan.boundary,
+            "warmup": plan.earlier,
+            "space": {name: each.describe() for name, each in plan.space.dimensions.items()},
+            "fixed": dict(plan.space.fixed or {}),
+            "cash": float(plan.broker.p.cash),
+            "commission": float(plan.broker.comminfo[None].p.commission),
+        }
+
+    def _notes(self, whole: Searched) -> tuple[str, ...]:
+        notes = []
+        if self.evaluate.reason:
+            notes.append(f"trials ran one by one, {self.evaluate.reason}")
+        failed = [error for error in whole.outcome.errors if error and error != "pruned"]
+        if failed:
+            notes.append(f"{len(failed):,} of {len(whole):,} trials could not run; the first: {failed[0]}")
+        if self.plan.permutations is None and self.evaluate.reason:
+            notes.append("no shuffled markets were searched, since that takes long; --permutations 50 does")
+        return tuple(notes)
+
+
+def _ran(found: Searched) -> Any:
+    """The outcome of the trials that ran over all bars."""
+    from optimize.trials import Outcome
+
+    ran: NDArray[np.intp] = np.flatnonzero([not error for error in found.outcome.errors])
+    metrics = {name: values[ran] for name, values in found.outcome.metrics.items()}
+    return Outcome(metrics, [""] * len(ran), found.outcome.moments[ran])
+
+
+def _efficiency(judged: Sequence[Judged]) -> float:
+    """Yearly return out of sample over that in sample, each the mean of the windows; NaN unless the latter earns."""
+    inside = _mean([window.in_sample["cagr"] for window in judged])
+    outside = _mean([window.out_of_sample["cagr"] for window in judged])
+    return outside / inside if inside > 0 else math.nan
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def _shown(window: Judged) -> dict[str, Any]:
+    return {
+        "params": dict(window.params),
+        "in_sample": window.in_sample["sharpe"],
+        "out_of_sample": window.out_of_sample["sharpe"],
+    }
+
+
+__all__ = ["Listener", "Plan", "check", "run", "walkforward"]
+
+if __name__ == "__main__":
+    from optimize import command
+
+    run_command(command.parser(), command.main)
