@@ -15,6 +15,8 @@ from core.cli import CommandParser, print_json, progress
 from core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from core.config import Settings as Configuration
     from optimize.result import WalkForward
     from optimize.walkforward import Plan
@@ -272,24 +274,8 @@ def _print(result: WalkForward, page: Path) -> None:
     from rich.table import Table
 
     console = Console(soft_wrap=True)
-    table = Table(box=box.SIMPLE_HEAD)
-    objective = result.objectives[0].name
-    for title in ("window", "learned from", "judged on", "chosen"):
-        table.add_column(title)
-    for title in (f"{objective} in", f"{objective} after", "return after", "trades"):
-        table.add_column(title, justify="right")
-    for each in result.windows:
-        table.add_row(
-            str(each.window.number + 1),
-            f"{each.trained_from:%Y-%m-%d} to {each.trained_to:%Y-%m-%d}",
-            f"{each.begins:%Y-%m-%d} to {each.ends:%Y-%m-%d}",
-            " ".join(f"{name}={_short(value)}" for name, value in each.params.items()),
-            _number(each.in_sample.get(objective, math.nan)),
-            _number(each.out_of_sample.get(objective, math.nan)),
-            _percent(each.out_of_sample["total_return"]),
-            f"{each.out_of_sample['trades']:.0f}",
-        )
-    console.print(table)
+    console.print(_windows_table(result, Table(box=box.SIMPLE_HEAD)))
+    console.print(_chosen_table(result, Table(box=box.SIMPLE_HEAD, title="chosen parameters")))
     figures = Table(box=box.SIMPLE_HEAD, show_header=False)
     figures.add_column()
     figures.add_column(justify="right")
@@ -300,6 +286,38 @@ def _print(result: WalkForward, page: Path) -> None:
     for note in (*result.verdict.notes, *result.notes):
         print(f"note: {note}")
     print(page)
+
+
+def _windows_table(result: WalkForward, table: Table) -> Table:
+    objective = result.objectives[0].name
+    for title in ("window", "learned from", "judged from", "to"):
+        table.add_column(title, no_wrap=True)
+    for title in (f"{objective} in", "after", "return", "trades"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for each in result.windows:
+        table.add_row(
+            str(each.window.number + 1),
+            f"{each.trained_from:%Y-%m-%d}",
+            f"{each.begins:%Y-%m-%d}",
+            f"{each.ends:%Y-%m-%d}",
+            _number(each.in_sample.get(objective, math.nan)),
+            _number(each.out_of_sample.get(objective, math.nan)),
+            _percent(each.out_of_sample["total_return"]),
+            f"{each.out_of_sample['trades']:.0f}",
+        )
+    return table
+
+
+def _chosen_table(result: WalkForward, table: Table) -> Table:
+    """What each window chose, the whole period last, and how far the choice moved on average."""
+    table.add_column("window", no_wrap=True)
+    for name in result.names:
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in result.windows:
+        table.add_row(str(each.window.number + 1), *(_short(each.params[name]) for name in result.names))
+    table.add_row("all", *(_short(result.chosen[name]) for name in result.names))
+    table.add_row("drift", *(_percent(result.drift[name]) for name in result.names))
+    return table
 
 
 def figure_rows(result: WalkForward) -> list[tuple[str, str]]:

@@ -36,14 +36,27 @@ class Cross(bt.Strategy):
         elif self.cross < 0 and self.position:
             self.close()
 '''
-SMALL = ["--space", "fast=2:9", "--space", "slow=10:30:2", "--trials", "24", "--windows", "3", "--permutations", "2"]
+SMALL = [
+    "--space",
+    "fast=2:9",
+    "--space",
+    "slow=10:30:2",
+    "--trials",
+    "24",
+    "--windows",
+    "3",
+    "--permutations",
+    "2",
+]
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     (tmp_path / "cross.py").write_text(STRATEGY)
     close = 100 * np.cumprod(1 + 0.01 * np.random.default_rng(4).standard_normal(400))
-    frame = pd.DataFrame({"open": close, "high": close * 1.01, "low": close * 0.99, "close": close, "volume": 9.0})
+    frame = pd.DataFrame(
+        {"open": close, "high": close * 1.01, "low": close * 0.99, "close": close, "volume": 9.0}
+    )
     frame.index = pd.date_range("2020-01-01", periods=400, name="time")
     frame.to_csv(tmp_path / "bars.csv")
     return tmp_path
@@ -59,7 +72,13 @@ def environment() -> dict[str, str]:
 
 def run(place: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        arguments(*more), cwd=place, env=environment(), capture_output=True, text=True, timeout=250, check=False
+        arguments(*more),
+        cwd=place,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
     )
 
 
@@ -77,12 +96,18 @@ def test_it_ends_with_table_verdict_and_report(place: Path) -> None:
     page = place / lines[-1]
     assert page.name == "optimization.html"
     assert page.exists()
-    for words in ("WALK-FORWARD", "walk-forward efficiency", "deflated Sharpe", "probability of backtest", "verdict: "):
+    for words in (
+        "WALK-FORWARD",
+        "walk-forward efficiency",
+        "deflated Sharpe",
+        "probability of backtest",
+        "verdict: ",
+    ):
         assert words in done.stdout
     names = {each.name for each in page.parent.iterdir()}
     assert {"study.db", "result.json", "trials.parquet", "windows.json", "equity.parquet"} <= names
     trials = pd.read_parquet(page.parent / "trials.parquet")
-    assert {"fast", "slow", "sharpe"} <= set(trials.columns)
+    assert {"params_fast", "params_slow", "sharpe"} <= set(trials.columns)
 
 
 def test_json_is_one_document_and_progress_is_events(place: Path) -> None:
@@ -133,7 +158,7 @@ def test_ctrl_c_says_how_to_go_on(place: Path) -> None:
         if '"permutation"' in line:
             break
     process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted" in error
     assert "Traceback" not in error
