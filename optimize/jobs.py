@@ -13,7 +13,6 @@ python -m optimize.jobs cancel 1
 from __future__ import annotations
 
 import argparse
-import importlib
 import shlex
 import sys
 import time
@@ -104,11 +103,11 @@ def queue_from(args: argparse.Namespace) -> Queue:
 def check(arguments: Sequence[str]) -> None:
     """Refuse what `python -m optimize.walkforward` would refuse: exit code 2, or UserError. Loads the market."""
     from engine.command import settings_from
+    from optimize import command, walkforward
 
-    command = importlib.import_module("optimize.command")
     args = command.parser().parse_args(list(arguments))
     plan, _ = command.make_plan(args, settings_from(args))
-    importlib.import_module("optimize.walkforward").check(plan)
+    walkforward.check(plan)
 
 
 def main(args: argparse.Namespace, check: Check = check) -> int:
