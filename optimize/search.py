@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -311,17 +311,4 @@ def _spread(outcome: Outcome, places: NDArray[np.int64], count: int) -> Outcome:
     return Outcome(metrics, errors, moments, tracebacks, outcome.cached)
 
 
-def trial_rows(found: Searched) -> Iterator[dict[str, Any]]:
-    """One row a trial: its parameters, metrics, score and error."""
-    for number, params in enumerate(found.params):
-        figures = {name: float(values[number]) for name, values in found.outcome.metrics.items()}
-        yield {
-            "trial": number,
-            **params,
-            **figures,
-            "score": float(found.scores[number, 0]),
-            "error": found.outcome.errors[number],
-        }
-
-
-__all__ = ["PRUNED", "Log", "NoLog", "Searched", "Settings", "sampler_for", "search", "trial_rows"]
+__all__ = ["PRUNED", "Log", "NoLog", "Searched", "Settings", "sampler_for", "search"]

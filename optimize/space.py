@@ -299,6 +299,10 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
 }  # fmt: skip
 
 
+class _UnknownConstruct(Exception):
+    """A constraint uses what it may not. Handler: `compile_constraint`."""
+
+
 def compile_constraint(text: str, known: Mapping[str, Any]) -> Constraint:
     """An expression over parameters: arithmetic, comparisons, and, or, not. Raises ConfigError, UnknownNameError."""
     try:
@@ -312,7 +316,7 @@ def compile_constraint(text: str, known: Mapping[str, Any]) -> Constraint:
             raise UnknownNameError("parameter", node.id, known)
     try:
         _evaluated(body, dict(known))
-    except NotImplementedError as error:
+    except _UnknownConstruct as error:
         raise ConfigError(
             f"the constraint {text!r} uses {error}", hint="use parameters, numbers, + - * / < > and or not"
         ) from error
@@ -343,7 +347,7 @@ def _evaluated(node: ast.expr, names: Mapping[str, Any]) -> Any:
     if isinstance(node, ast.Compare) and all(type(op) in _OPERATORS for op in node.ops):
         ends = [_evaluated(part, names) for part in (node.left, *node.comparators)]
         return all(_OPERATORS[type(op)](a, b) for op, a, b in zip(node.ops, ends[:-1], ends[1:], strict=True))
-    raise NotImplementedError(type(node).__name__.lower())
+    raise _UnknownConstruct(type(node).__name__.lower())
 
 
 __all__ = ["SearchSpace", "compile_constraint", "parse_dimension", "parse_space", "read_space", "space_of"]

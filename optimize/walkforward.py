@@ -41,7 +41,7 @@ from optimize.result import Judged, WalkForward
 from optimize.search import Log, NoLog, Searched, Settings, search
 from optimize.slices import times_of
 from optimize.space import SearchSpace, space_of
-from optimize.trials import Span
+from optimize.trials import Outcome, Span
 from optimize.windows import Window, windows
 from strategies import registry
 
@@ -241,31 +241,28 @@ class _Walk:
         returns = equity.to_numpy()[1:] / equity.to_numpy()[:-1] - 1.0
         intervals = luck.intervals(returns, periods, draws=DRAWS, seed=self.plan.settings.seed)
         metrics = summarize(equity, trades, periods=periods)
-        split = luck.overfitting(_ran(whole).moments)
+        ran = _ran(whole)
+        split = luck.overfitting(ran.moments)
         near = luck.neighbourhood(whole.points, whole.scores[:, 0], whole.best)
         efficiency = _efficiency(judged)
+        effective = luck.effective_trials(ran.moments)
         evidence = Evidence(
             trials=len(whole),
-            effective=luck.effective_trials(_ran(whole).moments),
+            effective=effective,
             in_sample=_mean([window.in_sample["sharpe"] for window in judged]),
             out_of_sample=metrics["sharpe"],
             interval=intervals.get("sharpe"),
             probability=metrics["psr"],
             overfitting=split.probability,
-            deflated=self._deflated(whole, in_sample),
+            deflated=_deflated(ran, effective, in_sample),
             efficiency=efficiency,
             permutation=self._permutation(),
             ratio=near.ratio,
             trades=len(trades),
             years=len(self.times) / periods if periods > 0 else math.nan,
-            enough=luck.minimum_backtest_length(luck.effective_trials(_ran(whole).moments)),
+            enough=luck.minimum_backtest_length(effective),
         )
-        seconds = time.perf_counter() - self.began
-        self.listen("done", {"trials": self.trials, "seconds": seconds})
-        return WalkForward(
-            strategy=self.plan.strategy.__qualname__,
-            data=self.plan.market.info,
-            objectives=self.plan.settings.objectives,
+        return self._whole(
             windows=judged,
             equity=equity,
             trades=trades,
@@ -274,11 +271,26 @@ class _Walk:
             in_sample_equity=in_sample,
             whole=whole,
             chosen=chosen,
-            names=self.plan.space.names,
             efficiency=efficiency,
-            drift=self._drift(judged),
             overfitting=split,
             neighbourhood=near,
+            evidence=evidence,
+        )
+
+    def _whole(
+        self, *, windows: tuple[Judged, ...], whole: Searched, evidence: Evidence, **found: Any
+    ) -> WalkForward:
+        """The result, with what follows from the rest."""
+        seconds = time.perf_counter() - self.began
+        self.listen("done", {"trials": self.trials, "seconds": seconds})
+        return WalkForward(
+            strategy=self.plan.strategy.__qualname__,
+            data=self.plan.market.info,
+            objectives=self.plan.settings.objectives,
+            windows=windows,
+            whole=whole,
+            names=self.plan.space.names,
+            drift=self._drift(windows),
             evidence=evidence,
             verdict=verdict(evidence),
             settings=self._settings(),
@@ -289,6 +301,7 @@ class _Walk:
                 "trials_a_second": self.trials / seconds if seconds else 0.0,
             },
             notes=self._notes(whole),
+            **found,
         )
 
     def _windows(self) -> tuple[tuple[Judged, ...], list[Forward]]:
@@ -357,23 +370,6 @@ class _Walk:
         trades = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(TRADE_COLUMNS))
         return equity, trades
 
-    def _deflated(self, whole: Searched, equity: pd.Series) -> float:
-        """The deflated Sharpe ratio of the best trial over the whole period."""
-        ran = _ran(whole)
-        ratios = luck.sharpe_of(ran.moments.sum(axis=1))
-        returns = simple_returns(equity.to_numpy(dtype=np.float64))
-        if len(returns) < 3 or not np.isfinite(returns).all() or returns.std() == 0:
-            return math.nan
-        standard = (returns - returns.mean()) / returns.std()
-        return luck.deflated_sharpe(
-            float(returns.mean() / returns.std(ddof=1)),
-            len(returns),
-            trials=luck.effective_trials(ran.moments),
-            variance=float(ratios.var(ddof=1)) if len(ratios) > 1 else 0.0,
-            skewness=float((standard**3).mean()),
-            excess=float((standard**4).mean() - 3.0),
-        )
-
     def _permutation(self) -> float:
         """The share of shuffled markets on which a search does at least as well, the real one counted in."""
         count = self.plan.permutations
@@ -440,13 +436,28 @@ class _Walk:
         return tuple(notes)
 
 
-def _ran(found: Searched) -> Any:
+def _ran(found: Searched) -> Outcome:
     """The outcome of the trials that ran over all bars."""
-    from optimize.trials import Outcome
-
     ran: NDArray[np.intp] = np.flatnonzero([not error for error in found.outcome.errors])
     metrics = {name: values[ran] for name, values in found.outcome.metrics.items()}
     return Outcome(metrics, [""] * len(ran), found.outcome.moments[ran])
+
+
+def _deflated(ran: Outcome, effective: float, equity: pd.Series) -> float:
+    """The deflated Sharpe ratio of the best trial over the whole period, whose equity this is."""
+    ratios = luck.sharpe_of(ran.moments.sum(axis=1))
+    returns = simple_returns(equity.to_numpy(dtype=np.float64))
+    if len(returns) < 3 or not np.isfinite(returns).all() or returns.std() == 0:
+        return math.nan
+    standard = (returns - returns.mean()) / returns.std()
+    return luck.deflated_sharpe(
+        float(returns.mean() / returns.std(ddof=1)),
+        len(returns),
+        trials=effective,
+        variance=float(ratios.var(ddof=1)) if len(ratios) > 1 else 0.0,
+        skewness=float((standard**3).mean()),
+        excess=float((standard**4).mean() - 3.0),
+    )
 
 
 def _efficiency(judged: Sequence[Judged]) -> float:

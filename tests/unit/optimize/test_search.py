@@ -11,7 +11,7 @@ import pytest
 from core.errors import ConfigError, UnknownNameError, UserError
 from core.space import Float, Int
 from optimize.objective import Objective, front, parse_objectives, scores_of
-from optimize.search import PRUNED, Settings, search, trial_rows
+from optimize.search import PRUNED, Settings, search
 from optimize.space import SearchSpace
 from optimize.trials import BLOCKS, Outcome, Params, Span
 
@@ -201,13 +201,10 @@ def test_settings_that_make_no_search_are_refused(settings: dict[str, Any]) -> N
         search(REAL, Evaluate(), SPAN, Settings(**settings))
 
 
-def test_progress_and_rows() -> None:
+def test_progress_is_told_after_each_batch() -> None:
     seen: list[tuple[int, float]] = []
     found = search(
         REAL, Evaluate(), SPAN, Settings(trials=40, sampler="cmaes"), on_batch=lambda *each: seen.append(each)
     )
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
     assert seen[-1] == (40, found.scores[found.best, 0])
-    rows = list(trial_rows(found))
-    assert len(rows) == 40
-    assert set(rows[0]) == {"trial", "x", "y", "sharpe", "trades", "max_drawdown", "score", "error"}
