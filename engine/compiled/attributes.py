@@ -11,9 +11,9 @@ from typing import Any
 
 import backtrader as bt
 
-from engine.compiled.calls import Arguments, Keywords, Super
+from engine.compiled.calls import Super
 from engine.compiled.emit import LIST, Slot
-from engine.compiled.expressions import NONE
+from engine.compiled.frames import Never
 from engine.compiled.orders import Orders
 from engine.compiled.traced import Traced
 from engine.compiled.values import (
@@ -23,12 +23,15 @@ from engine.compiled.values import (
     DATETIME,
     FLOAT,
     INT,
+    NONE,
     ORDER,
     STR,
     TIME,
     TIMEDELTA,
+    Arguments,
     Info,
     Items,
+    Keywords,
     Mapping,
     Method,
     Number,
@@ -39,10 +42,10 @@ from engine.compiled.values import (
     Text,
     Trade,
     Value,
+    describe,
     is_enum,
     is_heap,
 )
-from engine.compiled.walk import Never, describe
 
 INTERNALS = frozenset(
     {

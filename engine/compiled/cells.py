@@ -14,12 +14,13 @@ from backtrader.lineroot import LineRoot
 
 from engine.compiled.attributes import Attributes
 from engine.compiled.emit import Slot, is_atom
-from engine.compiled.expressions import NONE
+from engine.compiled.frames import Never
 from engine.compiled.traced import Traced
 from engine.compiled.values import (
     DATA,
     FLOAT,
     INT,
+    NONE,
     Items,
     Mapping,
     Number,
@@ -28,9 +29,9 @@ from engine.compiled.values import (
     Static,
     Text,
     Value,
+    describe,
     is_heap,
 )
-from engine.compiled.walk import Never, describe
 
 LISTS = (list, collections.deque)
 

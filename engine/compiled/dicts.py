@@ -10,18 +10,20 @@ from typing import Any
 import backtrader as bt
 from backtrader.lineroot import LineRoot
 
-from engine.compiled.calls import Arguments, Keywords
 from engine.compiled.cells import ABSENT, LISTS
 from engine.compiled.emit import LIST, TUPLE, Slot
-from engine.compiled.expressions import NONE
+from engine.compiled.frames import Never
 from engine.compiled.lists import Lists
 from engine.compiled.values import (
     BOOL,
     DATA,
     INT,
+    NONE,
     UNKNOWN,
+    Arguments,
     Info,
     Items,
+    Keywords,
     Mapping,
     Method,
     Number,
@@ -31,9 +33,9 @@ from engine.compiled.values import (
     Text,
     Value,
     Window,
+    describe,
     is_heap,
 )
-from engine.compiled.walk import Never, describe
 
 
 class Dicts(Lists):

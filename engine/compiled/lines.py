@@ -10,7 +10,6 @@ import backtrader as bt
 from backtrader.linebuffer import LineBuffer
 from backtrader.lineroot import LineRoot
 
-from engine.compiled.calls import Arguments, Keywords
 from engine.compiled.heap import Heap
 from engine.compiled.values import (
     DATA,
@@ -20,13 +19,15 @@ from engine.compiled.values import (
     INT,
     TIME,
     TIMEDELTA,
+    Arguments,
+    Keywords,
     Number,
     Static,
     Text,
     Value,
     Window,
+    describe,
 )
-from engine.compiled.walk import describe
 
 DAY_US = 86_400_000_000
 EPOCH_US = 719_163 * DAY_US

@@ -5,28 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from engine.compiled.calls import Arguments, Keywords
 from engine.compiled.cells import LISTS, Cells
 from engine.compiled.emit import Slot
-from engine.compiled.expressions import NONE
+from engine.compiled.frames import Never
 from engine.compiled.values import (
     BOOL,
     DATA,
     FLOAT,
     INT,
+    NONE,
     NUMERIC,
     ORDER,
+    Arguments,
     Items,
+    Keywords,
     Method,
     Number,
     Sequence,
     Static,
     Value,
     Window,
+    describe,
     is_handle,
     is_heap,
 )
-from engine.compiled.walk import Never, describe
 
 
 class Lists(Cells):

@@ -7,27 +7,28 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 
-from engine.compiled.calls import Arguments, Keywords
 from engine.compiled.dicts import Dicts
-from engine.compiled.expressions import NONE
 from engine.compiled.records import HAS_LIMIT, HAS_PRICE, HAS_TRAIL_AMOUNT, HAS_TRAIL_PERCENT
 from engine.compiled.values import (
     DATE,
     DATETIME,
     FLOAT,
     INT,
+    NONE,
     ORDER,
     STR,
     TIMEDELTA,
     UNKNOWN,
+    Arguments,
+    Keywords,
     Method,
     Number,
     Position,
     Static,
     Value,
+    describe,
     is_enum,
 )
-from engine.compiled.walk import describe
 
 ORDER_ARGUMENTS = ("price", "plimit", "trailamount", "trailpercent")
 

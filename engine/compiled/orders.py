@@ -7,15 +7,15 @@ from typing import Any
 
 import backtrader as bt
 
-from engine.compiled.calls import Arguments
-from engine.compiled.expressions import NONE
 from engine.compiled.lines import Lines
 from engine.compiled.values import (
     BOOL,
     DATA,
     FLOAT,
     INT,
+    NONE,
     STR,
+    Arguments,
     Info,
     Method,
     Number,

@@ -20,9 +20,9 @@ from backtrader.lineroot import LineRoot
 from engine.compiled.cells import ABSENT
 from engine.compiled.emit import Emitter, Slot, Tree, lines_of
 from engine.compiled.explanation import Explanation, MethodReport
+from engine.compiled.frames import Never
 from engine.compiled.market import Market
 from engine.compiled.values import FLOAT, INT, ORDER, Number, Static, Trade, Value
-from engine.compiled.walk import Never
 from engine.refusal import Refused
 from engine.setup import Setup
 

@@ -6,6 +6,7 @@ kernel (`Number`: an expression in its source), or a structure with such values 
 
 from __future__ import annotations
 
+import enum
 import math
 import sys
 from collections.abc import Callable
@@ -166,6 +167,9 @@ class Undefined:
 Value = Any
 """Any of the above."""
 Compute = Callable[..., Value]
+Arguments = list[Value]
+Keywords = dict[str, Value]
+NONE = Static(None)
 
 
 def is_handle(kind: str | None) -> bool:
@@ -205,3 +209,30 @@ def join(first: str, second: str) -> str | None:
     if kinds <= NUMERIC:
         return FLOAT if FLOAT in kinds else INT
     return None
+
+
+def describe(value: Value) -> str:
+    """A value in a few words, for a refusal."""
+    if isinstance(value, Static):
+        return f"a {type(value.value).__name__}"
+    if isinstance(value, Number):
+        return f"a {value.type}"
+    if isinstance(value, Method):
+        return f"the method {value.name}"
+    names = {
+        Items: "a tuple",
+        Mapping: "a dict",
+        Sequence: "a list",
+        Window: "values of a line",
+        Text: "a string",
+        Record: "an object",
+    }
+    return names.get(type(value), type(value).__name__.lower())
+
+
+def plain_member(value: Static) -> Static:
+    """The string or number that a member of an enumeration of those is."""
+    thing = value.value
+    if isinstance(thing, enum.Enum) and isinstance(thing, (str, int)):
+        return Static(thing.value)
+    return value
