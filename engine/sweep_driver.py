@@ -12,9 +12,12 @@ from numba.experimental.function_type import _get_wrapper_address
 
 from engine.compiled.broker import reset
 from engine.sweep_metrics import METRICS, measure, sum_parts
+from engine.sweep_nodes import fill_own
 
 DONE, FAULT, FULL, NOT_FINITE = range(4)
 """How a combination ended: well, in what is an exception in Python, with a book too small, with such an equity."""
+TOGETHER = 8
+"""Combinations that a thread takes in a row: neighbours often have lines in common."""
 
 
 def _drive(  # type: ignore[no-untyped-def]
@@ -25,8 +28,10 @@ def _drive(  # type: ignore[no-untyped-def]
     ints,
     book,
     index,
-    equity,
-    cash,
+    curves,
+    chain,
+    base,
+    lost,
     start,
     periods,
     groups,
@@ -37,33 +42,50 @@ def _drive(  # type: ignore[no-untyped-def]
     first,
     stride,
 ):
-    """Every `stride`-th combination from `first` on.
+    """Every `stride`-th group of `TOGETHER` combinations, from the `first` on.
 
-    In: rows, floats, ints (combinations, ...). Out: out (combinations, METRICS), ended, and moments (combinations,
-    3 parts), of no parts when nobody asks for them; see `sum_parts`.
+    In: rows, floats, ints (combinations, ...); chain: of `sweep_nodes.Chain` calls, whole, numbers and groups, then
+    the shared rows that failed. Scratch: curves (2, steps), lost (slots,) and the rows of table from `base` on. Out:
+    out (combinations, METRICS), ended, and moments (combinations, 3 parts), of no parts when nobody asks for them; see
+    `sum_parts`.
     """
-    for c in range(first, len(rows), stride):
-        if ended[c] != DONE:
-            continue
-        reset(book, start)
-        ended[c] = kernel(table, rows[c], floats[c], ints[c], book, index, equity, cash)
-        if book.account[0]["overflow"] != 0:
-            ended[c] = FULL
-        if ended[c] == DONE:
-            told = measure(
-                equity,
-                periods,
-                book.account,
-                book.fills,
-                book.trades,
-                len(book.lengths),
-                groups,
-                scratch,
-                out[c],
-            )
-            if not told:
-                ended[c] = NOT_FINITE
-            sum_parts(equity, start, moments[c])
+    calls, whole, numbers, alike, failed = chain
+    equity, cash = curves[0], curves[1]
+    own = np.empty(rows.shape[1], np.int64)
+    filled = -1
+    for place in range(first * TOGETHER, len(rows), stride * TOGETHER):
+        for c in range(place, min(place + TOGETHER, len(rows))):
+            if ended[c] != DONE:
+                continue
+            if len(calls) and alike[c] != filled:
+                fill_own(table, base, calls, whole[c], numbers[c], failed, lost)
+                filled = alike[c]
+            for k in range(len(own)):
+                row = rows[c, k]
+                own[k] = row if row >= 0 else base - 1 - row
+                if row < 0 and lost[-1 - row]:
+                    ended[c] = FAULT
+            if ended[c] != DONE:
+                continue
+            reset(book, start)
+            ended[c] = kernel(table, own, floats[c], ints[c], book, index, equity, cash)
+            if book.account[0]["overflow"] != 0:
+                ended[c] = FULL
+            if ended[c] == DONE:
+                told = measure(
+                    equity,
+                    periods,
+                    book.account,
+                    book.fills,
+                    book.trades,
+                    len(book.lengths),
+                    groups,
+                    scratch,
+                    out[c],
+                )
+                if not told:
+                    ended[c] = NOT_FINITE
+                sum_parts(equity, start, moments[c])
 
 
 _drivers: dict[Any, Any] = {}
@@ -72,7 +94,12 @@ _drivers: dict[Any, Any] = {}
 def _sources() -> tuple[float, int]:
     """What machine code on disk has to match; numba itself looks only at this file, not at what is put into it."""
     here = Path(__file__).parent
-    parts = (*here.glob("sweep_*.py"), *here.glob("compiled/broker*.py"), here / "compiled" / "records.py")
+    parts = (
+        *here.glob("sweep_*.py"),
+        *here.glob("compiled/broker*.py"),
+        here / "compiled" / "records.py",
+        *here.parent.glob("indicators/*.py"),
+    )
     files = [path.stat() for path in parts]
     return max(file.st_mtime for file in files), sum(file.st_size for file in files)
 
@@ -85,6 +112,12 @@ def driver(book: Any) -> Any:
         kind: Any = nb.typeof(book)  # type: ignore[no-untyped-call]
         f1, f2 = types.Array(nb.float64, 1, "C"), types.Array(nb.float64, 2, "C")
         i1, i2 = types.Array(nb.int64, 1, "C"), types.Array(nb.int64, 2, "C")
+        f3, i3, flags = (
+            types.Array(nb.float64, 3, "C"),
+            types.Array(nb.int64, 3, "C"),
+            types.Array(nb.bool_, 1, "C"),
+        )
+        chain: Any = types.Tuple((i2, i3, f3, i1, flags))  # type: ignore[no-untyped-call]
         kernel = types.FunctionType(nb.int64(f2, i1, f1, i1, kind, i2, f1, f1))
         compiled: Any = nb.njit(cache=True, nogil=True, error_model="numpy")(_drive)
         compiled._cache._cache_file._source_stamp = _sources()
@@ -97,8 +130,10 @@ def driver(book: Any) -> Any:
                 i2,
                 kind,
                 i2,
-                f1,
-                f1,
+                f2,
+                chain,
+                nb.int64,
+                flags,
                 nb.float64,
                 nb.float64,
                 nb.int64,

@@ -1,157 +1,255 @@
-"""Many small kernel calls of a sweep as one: the commonest nodes, written down as numbers and run in a single loop.
+"""Lines that each combination has for itself: computed right before its run, in rows that the next one writes over.
 
-Nodes behind several parameters are cheap and there are thousands of them, so that calling each from Python costs more
-than what it does. What has no code here is called one by one, in its place in the order.
+Nodes behind several parameters are cheap and there are thousands of them. As columns of numbers they need no call from
+Python each, and no memory that grows with the combinations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled.program import UNSET, Task, run_task
+from engine.compiled.program import UNSET, Node, Program
+from engine.compiled.traced import Evaluation, Expression
 from indicators import kernels, operations, windows
 
-AVERAGE, DELAY, NON_ZERO, LINES, LINE_NUMBER, NUMBER_LINE, FOLD = range(7)
-FIELDS = 8
-"""What a call is: its code, row out, rows in (two), start, length, and two whole numbers."""
-Call: TypeAlias = tuple[int, int, int, int, int, int, int, int, float]
+(
+    AVERAGE, SUM, EXPONENTIAL, EXTREME, DELAY, NON_ZERO, OWN, LINES, LINE_NUMBER, NUMBER_LINE, FOLD,
+) = range(11)  # fmt: skip
+CALL_FIELDS, WHOLE_FIELDS, NUMBER_FIELDS = 3, 5, 2
 
 _average: Any = windows.average
+_sum: Any = windows.rolling_sum
+_exponential: Any = windows.exponential
+_extreme: Any = windows.extreme
 _delay: Any = windows._delay
 _non_zero: Any = windows.non_zero_difference
+_own: Any = operations.own
 _lines: Any = operations._lines
 _line_number: Any = operations._line_number
 _number_line: Any = operations._number_line
 _fold: Any = operations._fold
 
-
-def coded(task: Task, length: int) -> Call | None:
-    """A task as numbers; None when it has to be called by itself."""
-    node, scalars, sources, start = task.node, task.scalars, task.sources, task.start
-    if task.before != (UNSET,) or not 0 <= node.reach(*scalars) <= start < length:
-        return None
-    found = _code(node.kernel, scalars, len(sources))
-    if found is None:
-        return None
-    code, whole, number = found
-    return (code, task.outputs[0], sources[0], sources[-1], start, length, whole, 0, number)
-
-
-def _code(kernel: Any, scalars: tuple[Any, ...], sources: int) -> tuple[int, int, float] | None:
-    if kernel is kernels.average and type(scalars[0]) is int:
-        return AVERAGE, scalars[0], 0.0
-    if kernel is kernels.delay and sources == 1 and type(scalars[0]) is int:
-        return DELAY, scalars[0], 0.0
-    if kernel is kernels.non_zero_difference:
-        return NON_ZERO, 0, 0.0
-    if kernel is kernels.operate:
-        if sources == 2:
-            return LINES, scalars[0], 0.0
-        operator, number, swapped = scalars
-        if type(number) not in (int, float):
-            return None
-        if not swapped:
-            return LINE_NUMBER, operator, float(number)
-        if operator in operations._SWAPPED:
-            return LINE_NUMBER, operations._SWAPPED[operator], float(number)
-        return NUMBER_LINE, operator, float(number)
-    if kernel is kernels.logic and sources == 2 and scalars[1:] == ("ll",) and scalars[0] <= operations.MIN:
-        return FOLD, scalars[0], 0.0
-    return None
+WINDOWED: Mapping[Any, int] = {
+    kernels.average: AVERAGE,
+    kernels.rolling_sum: SUM,
+    kernels.exponential: EXPONENTIAL,
+    kernels.extreme: EXTREME,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Calls to be carried out as one, (n, FIELDS) with a number each, and then tasks that run by themselves."""
+class Code:
+    """How a node is called: its code, its whole number, up to two other numbers."""
+
+    code: int
+    whole: Any = 0
+    numbers: tuple[Any, ...] = ()
+
+
+def code_of(node: Node) -> Code | None:
+    """None for a node that has to be called from Python."""
+    if node.before != (UNSET,) or not 1 <= len(node.sources) <= 2:
+        return None
+    kernel, scalars = node.kernel, node.scalars
+    if kernel in WINDOWED:
+        return Code(WINDOWED[kernel], scalars[0], scalars[1:]) if _is_whole(scalars[0]) else None
+    if kernel is kernels.delay:
+        return Code(DELAY, scalars[0]) if _is_whole(scalars[0]) else None
+    if kernel is kernels.non_zero_difference:
+        return Code(NON_ZERO)
+    if kernel is kernels.own:
+        return Code(OWN, scalars[0])
+    if kernel is kernels.operate:
+        return Code(LINES, scalars[0]) if len(node.sources) == 2 else _with_number(*scalars)
+    if kernel is kernels.logic and scalars[1:] == ("ll",) and scalars[0] <= operations.MIN:
+        return Code(FOLD, scalars[0])
+    return None
+
+
+def _is_whole(scalar: Any) -> bool:
+    return scalar.kind == "i" if isinstance(scalar, Expression) else type(scalar) is int
+
+
+def _with_number(operator: int, number: Any, swapped: Any) -> Code | None:
+    if not isinstance(number, Expression) and type(number) not in (int, float):
+        return None
+    if not swapped:
+        return Code(LINE_NUMBER, operator, (number,))
+    if operator in operations._SWAPPED:
+        return Code(LINE_NUMBER, operations._SWAPPED[operator], (number,))
+    return Code(NUMBER_LINE, operator, (number,))
+
+
+def split(
+    nodes: Sequence[Node], evaluation: Evaluation, kept: Iterable[int]
+) -> tuple[list[Node], list[Node]]:
+    """Nodes that combinations share, and nodes that most combinations have for themselves, both in order.
+
+    kept: lines that must have a row of their own to the end.
+    """
+    shared, own = [], []
+    needed = set(kept)  # by what is shared
+    for node in reversed(nodes):
+        several = node.parameters and 2 * len(evaluation.distinct(node.parameters)[0]) > evaluation.rows
+        if several and needed.isdisjoint(node.outputs) and code_of(node) is not None:
+            own.append(node)
+        else:
+            shared.append(node)
+            needed.update(node.sources, node.before)
+    return shared[::-1], own[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Own nodes of some combinations, in order, as numbers.
+
+    calls: (nodes, CALL_FIELDS) code, slot of the output, length. whole: (combinations, nodes, WHOLE_FIELDS) start,
+    bars read before it, the code's whole number, rows of the first and the last source. numbers: (combinations,
+    nodes, NUMBER_FIELDS). groups: (combinations,), the same number for the same lines. slots: how many rows are
+    needed at a time. places: the slot of each line that is read in the end. A row below 0 is slot -1 - row.
+    """
 
     calls: NDArray[np.int64]
+    whole: NDArray[np.int64]
     numbers: NDArray[np.float64]
-    alone: tuple[Task, ...]
+    groups: NDArray[np.int64]
+    slots: int
+    places: Mapping[int, int]
+    known: NDArray[np.bool_]
+    lines: int
 
 
-def parts_of(tasks: Sequence[Task], lengths: Sequence[int]) -> list[Part]:
-    """The tasks in order, those with a code put together. lengths: bars of each data."""
-    parts: list[Part] = []
-    calls: list[Call] = []
-    alone: list[Task] = []
+def chain_of(
+    program: Program,
+    nodes: Sequence[Node],
+    evaluation: Evaluation,
+    rows: Mapping[int, NDArray[np.int64]],
+    wanted: Iterable[int],
+) -> Chain:
+    """The chain of own nodes. rows: of every shared line, (combinations,). wanted: lines the kernel reads."""
+    count = evaluation.rows
+    calls = np.zeros((len(nodes), CALL_FIELDS), np.int64)
+    whole = np.zeros((count, len(nodes), WHOLE_FIELDS), np.int64)
+    numbers = np.zeros((count, len(nodes), NUMBER_FIELDS))
+    known = np.ones(count, np.bool_)
 
-    def close() -> None:
-        whole = np.array([call[:FIELDS] for call in calls], np.int64).reshape(-1, FIELDS)
-        parts.append(Part(whole, np.array([call[FIELDS] for call in calls], np.float64), tuple(alone)))
-        calls.clear()
-        alone.clear()
+    def column(scalar: Any) -> Any:
+        if not isinstance(scalar, Expression):
+            return scalar
+        values, sure = evaluation.values(scalar)
+        np.logical_and(known, sure, out=known)
+        return values
 
-    for task in tasks:
-        call = coded(task, lengths[task.node.data])
-        if call is None:
-            alone.append(task)
-            continue
-        if alone:
-            close()
-        calls.append(call)
-    close()
-    return parts
-
-
-def run_part(
-    part: Part, table: NDArray[np.float64], lengths: Sequence[int], failed: NDArray[np.bool_]
-) -> None:
-    """`engine.compiled.program.run_task` for each. failed: rows that stock could not have computed."""
-    if len(part.calls):
-        _run()(table, part.calls, part.numbers, failed)
-    for task in part.alone:
-        run_task(task, table, lengths[task.node.data], failed)
+    places, slots = _slots(nodes, wanted)
+    for k, node in enumerate(nodes):
+        code = code_of(node)
+        assert code is not None
+        calls[k] = code.code, places[k][node.outputs[0]], program.lengths[node.data]
+        whole[:, k, 0] = column(node.start)
+        whole[:, k, 2] = column(code.whole)
+        whole[:, k, 1] = _reach(code.code, whole[:, k, 2])
+        for field, line in ((3, node.sources[0]), (4, node.sources[-1])):
+            whole[:, k, field] = -1 - places[k][line] if line in places[k] else rows[line]
+        for field, number in enumerate(code.numbers):
+            numbers[:, k, field] = column(number)
+    parameters: frozenset[str] = frozenset().union(*(node.parameters for node in nodes))
+    lines = sum(len(evaluation.distinct(node.parameters)[0]) for node in nodes)
+    groups = evaluation.distinct(parameters)[1]
+    return Chain(calls, whole, numbers, groups, slots, places[-1], known, lines)
 
 
-def _run_calls(table, calls, numbers, failed):  # type: ignore[no-untyped-def]
-    """Carry out calls (n, FIELDS) with numbers (n,) on the rows of table; those that raise are marked in failed."""
-    for k in range(len(calls)):
-        code, output, start, length = calls[k, 0], calls[k, 1], calls[k, 4], calls[k, 5]
-        dst = table[output]
-        dst[:start] = np.nan
-        dst[length:] = np.nan
-        dst = dst[:length]
-        a, b, whole = table[calls[k, 2], :length], table[calls[k, 3], :length], calls[k, 6]
-        status = 0
-        if code == AVERAGE:
-            status = _average(dst, a, start, length, whole)
-        elif code == DELAY:
-            status = _delay(dst, a, start, length, whole)
-        elif code == NON_ZERO:
-            status = _non_zero(dst, a, b, start, length)
-        elif code == LINES:
-            status = _lines(dst, a, b, start, length, whole)
-        elif code == LINE_NUMBER:
-            status = _line_number(dst, a, numbers[k], start, length, whole)
-        elif code == NUMBER_LINE:
-            status = _number_line(dst, numbers[k], b, start, length, whole)
+def _reach(code: int, whole: NDArray[np.int64]) -> Any:
+    """Bars before `start` that a call reads; -1 for a window that stock cannot take."""
+    if code in WINDOWED.values():
+        return np.maximum(whole, 0) - 1
+    return -whole if code == DELAY else 0
+
+
+def _slots(nodes: Sequence[Node], wanted: Iterable[int]) -> tuple[list[dict[int, int]], int]:
+    """Where lines are at each node, and in the end; a slot is used again when nothing reads its line any more."""
+    last = {line: number for number, node in enumerate(nodes) for line in node.sources}
+    last |= dict.fromkeys(wanted, len(nodes))
+    places: list[dict[int, int]] = []
+    now: dict[int, int] = {}
+    free: list[int] = []
+    count = 0
+    for number, node in enumerate(nodes):
+        if free:
+            now[node.outputs[0]] = free.pop()
         else:
-            status = _fold(dst, a, b, start, length, whole)
-        failed[output] = status != 0 or failed[calls[k, 2]] or failed[calls[k, 3]]
+            now[node.outputs[0]] = count
+            count += 1
+        places.append(dict(now))
+        for line in [line for line in now if last.get(line, number) <= number]:
+            free.append(now.pop(line))
+    return [*places, now], count
 
 
-_compiled: list[Any] = []
+_inner: Callable[..., Any] = nb.njit(nogil=True, error_model="numpy")
 
 
-def _run() -> Any:
-    """The loop; its machine code on disk has to match the kernels put into it, which numba does not look at."""
-    if not _compiled:
-        house = Path(__file__).parents[1]
-        files = [
-            path.stat()
-            for path in (*(house / "indicators").glob("*.py"), house / "engine" / "sweep_nodes.py")
-        ]
-        function: Any = nb.njit(cache=True, nogil=True, error_model="numpy")(_run_calls)
-        function._cache._cache_file._source_stamp = (
-            max(file.st_mtime for file in files),
-            sum(file.st_size for file in files),
-        )
-        _compiled.append(function)
-    return _compiled[0]
+@_inner
+def _carry_out(code, dst, first, second, start, length, whole, numbers):  # type: ignore[no-untyped-def]
+    if code == AVERAGE:
+        return _average(dst, first, start, length, whole)
+    if code == SUM:
+        return _sum(dst, first, start, length, whole)
+    if code == EXPONENTIAL:
+        return _exponential(dst, first, start, length, whole, numbers[0], numbers[1])
+    if code == EXTREME:
+        return _extreme(dst, first, start, length, whole, numbers[0])
+    if code == DELAY:
+        return _delay(dst, first, start, length, whole)
+    if code == NON_ZERO:
+        return _non_zero(dst, first, second, start, length)
+    if code == OWN:
+        return _own(dst, first, start, length, whole)
+    if code == LINES:
+        return _lines(dst, first, second, start, length, whole)
+    if code == LINE_NUMBER:
+        return _line_number(dst, first, numbers[0], start, length, whole)
+    if code == NUMBER_LINE:
+        return _number_line(dst, numbers[0], second, start, length, whole)
+    return _fold(dst, first, second, start, length, whole)
+
+
+@_inner
+def fill_own(table, base, calls, whole, numbers, failed, lost):  # type: ignore[no-untyped-def]
+    """Compute the own lines of one combination, as `engine.compiled.program.run_task` does.
+
+    table: shared rows, then slots from row `base` on. whole, numbers: (nodes, ...) of this combination. failed: shared
+    rows that stock could not have computed. Out: lost, the same of the slots.
+    """
+    for k in range(len(calls)):
+        code, slot, length = calls[k, 0], calls[k, 1], calls[k, 2]
+        start, reach, value, first, second = whole[k, 0], whole[k, 1], whole[k, 2], whole[k, 3], whole[k, 4]
+        status = 0
+        for row in (first, second):
+            if failed[row] if row >= 0 else lost[-1 - row]:
+                status = 1
+        first = first if first >= 0 else base - 1 - first
+        second = second if second >= 0 else base - 1 - second
+        dst = table[base + slot]
+        dst[: start if 0 <= start < length else length] = np.nan
+        dst[length:] = np.nan
+        if start < length:
+            if not 0 <= reach <= start:
+                status = 1
+            elif status == 0:
+                status = _carry_out(
+                    code,
+                    dst[:length],
+                    table[first, :length],
+                    table[second, :length],
+                    start,
+                    length,
+                    value,
+                    numbers[k],
+                )
+        lost[slot] = status != 0

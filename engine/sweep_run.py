@@ -6,7 +6,8 @@ import os
 import sys
 import time
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from engine.choose import Task
+    from engine.compiled.program import Program
+    from engine.compiled.translate import Translated
+    from engine.sweep_block import Bench, Work
 
-TABLE_BYTES = 256 * 2**20
-"""Memory for indicator lines at one time; more combinations are run in blocks."""
 MOST_TRACES = 64
 """Ways through `__init__` that are compiled; combinations beyond them run one by one."""
 
@@ -154,9 +156,20 @@ class Sweeping:
         self.counters["compile_seconds"] += time.perf_counter() - started
         held = self._held(program, waiting, params, varied)
         held[0] = True
-        for block in self._blocks(program, waiting[held]):
-            self._run_block(program, translated, loaded.entry, block)
+        self._run_all(program, translated, loaded.entry, waiting[held])
         return held
+
+    def _run_all(self, program: Program, translated: Translated, entry: Any, numbers: Any) -> None:
+        from engine.sweep_block import bench_of, blocks_of, give_back, reading_of, work_of
+
+        reading = reading_of(program, translated)
+        columns = self._columns(tuple(program.trace.numbers), numbers)
+        for block in blocks_of(program, reading, columns, len(numbers)):
+            work = work_of(program, reading, block, self.jobs)
+            self.counters["lines_asked"] += work.asked
+            self.counters["lines_computed"] += work.computed
+            self._drive(entry, work, bench_of(program), numbers[block.places])
+            give_back(program, work.table)
 
     def _held(self, program: Any, waiting: Any, params: Mapping[str, Any], varied: Sequence[str]) -> Any:
         from engine.compiled.traced import Evaluation
@@ -171,107 +184,43 @@ class Sweeping:
     def _columns(self, names: Sequence[str], numbers: Any) -> dict[str, Any]:
         return {name: np.array([self.params[number][name] for number in numbers.tolist()]) for name in names}
 
-    def _blocks(self, program: Any, numbers: Any) -> Iterator[Any]:
-        """The combinations in parts whose lines fit into memory."""
-        lines = len(program.parameters) + 1
-        size = max(1, TABLE_BYTES // (lines * max(program.lengths) * 8))
-        for first in range(0, len(numbers), size):
-            yield numbers[first : first + size]
-
-    def _run_block(self, program: Any, translated: Any, entry: Any, numbers: Any) -> None:
-        from engine.compiled.program import Plan, values_of
-        from engine.compiled.running import book_of, moments_of, steps_of
-        from engine.compiled.traced import Evaluation
-        from engine.refusal import Refused
-
-        bench = program.kept.get("bench")
-        if bench is None:
-            bench = program.kept["bench"] = (*steps_of(program.setup), book_of(program.setup))
-        index, times, book = bench
-        columns = self._columns(tuple(program.trace.numbers), numbers)
-        shape = tuple((name, column.dtype.str, column.tobytes()) for name, column in columns.items())
-        lines = [None if line.data is None else program.line(line.buffer) for line in translated.lines]
-        for line in translated.lines:
-            length = len(times) if line.data is None else program.lengths[line.data]
-            if length < translated.deepest + (2 if line.data is not None and index[0, line.data] < 0 else 1):
-                raise Refused("looks back further than there are bars")
-        kept, made = program.kept.get("made", (None, None))
-        if kept != shape:
-            evaluation = Evaluation(columns, len(numbers))
-            plan = Plan(program, evaluation)
-            plan.add(program.needed(line for line in lines if line is not None))
-            made = (
-                plan,
-                values_of(translated.floats, evaluation, float),
-                values_of(translated.ints, evaluation, int),
-                values_of(program.minimum_periods, evaluation, int),
-            )
-            program.kept["made"] = shape, made
-        plan, (floats, known), (ints, also), (warm_up, sure) = made
-        extra = [k for k, line in enumerate(translated.lines) if line.data is None or line.time]
-        size = (plan.count + len(extra), max(*program.lengths, len(times)))
-        table = program.kept.pop("table", None)  # taken out: another thread may sweep, too
-        if table is None or table.shape != size:
-            table = np.empty(size)
-        failed = plan.compute(table, self.jobs)[1]
-        rows = np.zeros((len(numbers), max(1, len(lines))), np.int64)
-        at = plan.count
-        # Too few bars: on its own, such a combination says so.
-        bad = ~(known & also & plan.known & sure) | (warm_up >= np.array(program.lengths)).any(axis=1)
-        for k, line in enumerate(lines):
-            if line is not None:
-                rows[:, k] = plan.rows[line]
-                bad |= failed[rows[:, k]]
-            if k in extra:
-                values = (
-                    times
-                    if line is None
-                    else table[int(rows[0, k]), : program.lengths[translated.lines[k].data]]
-                )
-                if line is not None and (rows[:, k] != rows[0, k]).any():
-                    raise Refused("reads an indicator as a date")
-                table[at, : len(values)] = moments_of(values) if translated.lines[k].time else values
-                rows[:, k] = at
-                at += 1
-        self.counters["lines_asked"] += plan.asked
-        self.counters["lines_computed"] += plan.count - len(program.inputs)
-        self._drive(entry, (table, rows, floats, ints), book, index, numbers, bad)
-        if table.nbytes <= TABLE_BYTES // 4:
-            program.kept["table"] = table
-
-    def _drive(self, entry: Any, arguments: Any, book: Any, index: Any, numbers: Any, bad: Any) -> None:
+    def _drive(self, entry: Any, work: Work, bench: Bench, numbers: Any) -> None:
+        """Run the combinations of a block, again those whose books were too small."""
         from engine.compiled.broker import grown
         from engine.compiled.running import MOST_RETRIES
         from engine.sweep_driver import DONE, FAULT, FULL, callable_by_address, driver, room
         from engine.sweep_metrics import SCRATCH_ROWS
         from engine.sweep_threads import in_threads
 
-        steps, start = len(index), float(self.task.broker.p.cash)
+        steps, start = len(bench.index), float(self.task.broker.p.cash)
         started = time.perf_counter()
-        run = driver(book)
+        run = driver(bench.book)
         entry = callable_by_address(entry, run)
         self.counters["compile_seconds"] += time.perf_counter() - started
         out, ended = room(len(numbers))
         moments = np.zeros((len(numbers), self.moments.shape[1] * 3))
-        ended[bad] = FAULT
-        periods = self._periods
-
+        ended[work.bad] = FAULT
+        chain, book = work.chain, bench.book
         jobs = min(self.jobs, len(numbers))
 
         def part(job: int) -> None:
             mine = books[job]
-            scratch = np.empty((SCRATCH_ROWS, max(steps, len(mine.trades))))
             run(
                 entry,
-                *arguments,
+                work.table,
+                work.rows,
+                work.floats,
+                work.ints,
                 mine,
-                index,
-                np.empty(steps),
-                np.empty(steps),
+                bench.index,
+                np.empty((2, steps)),
+                (chain.calls, chain.whole, chain.numbers, chain.groups, work.failed),
+                work.base + job * chain.slots,
+                np.empty(chain.slots, np.bool_),
                 start,
-                periods,
+                self._periods,
                 self.groups,
-                scratch,
+                np.empty((SCRATCH_ROWS, max(steps, len(mine.trades)))),
                 out,
                 ended,
                 moments,
@@ -293,7 +242,7 @@ class Sweeping:
         self.moments[numbers[done]] = moments[done].reshape(int(done.sum()), *self.moments.shape[1:])
         self._finish(numbers[done])
 
-    @property
+    @cached_property
     def _periods(self) -> float:
         import pandas as pd
 

@@ -38,7 +38,6 @@ from engine.setup import Setup, prepare
 if TYPE_CHECKING:
     import pandas as pd
 
-    from engine.sweep_nodes import Part
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
@@ -143,7 +142,6 @@ class Plan:
         self.known: Flags = np.ones(evaluation.rows, np.bool_)
         self.count = len(program.inputs)
         self.asked = 0
-        self._split: tuple[int, list[Task], list[list[Part]]] | None = None
         self._made: dict[tuple[Any, ...], tuple[int, ...]] = {}
         for line in program.inputs:
             self.rows[line] = np.full(evaluation.rows, line, np.int64)
@@ -154,14 +152,17 @@ class Plan:
             self._add(node)
 
     def _add(self, node: Node) -> None:
-        numbers = [self._numbers(each) for each in (node.start, *node.scalars)]
         first, codes = self.evaluation.distinct(node.parameters)
+        numbers = [self._numbers(each, first) for each in (node.start, *node.scalars)]
+        rows = {
+            line: self.rows[line][first].tolist() for line in (*node.sources, *node.before) if line != UNSET
+        }
         places = np.empty((len(node.outputs), len(first)), np.int64)
         self.asked += len(codes)
-        for place, row in enumerate(first.tolist()):
-            sources = tuple(int(self.rows[line][row]) for line in node.sources)
-            before = tuple(UNSET if line == UNSET else int(self.rows[line][row]) for line in node.before)
-            start, *scalars = (values[row] for values in numbers)
+        for place in range(len(first)):
+            sources = tuple(rows[line][place] for line in node.sources)
+            before = tuple(UNSET if line == UNSET else rows[line][place] for line in node.before)
+            start, *scalars = (values[place] for values in numbers)
             places[:, place] = self._outputs(node, sources, before, start, tuple(scalars))
         for output, found in zip(node.outputs, places, strict=True):
             self.rows[output] = found[codes]
@@ -183,23 +184,23 @@ class Plan:
             self.tasks.append(Task(node, made, before, sources, start, scalars))
         return made
 
-    def _numbers(self, scalar: Any) -> Sequence[Any]:
-        """A scalar for every combination."""
+    def _numbers(self, scalar: Any, combinations: Integers) -> Sequence[Any]:
+        """A scalar for each of these combinations."""
         if not isinstance(scalar, Expression):
             return _Always(scalar)
         if scalar.operation == "constant":
             return _Always(scalar.operands[0])
         values, known = self.evaluation.values(scalar)
         self.known &= known
-        numbers: list[Any] = values.tolist()
+        numbers: list[Any] = values[combinations].tolist()
         return numbers
 
     def compute(self, table: Floats | None = None, jobs: int = 1) -> tuple[Floats, Flags]:
         """All rows (rows, bars), and which of them stock Backtrader could not have computed without an error.
 
-        jobs: threads for what each combination has for itself; what they share is computed before.
+        table: one with at least so many rows and bars. jobs: threads for what each combination has for itself; what
+        they share is computed before.
         """
-        from engine.sweep_nodes import run_part
         from engine.sweep_rows import digest_of, fill_shared
         from engine.sweep_threads import in_threads
 
@@ -214,26 +215,23 @@ class Plan:
         fill_shared(shared, market, len(program.inputs), table, program.lengths, failed)
 
         def work(job: int) -> None:
-            for part in own[job]:
-                run_part(part, table, program.lengths, failed)
+            for task in own[job]:
+                run_task(task, table, program.lengths[task.node.data], failed)
 
-        in_threads(jobs, work)
+        if any(own):
+            in_threads(jobs, work)
         return table, failed
 
-    def _parts(self, jobs: int) -> tuple[list[Task], list[list[Part]]]:
-        """Tasks for rows that several combinations use, then the parts of each thread, in order."""
-        from engine.sweep_nodes import parts_of
-
-        if self._split is None or self._split[0] != jobs:
-            owners = self._owners()
-            shared: list[Task] = []
-            own: list[list[Task]] = [[] for _ in range(jobs)]
-            for task in self.tasks:
-                users = {int(owners[row]) for row in task.outputs}
-                user = users.pop() if len(users) == 1 else UNSET
-                (shared if user == UNSET else own[user % jobs]).append(task)
-            self._split = jobs, shared, [parts_of(tasks, self.program.lengths) for tasks in own]
-        return self._split[1:]
+    def _parts(self, jobs: int) -> tuple[list[Task], list[list[Task]]]:
+        """Tasks for rows that several combinations use, then those of each thread, in order."""
+        owners = self._owners().tolist()
+        shared: list[Task] = []
+        own: list[list[Task]] = [[] for _ in range(jobs)]
+        for task in self.tasks:
+            users = {owners[row] for row in task.outputs}
+            user = users.pop() if len(users) == 1 else UNSET
+            (shared if user == UNSET else own[user % jobs]).append(task)
+        return shared, own
 
     def _owners(self) -> Integers:
         """Of each row the one combination that uses it, else `UNSET`, (rows,)."""

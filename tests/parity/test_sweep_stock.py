@@ -14,6 +14,7 @@ from engine.compiled.program import Plan, build, columns_of
 from engine.compiled.traced import Evaluation
 from engine.sweep import combinations_of, parse_space, sweep
 from engine.sweep_metrics import METRICS
+from engine.sweep_nodes import chain_of, fill_own, split
 from engine.sweep_rows import ROWS
 from feeds.market import load
 
@@ -122,6 +123,57 @@ def test_every_line_and_warm_up_equals_stock(market):
 def lines_of(strategy):
     for name in ("bands", "rsi", "macd", "line", "short"):
         yield from getattr(strategy, name).lines
+
+
+class Own(bt.Strategy):
+    """Every kind of line that a combination may have for itself, each of them behind both parameters."""
+
+    params = {"period": 5, "width": 2.0}
+
+    def __init__(self):
+        base = (self.data - self.data(-self.p.period)) * self.p.width
+        windows = [
+            kind(base, period=self.p.period)
+            for kind in (bt.ind.SMA, bt.ind.SumN, bt.ind.EMA, bt.ind.Highest, bt.ind.Lowest)
+        ]
+        whole = base // 0.75
+        self.parts = [
+            *windows,
+            -base,
+            abs(base),
+            self.p.width - windows[0],
+            self.p.width / (abs(windows[1]) + 1.0),
+            bt.ind.CrossOver(windows[0], windows[2]),
+            bt.Or(windows[0] > windows[2], windows[3] <= base),
+            bt.Max(windows[0], windows[2]),
+            whole * windows[4] - base / (abs(whole) + 0.5),
+            self.data / whole,  # zero somewhere
+        ]
+
+
+def test_lines_of_a_combination_are_those_of_the_plan(market):
+    given = [{"period": 3 + k % 7, "width": 0.5 + k / 8} for k in range(24)] + [{"period": 299, "width": 1.0}]
+    program = build(Own, given[0], market.frames, stock_broker(1e5, 0.001))
+    evaluation = Evaluation(columns_of(given, ["period", "width"]), len(given))
+    wanted = [program.line(part) for part in program.setup.strategy.parts]
+    plan = Plan(program, evaluation)
+    plan.add(program.nodes)
+    table, failed = plan.compute()
+    shared, own = split(program.nodes, evaluation, ())
+    assert len(own) > len(wanted)
+    part = Plan(program, evaluation)
+    part.add(shared)
+    chain = chain_of(program, own, evaluation, part.rows, wanted)
+    rows, lost = np.vstack((part.compute()[0], np.full((chain.slots, 300), 7.0))), np.zeros(chain.slots, bool)
+    none_failed = np.zeros(part.count, bool)
+    for number in range(len(given)):
+        fill_own(rows, part.count, chain.calls, chain.whole[number], chain.numbers[number], none_failed, lost)
+        for line in wanted:
+            row, place = plan.rows[line][number], chain.places[line]
+            assert lost[place] == failed[row]
+            same = np.array_equal(rows[part.count + place], table[row], equal_nan=True)
+            assert same or failed[row]
+    assert failed.any()
 
 
 def test_averages_are_computed_once_each(market):
