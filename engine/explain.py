@@ -45,19 +45,25 @@ def explanation_of(plan: Plan) -> Explanation:
     """What the translator says of this strategy with these parameters over these bars."""
     from engine.compiled.translate import explain
 
-    return explain(plan.strategy, plan.params, plan.market.frames)
+    return explain(plan.strategy, plan.params, plan.market.frames, plan.resample)
 
 
 def indicators_of(plan: Plan) -> Indicators:
-    """How each indicator would be computed. A strategy that is resampled computes all of them bar by bar."""
+    """How each indicator would be computed: bar by bar where bars are resampled and doing it at once may differ."""
     from engine.cerebro import stock_broker
+    from engine.compiled.delivery import check_indicators, deliver
     from engine.once import evaluate
+    from engine.refusal import Refused
     from engine.setup import prepare
 
     broker = stock_broker(plan.settings.broker.cash, plan.settings.broker.commission)
     setup = prepare(plan.strategy, plan.params, plan.market.frames, broker, resample=plan.resample)
     if not setup.once:
-        return Indicators(stock=[type(one).__name__ for one in setup.strategy.getindicators()])
+        try:
+            check_indicators(setup)
+        except Refused:
+            return Indicators(stock=[type(one).__name__ for one in setup.strategy.getindicators()])
+        deliver(setup)
     report = evaluate(setup.strategy)
     return Indicators(tuple(report.fast), tuple(report.stock))
 

@@ -122,21 +122,22 @@ class BarByBarLoop(LeanLoop):
 
     def _deliver(self) -> Iterator[float]:
         base, *clones = self.datas
-        if self.adoptable and all(self._follows(base, clone) for clone in clones) and plain_times(base):
+        if self.adoptable and all(follows(base, clone) for clone in clones) and plain_times(base):
             return deliver_periods(base, clones)
         return deliver_as_stock(self.cerebro, self.datas)
 
-    def _follows(self, base: Any, clone: Any) -> bool:
-        """Whether a data is made of whole weeks, months or years of the first one."""
-        if type(clone) is not DataClone or clone.data is not base or len(clone._filters) != 1:
-            return False
-        filtered = clone._filters[0][0]
-        return (
-            type(filtered) is Resampler
-            and filtered.p.timeframe in PERIODS
-            and not filtered.componly
-            and clone._calendar is None
-        )
+
+def follows(base: Any, clone: Any) -> bool:
+    """Whether a data is made of whole weeks, months or years of another."""
+    if type(clone) is not DataClone or clone.data is not base or len(clone._filters) != 1:
+        return False
+    filtered = clone._filters[0][0]
+    return (
+        type(filtered) is Resampler
+        and filtered.p.timeframe in PERIODS
+        and not filtered.componly
+        and clone._calendar is None
+    )
 
 
 def plain_times(base: Any) -> bool:

@@ -66,6 +66,7 @@ class Lines(Heap):
     bound_data: dict[str, int]
     positions_of: dict[int, int]
     deepest: int
+    growing: bool
     time_rows: dict[str, str]
     keep: list[Any]
     order_class = bt.Order
@@ -112,17 +113,25 @@ class Lines(Heap):
         if isinstance(ago, Static) and isinstance(ago.value, int):
             if ago.value > 0:
                 raise self.refuse("reads a bar that has not happened yet")
+            if self.growing and (ago.value or clock != "i0"):
+                return Number(f"seen({array}, {clock}, {ago.value}, error)", FLOAT, exact=True)
             self.deepest = max(self.deepest, -ago.value)
             return Number(
                 f"{array}[{clock} - {-ago.value}]" if ago.value else f"{array}[{clock}]", FLOAT, exact=True
             )
-        return Number(f"at({array}, {clock} + {self.whole_number(ago)}, error)", FLOAT, exact=True)
+        return Number(self.bar_value(array, clock, self.whole_number(ago)), FLOAT, exact=True)
+
+    def bar_value(self, array: str, clock: str, ago: str) -> str:
+        """A line's value so many bars away. Where the line grows in the run nothing is behind its first bar."""
+        if self.growing:
+            return f"seen({array}, {clock}, {ago}, error)"
+        return f"at({array}, {clock} + {ago}, error)"
 
     def moments(self, line: Any, ago: Value) -> Number:
         """`line.datetime(ago)` in microseconds."""
         array, clock = self.buffer(line)
         row = self.time_rows.setdefault(array, f"m{array[1:]}")
-        return Number(f"(int(at({row}, {clock} + {self.whole_number(ago)}, error)) + {EPOCH_US})", DATETIME)
+        return Number(f"(int({self.bar_value(row, clock, self.whole_number(ago))}) + {EPOCH_US})", DATETIME)
 
     def line_call(self, line: Any, name: str, arguments: Arguments, keywords: Keywords) -> Value | None:
         """A method of a line."""
@@ -148,8 +157,11 @@ class Lines(Heap):
             array, clock = self.buffer(line)
             ago = self.whole_number(names.get("ago", Static(0)))
             size = self.whole_number(names.get("size", Static(1)))
-            start = self.out.temporary(f"window_start(len({array}), {clock}, {ago}, {size})")
-            stop = self.out.temporary(f"max({start}, min(len({array}), {clock} + {ago} + 1))")
+            first = self.out.temporary(f"{clock} + {ago} - {size} + 1")
+            if self.growing:
+                self.out.line(f"if {first} < 0 or {ago} > 0: fault(error)")
+            start = self.out.temporary(f"place_of({first}, len({array}))")
+            stop = self.out.temporary(f"max({start}, place_of({clock} + {ago} + 1, len({array})))")
             return Window(array, start, stop, exact=True)
         if name == "num2date" and len(arguments) == 1 and not keywords:
             return Number(f"moment_of({self.floating(arguments[0])}, error)", DATETIME)

@@ -7,6 +7,7 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 
+from engine.compiled.delivery import is_resampled
 from engine.compiled.dicts import Dicts
 from engine.compiled.records import HAS_LIMIT, HAS_PRICE, HAS_TRAIL_AMOUNT, HAS_TRAIL_PERCENT
 from engine.compiled.values import (
@@ -158,6 +159,8 @@ class Market(Dicts):
         )
         names.pop("owner")
         data = self.number_of_data(names.pop("data"))
+        if any(is_resampled(each) for each in (self.datas if isinstance(data, str) else [self.datas[data]])):
+            raise self.refuse("orders what may be a resampled data")
         size = self.floating(names.pop("size"))
         given = []
         numbers = []

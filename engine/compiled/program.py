@@ -399,7 +399,7 @@ class _Reader:
         """Note the kernel call of an object, unless its lines are only bound to others."""
         primitive = _primitive(item)
         if primitive is None:
-            if _only_binds(type(item)):
+            if only_binds(type(item)):
                 return
             raise Refused(f"the indicator {type(item).__name__} has no kernel")
         sources = tuple(self._source(buffer, item) for buffer in primitive.sources(item))
@@ -471,7 +471,7 @@ def _scalar(value: Any, item: Any) -> Any:
     raise Refused(f"the indicator {type(item).__name__} has a parameter that is no plain number")
 
 
-def _only_binds(kind: type) -> bool:
+def only_binds(kind: type) -> bool:
     """Whether objects of this class compute nothing themselves: their lines are made of others'."""
     plain_class = bt.Indicator
     return issubclass(kind, plain_class) and all(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba.core.errors import NumbaError
 
+from core.errors import DataError
 from engine.compiled.traced import plain
 from engine.refusal import Refused
 
@@ -48,17 +49,15 @@ def run(
     raises it, at the bar where it belongs.
     """
     from engine.compiled import kernel, warm
+    from engine.compiled.delivery import check_indicators
     from engine.compiled.recording import reasons_of, recording_of
     from engine.compiled.translate import translate
     from engine.once import evaluate
-    from engine.recording import check_warm_up
     from engine.setup import prepare
 
-    if resample:
-        raise Refused("has bars resampled in the run")
     if cheat_on_open:
         raise Refused("trades at the open it is shown")
-    recipe = warm.recipe_of(cls, params, frames, broker, sizer)
+    recipe = None if resample else warm.recipe_of(cls, params, frames, broker, sizer)
     if recipe is not None:
         if admit is not None:
             admit(recipe.name, recipe.ready)
@@ -67,21 +66,23 @@ def run(
             if on_bar is not None:
                 on_bar(len(recording.equity))
             return recording
-    setup = prepare(cls, params, frames, broker, sizer=sizer, recorder=False)
+    setup = prepare(cls, params, frames, broker, resample=resample, sizer=sizer, recorder=False)
+    if not setup.once:
+        check_indicators(setup)
     translated = translate(setup)
     if admit is not None:
         admit(kernel.name_of(translated.source), kernel.is_compiled(translated.source))
-    check_warm_up(setup.strategy, lambda data: len(data.lines.datetime.array))
+    index, times = bars_of(setup)
     evaluate(setup.strategy)
-    index, times = steps_of(setup)
     book = book_of(setup)
     arguments = arguments_of(translated, setup, index, times)
     equity, cash = np.empty(len(index)), np.empty(len(index))
     book = carry_out(kernel.load(translated.source).entry, arguments, book, index, equity, cash)
     infos = reasons_of(translated.infos)
+    recording = recording_of(book, times, list(frames), infos, equity, cash, setup.strategy)
     if on_bar is not None:
-        on_bar(len(index))
-    return recording_of(book, times, list(frames), infos, equity, cash, setup.strategy)
+        on_bar(len(recording.equity))
+    return recording
 
 
 def carry_out(
@@ -108,6 +109,23 @@ def carry_out(
             raise Refused("ends in an exception")
         book = grown(book, start)
     raise Refused("makes more orders than memory holds")
+
+
+def bars_of(setup: Setup) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """`steps_of`, after the bars have come where they are made in the run. Raises DataError where they are too few."""
+    from engine.compiled.delivery import deliver
+    from engine.recording import check_warm_up
+
+    if setup.once:
+        check_warm_up(setup.strategy, lambda data: len(data.lines.datetime.array))
+        return steps_of(setup)
+    check_warm_up(setup.strategy, lambda data: getattr(data, "known_bars", None))
+    index, times = deliver(setup)
+    try:
+        check_warm_up(setup.strategy, lambda data: len(data.lines.datetime.array))
+    except DataError as error:  # stock does not foresee it, and goes on without a decision
+        raise Refused(f"never decides: {error}") from error
+    return index, times
 
 
 def steps_of(setup: Setup) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

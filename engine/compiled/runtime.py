@@ -280,9 +280,18 @@ def insert_first(values: Floats, count: int, value: float) -> Floats:
 
 
 @compiled
-def window_start(length: int, index: int, ago: int, size: int) -> int:
-    """Where `line.get(ago, size)` starts: `array[idx + ago - size + 1 : idx + ago + 1]`, cut at the front."""
-    return max(0, index + ago - size + 1)
+def seen(values: Floats, index: int, ago: int, error: Flags) -> float:
+    """One value of a line that grows in the run: what is not there yet, or was never, is left to another engine."""
+    if ago > 0 or index + ago < 0 or index >= len(values):
+        error[0] = 1
+        return np.nan
+    return values[index + ago]  # type: ignore[no-any-return]
+
+
+@compiled
+def place_of(bound: int, length: int) -> int:
+    """A slice's bound as Python takes it: a negative one counts from the end."""
+    return min(bound, length) if bound >= 0 else max(0, bound + length)
 
 
 @compiled

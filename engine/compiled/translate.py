@@ -18,6 +18,7 @@ from backtrader.linebuffer import LineBuffer
 from backtrader.lineroot import LineRoot
 
 from engine.compiled.cells import ABSENT
+from engine.compiled.delivery import is_resampled
 from engine.compiled.emit import Emitter, Slot, Tree, lines_of
 from engine.compiled.explanation import Explanation, MethodReport
 from engine.compiled.frames import Never
@@ -111,6 +112,7 @@ class Translator(Market):
         self.defaults: dict[Any, Any] = {}
         self.infos: list[dict[str, Any]] = [{}]
         self.clocks = self.find_clocks()
+        self.growing = any(map(is_resampled, self.datas))
         self.own_objects = set(own_objects(self.strategy))
         self.forget()
         self.reset()
@@ -436,12 +438,14 @@ def own_objects(strategy: Any) -> Iterator[int]:
             waiting.append(part)
 
 
-def explain(cls: type[bt.Strategy], params: Mapping[str, Any], frames: Mapping[str, Any]) -> Explanation:
+def explain(
+    cls: type[bt.Strategy], params: Mapping[str, Any], frames: Mapping[str, Any], resample: Sequence[str] = ()
+) -> Explanation:
     """What of a strategy compiles for these parameters and bars, line by line, and what does not and why."""
     from engine.cerebro import stock_broker
     from engine.setup import prepare
 
-    setup = prepare(cls, params, frames, stock_broker(100_000.0, 0.0), recorder=False)
+    setup = prepare(cls, params, frames, stock_broker(100_000.0, 0.0), resample=resample, recorder=False)
     source: str | None = None
     refusal: Refused | None = None
     dropped: tuple[tuple[str, int, str], ...] = ()

@@ -254,7 +254,8 @@ class _Author:
         self.many = self.datas > 1
         self.aligned = self.many and dice.random() < 0.5
         self.intraday = not self.many and dice.random() < 0.15
-        self.resample = ("1W",) if not self.many and not self.intraday and dice.random() < 0.04 else ()
+        higher = ("1h", "2h") if self.intraday else ("1W", "1W", "2W")
+        self.resample = (dice.choice(higher),) if not self.many and dice.random() < 0.08 else ()
         self.p = dice.choice(("self.p", "self.params"))
         self.home = "d" if self.many else dice.choice(("self.data", "self.datas[0]", "self.data0"))
         self.d, self.key = self.home, "d"
@@ -862,6 +863,16 @@ class _Author:
         ]
         self.tests.append(f"self.spread[0] {self.pick('<', '>')} self.spread_mean[0]")
 
+    def higher(self) -> None:
+        """The bars made of the data's, and a mean of them."""
+        kind = self.pick("SMA", "EMA", "Highest")
+        self.lead = [f"self.higher = bt.ind.{kind}(self.data1, period={self.period(2, 4)})"]
+        self.tests += [
+            f"self.data1.close[0] {self.pick('<', '>')} self.higher[0]",
+            f"{self.d}.close[0] {self.pick('<', '>')} self.data1.{self.pick('high', 'low')}[0]",
+            f"len(self.data1) % {self.pick(2, 3)} == {self.pick(0, 1)}",
+        ]
+
     def wants(self) -> None:
         """A condition that moves into a helper method."""
         data, tests = self.d, self.tests
@@ -881,6 +892,8 @@ class _Author:
             self.remember()
         if self.aligned and self.maybe(0.3):
             self.spread()
+        if self.resample:
+            self.higher()
         if self.maybe(0.35):
             self.wants()
         blocks: Lines = []

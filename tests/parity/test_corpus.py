@@ -32,6 +32,7 @@ COMPILES: frozenset[str] = frozenset(
         "golden_cross",
         "grid_orders",
         "heikin_ashi",
+        "hourly_trend",
         "ichimoku_cloud",
         "indicator_composed",
         "indicator_next",
@@ -49,6 +50,7 @@ COMPILES: frozenset[str] = frozenset(
         "minute_scalper",
         "mode_strings",
         "monthly_rebalance",
+        "months_and_weeks",
         "multi_data_inds",
         "nextstart_first",
         "oco_breakout",
@@ -89,6 +91,8 @@ COMPILES: frozenset[str] = frozenset(
         "tutorial_sma",
         "type_checks",
         "weekday_swing",
+        "weekly_breakout",
+        "weekly_filter",
     }
 )
 """Files of strategies that must run compiled, and not merely on the lean engine."""

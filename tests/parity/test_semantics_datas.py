@@ -170,7 +170,7 @@ def test_a_week_is_seen_when_the_next_has_begun(engine: str) -> None:
         def next(self):
             self.seen.append((len(self.data0), len(self.data1), self.data1.close[0]))
 
-    done = outcome(engine, Weeks, two_weeks(), resample=["1W"], may_refuse=["compiled"])
+    done = outcome(engine, Weeks, two_weeks(), resample=["1W"])
     assert done.strategy.seen == [(1, 0), (2, 1, 10.0), (3, 1, 10.0), (4, 1, 10.0), (4, 2, 16.0)]
 
 
@@ -186,7 +186,7 @@ def test_the_last_bar_is_delivered_twice(engine: str) -> None:
             if len(self.seen) == 3:
                 self.buy(data=self.data0, size=1, exectype=bt.Order.Limit, price=15.0)
 
-    done = outcome(engine, Count, two_weeks(), resample=["1W"], may_refuse=["compiled"])
+    done = outcome(engine, Count, two_weeks(), resample=["1W"])
     assert done.strategy.seen[-2:] == [(4, 4, 16.0), (5, 4, 16.0)]
     # Decided on the last daily bar, filled on that same bar when it comes round again.
     assert done.fills == [(4, 1, 15.0)]
@@ -200,7 +200,7 @@ def test_higher_bars_bring_no_new_price_to_the_lower(engine: str) -> None:
             if len(self.data1) == 1 and not self.position:
                 self.buy(data=self.data0, size=1)
 
-    done = outcome(engine, Buy, two_weeks(), resample=["1W"], may_refuse=["compiled"])
+    done = outcome(engine, Buy, two_weeks(), resample=["1W"])
     assert done.fills == [(3, 1, 13.0)]
 
 
