@@ -128,44 +128,23 @@ def overfitting(moments: Floats) -> Overfitting:
     if n < 2:
         nothing = np.empty(0)
         return Overfitting(math.nan, nothing, math.nan, math.nan, nothing, nothing)
+    from analyzers.splits import judged
+
     # Of two splits that mirror each other one is enough: what is inside of one is outside of the other.
     halves = np.array(
         [
             [part in chosen for part in range(blocks)]
             for chosen in itertools.combinations(range(blocks), blocks // 2)
             if 0 in chosen
-        ],
-        dtype=np.float64,
+        ]
     )
-    parts = [each for some in _chunks(halves, n) for each in _split(moments, some)]
-    rank, inside, outside = (np.concatenate(column) for column in zip(*parts, strict=True))
+    rank, inside, outside = judged(np.asarray(moments, dtype=np.float64), halves)
     logits = np.log(rank / (1 - rank))
     spread = float(np.var(inside))
     slope = float(np.cov(inside, outside, bias=True)[0, 1]) / spread if spread > 0 else math.nan
     return Overfitting(
         float(np.mean(logits <= 0)), logits, slope, float(np.mean(outside < 0)), inside, outside
     )
-
-
-def _chunks(halves: Floats, trials: int) -> list[Floats]:
-    size = max(1, CHUNK // trials)
-    return [halves[first : first + size] for first in range(0, len(halves), size)]
-
-
-def _split(moments: Floats, halves: Floats) -> list[tuple[Floats, Floats, Floats]]:
-    """For some splits, and then their mirrors: `_judged`."""
-    first = sharpe_of(np.tensordot(halves, moments, axes=(1, 1)))
-    second = sharpe_of(np.tensordot(1 - halves, moments, axes=(1, 1)))
-    return [_judged(first, second), _judged(second, first)]
-
-
-def _judged(inside: Floats, outside: Floats) -> tuple[Floats, Floats, Floats]:
-    """Relative rank out of sample of the best in sample, and its two Sharpe ratios; each (splits,)."""
-    rows, best = np.arange(len(inside)), inside.argmax(axis=1)
-    mine = outside[rows, best]
-    ties = (outside == mine[:, None]).sum(axis=1)
-    rank = (outside < mine[:, None]).sum(axis=1) + (ties + 1) / 2
-    return rank / (inside.shape[1] + 1), inside[rows, best], mine
 
 
 # -- intervals

@@ -137,7 +137,7 @@ class Sweeping:
         from engine.account import copied
         from engine.choose import Admission, Task
         from engine.compiled import kernel
-        from engine.compiled.warm import pure_program
+        from engine.sweep_programs import program_of
 
         self.counters["traces"] += 1
         task = self.task
@@ -145,7 +145,7 @@ class Sweeping:
         varied = [
             name for name in params if any(self.params[n][name] != params[name] for n in waiting.tolist())
         ]
-        program, translated = pure_program(
+        program, translated = program_of(
             task.strategy, params, task.frames, copied(task.broker), task.sizer, varied
         )
         started = time.perf_counter()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -257,20 +257,35 @@ def _ask(
         points = space.snap(sampler.ask(sampler.batch))
         if not len(points) or progress.done >= space.size:
             return None
-        fresh, seen = [], set(progress.known)
-        for row, allowed in zip(points, space.allowed(points).tolist(), strict=True):
-            key = row.tobytes()
-            if allowed and key not in seen:
-                seen.add(key)
-                fresh.append(row)
         wanted = progress.settings.trials - progress.done
-        if fresh:
-            return points, np.array(fresh[:wanted])
+        fresh = _fresh(space, points, progress.known, wanted)
+        if len(fresh):
+            return points, fresh
         none = np.full((len(points), len(progress.settings.objectives)), np.nan)
         for place, row in enumerate(points):
             none[place] = progress.known.get(row.tobytes(), none[place])
         sampler.tell(points, none)
     return None
+
+
+def _fresh(
+    space: SearchSpace, points: NDArray[np.float64], known: Mapping[bytes, Any], wanted: int
+) -> NDArray[np.float64]:
+    """The first so many of these points that are new and allowed; no constraint is asked about more than it takes."""
+    new = {row.tobytes(): place for place, row in reversed([*enumerate(points)])}
+    places = sorted(place for key, place in new.items() if key not in known)
+    found: list[int] = []
+    while places and len(found) < wanted:
+        some, places = (
+            places[: max(16, 2 * (wanted - len(found)))],
+            places[max(16, 2 * (wanted - len(found))) :],
+        )
+        found += [
+            place
+            for place, allowed in zip(some, space.allowed(points[some]).tolist(), strict=True)
+            if allowed
+        ]
+    return points[found[:wanted]]
 
 
 def _evaluated(

@@ -77,10 +77,10 @@ class StudyStore:
     """The studies of one optimisation, one for each of its searches."""
 
     def __init__(
-        self, database: Database, url: str, name: str, facts: Mapping[str, Any], shared: bool
+        self, database: Database, storage: Any, name: str, facts: Mapping[str, Any], shared: bool
     ) -> None:
         self.name = name
-        self._database, self._url, self._facts, self._shared = database, url, dict(facts), shared
+        self._database, self._storage, self._facts, self._shared = database, storage, dict(facts), shared
         self._tables = _reflected(database)
 
     @classmethod
@@ -100,7 +100,7 @@ class StudyStore:
         text = parsed.render_as_string(hide_password=False)
         try:
             with _only_one(engine):
-                optuna.storages.RDBStorage(text, engine_kwargs={"pool_size": 1})
+                storage = optuna.storages.RDBStorage(text, engine_kwargs={"pool_size": 1})
                 _metadata.create_all(engine)
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
             cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
@@ -110,10 +110,12 @@ class StudyStore:
                 hint="check that it runs and may be written, or leave --storage out",
             ) from error
         remote = parsed.get_backend_name() != "sqlite"
-        return cls(Database(engine), text, name, facts, remote if shared is None else shared)
+        return cls(Database(engine), storage, name, facts, remote if shared is None else shared)
 
     def close(self) -> None:
         """Close the connections."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
         self._database.close()
 
     def log(
@@ -125,7 +127,7 @@ class StudyStore:
         name = f"{self.name}/{part}"
         with _only_one(self._database.engine):
             study = optuna.create_study(
-                storage=self._url,
+                storage=self._storage,
                 study_name=name,
                 load_if_exists=True,
                 directions=["maximize" if objective.largest else "minimize" for objective in objectives],
@@ -300,32 +302,26 @@ class StudyLog:
         scores = scores_of(outcome, self.objectives, self.min_trades)
         usable: NDArray[np.bool_] = np.asarray(np.isfinite(scores).all(axis=1))
         now = datetime.now(UTC).replace(tzinfo=None)
-        rows = [
-            {
-                "number": count + number, "study_id": self.study, "state": "COMPLETE" if usable[number] else "FAIL",
-                "datetime_start": now, "datetime_complete": now,
-            }
-            for number in range(len(params))
-        ]  # fmt: skip
-        keys = (
-            connection.execute(
-                insert(trials).returning(trials.c.trial_id, sort_by_parameter_order=True), rows
-            )
-            .scalars()
-            .all()
-        )
-        names = {name: _distribution(dimension) for name, dimension in self.space.dimensions.items()}
+        keys = self._new_keys(connection, len(params))
         connection.execute(
-            insert(self.tables["trial_params"]),
+            insert(trials),
             [
                 {
-                    "trial_id": key, "param_name": name, "distribution_json": text,
-                    "param_value": _internal(self.space.dimensions[name], each[name]),
+                    "trial_id": key, "number": count + number, "study_id": self.study,
+                    "state": "COMPLETE" if fine else "FAIL", "datetime_start": now, "datetime_complete": now,
                 }
-                for key, each in zip(keys, params, strict=True)
-                for name, text in names.items()
+                for number, (key, fine) in enumerate(zip(keys, usable.tolist(), strict=True))
             ],
         )  # fmt: skip
+        for name, dimension in self.space.dimensions.items():
+            text, internal = _distribution(dimension), _internal(dimension)
+            connection.execute(
+                insert(self.tables["trial_params"]),
+                [
+                    {"trial_id": key, "param_name": name, "distribution_json": text, "param_value": internal(each[name])}
+                    for key, each in zip(keys, params, strict=True)
+                ],
+            )  # fmt: skip
         signs = [1.0 if objective.largest else -1.0 for objective in self.objectives]
         found = [
             {
@@ -337,6 +333,16 @@ class StudyLog:
         ]  # fmt: skip
         if found:
             connection.execute(insert(values), found)
+
+    def _new_keys(self, connection: Any, count: int) -> Sequence[int]:
+        """Keys for trials, so that a batch need not ask for each. The transaction has the write lock already."""
+        if connection.dialect.name == "sqlite":
+            last = connection.execute(select(func.max(self.tables["trials"].c.trial_id))).scalar_one() or 0
+            return range(last + 1, last + 1 + count)
+        sequence = func.nextval(func.pg_get_serial_sequence("trials", "trial_id"))
+        drawn = select(sequence).select_from(func.generate_series(1, count).table_valued("number"))
+        keys: Sequence[int] = connection.execute(drawn).scalars().all()
+        return keys
 
 
 def _distribution(dimension: Dimension) -> str:
@@ -356,11 +362,11 @@ def _distribution(dimension: Dimension) -> str:
     return str(distributions.distribution_to_json(made))
 
 
-def _internal(dimension: Dimension, value: Any) -> float:
-    """A value as Optuna stores it: the place of a choice, else the number."""
+def _internal(dimension: Dimension) -> Callable[[Any], float]:
+    """Makes of a value what Optuna stores: the place of a choice, else the number."""
     if isinstance(dimension, Choice):
-        return float(list(dimension.options).index(value))
-    return float(value)
+        return lambda value: float(list(dimension.options).index(value))
+    return float
 
 
 def packed(outcome: Outcome) -> bytes:

@@ -406,52 +406,6 @@ def _make(
     return _recipe(program, translated, witness, account) if witness.holds() else None
 
 
-def pure_program(
-    cls: type[bt.Strategy],
-    params: Mapping[str, Any],
-    frames: Mapping[str, pd.DataFrame],
-    broker: bt.brokers.BackBroker,
-    sizer: Any,
-    traced: Sequence[str],
-) -> tuple[Program, Translated]:
-    """A traced program and its translation; Refused where what is made once may not stand for other combinations.
-
-    Kept for the next sweep over the same bars.
-    """
-    kind = sizer[0] if isinstance(sizer, tuple) else sizer
-    values = key_of(cls, params, frames, broker, sizer)
-    key = None if values is None else (values, tuple(traced))
-    known = _programs.get(key)
-    if known is not None:
-        witness, seen, program, translated = known
-        if witness.holds() and _same_bars(seen, frames):
-            return program, translated
-    fresh = witness_of(*(each for each in (cls, kind) if each is not None))
-    if fresh is None:
-        raise Refused("uses what may change while combinations run")
-    with watched(fresh) as watch:
-        program = build(cls, params, frames, broker, sizer=sizer, traced=traced)
-    if watch.problem or not fresh.holds():
-        raise Refused(f"{watch.problem or 'changes its class or module'} while it is made")
-    translated = translate(program.setup)
-    if key is not None and sum(len(frame) for frame in frames.values()) <= MOST_KEPT_BARS:
-        bars = {name: (frame.index, frame.to_numpy(copy=True)) for name, frame in frames.items()}
-        _keep(_programs, key, (fresh, bars, program, translated), MOST_PROGRAMS)
-    return program, translated
-
-
-_programs: OrderedDict[Any, tuple[Witness, dict[str, Any], Program, Translated]] = OrderedDict()
-MOST_PROGRAMS = 8
-MOST_KEPT_BARS = 200_000
-
-
-def _same_bars(seen: Mapping[str, Any], frames: Mapping[str, pd.DataFrame]) -> bool:
-    return seen.keys() == frames.keys() and all(
-        seen[name][0].equals(frame.index) and np.array_equal(seen[name][1], frame.to_numpy(), equal_nan=True)
-        for name, frame in frames.items()
-    )
-
-
 def _recipe(
     program: Program, translated: Translated, witness: Witness, broker: bt.brokers.BackBroker
 ) -> Recipe:

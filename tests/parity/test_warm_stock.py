@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from engine import backtest
+from engine import backtest, sweep_programs
 from engine.account import copied
 from engine.cerebro import stock_broker
 from engine.choose import first_difference
 from engine.compiled import running, warm
+from engine.compiled.program import build
 from engine.setup import date2num
 from engine.sweep import sweep
 
@@ -169,7 +170,7 @@ def market(bars: int, seed: int = 1, freq: str = "1D", tz: str | None = "UTC") -
 def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warm, "_recipes", type(warm._recipes)())
     monkeypatch.setattr(warm, "_hopeless", type(warm._hopeless)())
-    monkeypatch.setattr(warm, "_programs", type(warm._programs)())
+    monkeypatch.setattr(sweep_programs, "_kept", type(sweep_programs._kept)())
 
 
 def recipe(cls: Any, frames: dict[str, pd.DataFrame], **params: Any) -> Any:
@@ -289,14 +290,46 @@ def test_a_sweep_makes_such_a_strategy_for_each_combination(cls: Any) -> None:
     assert "while it is made" in found.reason or "may change" in found.reason
 
 
-def test_a_sweep_again_over_other_bars_is_of_those_bars() -> None:
-    space = {"fast": [3, 4], "slow": [9, 12]}
-    for seed in (1, 2, 1):
-        found = sweep(Two, market(200, seed), space, metrics=("end_value", "trades"))
+def test_sweeps_over_other_bars_and_with_other_numbers_share_one_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = []
+    monkeypatch.setattr(
+        sweep_programs, "build", lambda *given, **more: made.append(1) or build(*given, **more)
+    )
+    for (seed, bars), fast in (((1, 200), 3), ((1, 200), 4), ((2, 260), 5), ((1, 200), 3)):
+        space = {"fast": [fast, fast + 1], "slow": [9 + fast, 12 + fast]}
+        found = sweep(Two, market(bars, seed), space, metrics=("end_value", "trades"))
         assert found.engine == "compiled"
         for row in found.table.to_dict("records"):
-            stock = backtest(
-                Two, market(200, seed), {"fast": row["fast"], "slow": row["slow"]}, engine="cerebro"
-            )
+            params = {"fast": row["fast"], "slow": row["slow"]}
+            stock = backtest(Two, market(bars, seed), params, engine="cerebro")
             assert row["end_value"] == stock.metrics["end_value"]
             assert row["trades"] == stock.metrics["trades"]
+    assert len(made) == 1
+
+
+class Turning(bt.Strategy):
+    """Another way through `__init__` from a number on."""
+
+    params = (("fast", 4), ("slow", 11))
+
+    def __init__(self) -> None:
+        mean = bt.ind.SMA if self.p.fast < 6 else bt.ind.WMA
+        self.cross = bt.ind.CrossOver(mean(period=self.p.fast), bt.ind.SMA(period=self.p.slow))
+
+    def next(self) -> None:
+        if self.cross > 0:
+            self.buy(size=10)
+        elif self.cross < 0 and self.position:
+            self.close()
+
+
+def test_a_program_is_not_used_where_it_does_not_hold() -> None:
+    for fasts in ([3, 4], [8, 9], [5, 7]):
+        found = sweep(Turning, market(200), {"fast": fasts, "slow": [14, 15]}, metrics=("end_value",))
+        assert found.engine == "compiled"
+        for row in found.table.to_dict("records"):
+            params = {"fast": row["fast"], "slow": row["slow"]}
+            stock = backtest(Turning, market(200), params, engine="cerebro")
+            assert row["end_value"] == stock.metrics["end_value"]
