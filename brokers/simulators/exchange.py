@@ -45,10 +45,10 @@ class Exchange:
         """Raise OrderRejected for a ticket this exchange would not take; nothing changes."""
         self._check_all([ticket])
 
-    def submit(self, ticket: Ticket) -> Order:
-        """Take one order, and match it."""
+    def submit(self, ticket: Ticket, group: OrderList | None = None) -> Order:
+        """Take one order, into a list that exists where one is given, and match it."""
         self.check(ticket)
-        order = self._admit(ticket)
+        order = self._admit(ticket, group)
         self.matching.work(order)
         return order
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import takewhile
 
 import numpy as np
 
@@ -178,6 +179,11 @@ class BarBuilder:
     def bars(self, symbol: str) -> Sequence[MarketBar]:
         """What is kept of a symbol, oldest first."""
         return list(self._bars.get(symbol, ()))
+
+    def since(self, symbol: str, start: datetime) -> Sequence[MarketBar]:
+        """The bars of a symbol that begin at `start` or later, oldest first."""
+        newest_first = takewhile(lambda bar: bar.start >= start, reversed(self._bars.get(symbol, ())))
+        return list(newest_first)[::-1]
 
     def _fill_gap(self, bars: deque[MarketBar], start: datetime) -> None:
         """Minutes without a trade are bars too: flat at the last close, without volume."""

@@ -41,6 +41,7 @@ COMMANDS = [
     "optimize.jobs",
     "optimize.worker",
     "strategies.new",
+    "brokers.simulators",
     "core.config",
     "store.migrate",
     "benchmarks",

@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""Serve a simulated exchange: python -m brokers.simulators tws --market random:7."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.cli import CommandParser, run_command
+from core.errors import UserError
+
+if TYPE_CHECKING:
+    from brokers.simulators.serve import House
+
+HOUSES = {"tws": ("brokers.simulators.tws.house", "ABC,DEF", 4002)}
+"""Where each kind of exchange is made, what it lists, and the port it listens on, unless told."""
+
+
+def parser() -> CommandParser:
+    """The command line of `python -m brokers.simulators`."""
+    command = CommandParser(
+        prog="python -m brokers.simulators",
+        description="Serve a simulated exchange over its own protocol, with faults on demand, on this machine alone.",
+        example="python -m brokers.simulators tws --market random:7 --speed 60",
+    )
+    command.add_argument("exchange", choices=sorted(HOUSES), help="whose protocol to speak")
+    command.add_argument("--port", type=int, help="where clients connect; 0 takes any free one")
+    command.add_argument(
+        "--control-port", type=int, default=0, help="where faults are asked for (default: any free one)"
+    )
+    command.add_argument(
+        "--market",
+        default="sample",
+        metavar="M",
+        help="sample, random:SEED, a file or reference of bars, or hand: prices come through the control API",
+    )
+    command.add_argument("--symbols", metavar="A,B", help="what is listed")
+    command.add_argument("--cash", default="100000", metavar="C", help="what the account holds")
+    command.add_argument("--speed", type=float, default=1.0, metavar="N", help="market seconds a second")
+    command.add_argument("--start", metavar="TIME", help="market time to begin at (default: now)")
+    command.add_argument("--state", type=Path, metavar="FILE", help="keep accounts and orders there")
+    return command
+
+
+def main(args: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    import asyncio
+
+    from brokers.simulators.serve import Options, serve
+
+    home, symbols, port = HOUSES[args.exchange]
+    options = Options(
+        symbols=(args.symbols or symbols).split(","),
+        market=args.market,
+        cash=_amount(args.cash),
+        port=port if args.port is None else args.port,
+        control_port=args.control_port,
+        speed=args.speed,
+        start=_time(args.start) if args.start else None,
+        state=args.state,
+        json=args.json,
+    )
+    house: House = import_module(home).house()
+    try:
+        asyncio.run(serve(house, options))
+    except OSError as error:
+        raise UserError(f"cannot listen: {error}", hint="name another --port") from error
+    return 0
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise UserError(f"{text!r} is no amount", hint="for example --cash 100000") from error
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UserError(f"{text!r} is no time", hint="for example --start 2024-01-02T14:30") from error
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+if __name__ == "__main__":
+    run_command(parser(), main, sys.argv[1:])
