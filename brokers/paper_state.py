@@ -10,18 +10,16 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from datetime import datetime
-from decimal import Decimal
-from enum import Enum
 from pathlib import Path
-from types import NoneType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any
 
 from brokers.matching import Holding
 from brokers.paper_book import PaperBook
 from brokers.paper_orders import PaperOrder
 from core.errors import StoreVersionError, VenueFatal
+from core.plain import decode, decode_field, encode, field_types
 from core.types import Bar, OrderEvent
 
 SCHEMA_VERSION = 1
@@ -30,8 +28,6 @@ CREATE TABLE book (id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT N
 CREATE TABLE orders (number INTEGER PRIMARY KEY, intent TEXT NOT NULL, content TEXT NOT NULL);
 CREATE TABLE events (sequence INTEGER PRIMARY KEY, content TEXT NOT NULL);
 """
-
-T = TypeVar("T")
 
 
 class PaperState:
@@ -120,47 +116,6 @@ class PaperState:
             ) from error
 
 
-def encode(value: object) -> Any:
-    """A frozen value as plain JSON."""
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if is_dataclass(value):
-        return {f.name: encode(getattr(value, f.name)) for f in fields(value)}
-    return value
-
-
-def decode(cls: type[T], raw: dict[str, Any]) -> T:
-    """The frozen value of type `cls` that `encode` wrote."""
-    return cls(**{name: _decode_field(kind, raw[name]) for name, kind in _field_types(cls).items()})
-
-
-def _decode_field(kind: type, value: Any) -> Any:
-    if value is None:
-        return None
-    if kind is datetime:
-        return datetime.fromisoformat(value)
-    if is_dataclass(kind):
-        return decode(kind, value)
-    return kind(value)
-
-
-_FIELD_TYPES: dict[type, dict[str, type]] = {}  # looking them up costs more than reading a row
-
-
-def _field_types(cls: type) -> dict[str, type]:
-    """Type of each field, without its None."""
-    if cls not in _FIELD_TYPES:
-        hints = get_type_hints(cls).items()
-        _FIELD_TYPES[cls] = {
-            name: next((a for a in get_args(hint) if a is not NoneType), hint) for name, hint in hints
-        }
-    return _FIELD_TYPES[cls]
-
-
 _ORDER_FIELDS = tuple(f.name for f in fields(PaperOrder) if f.name != "intent")
 
 
@@ -170,8 +125,8 @@ def _order_content(order: PaperOrder) -> tuple[str, str]:
 
 
 def _read_order(intent: dict[str, Any], content: dict[str, Any]) -> PaperOrder:
-    types = _field_types(PaperOrder)
-    known = {name: _decode_field(types[name], content[name]) for name in _ORDER_FIELDS if name not in _LISTS}
+    types = field_types(PaperOrder)
+    known = {name: decode_field(types[name], content[name]) for name in _ORDER_FIELDS if name not in _LISTS}
     lists = {name: content[name] for name in _LISTS}
     return PaperOrder(intent=decode(types["intent"], intent), **known, **lists)
 

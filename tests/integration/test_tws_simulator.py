@@ -77,7 +77,7 @@ async def desk(gateway: Simulator, price: float = 100.0) -> AsyncIterator[Desk]:
         await ib.qualifyContractsAsync(ours.contract)
         yield ours
     finally:
-        ib.disconnect()
+        ours.ib.disconnect()
         gateway.control.clear()
 
 
@@ -377,6 +377,7 @@ def test_order_ids_that_roll_back_are_handed_out_again(gateway: Simulator) -> No
         first = await ours.place(market("BUY", 1, orderRef="first"), "Filled")
         ours.ib.disconnect()
         gateway.control.fault("id-rollback")
+        ours.ib = ib_api.IB()
         await ours.connect()
         while (order_id := ours.ib.client.getReqId()) < first.order.orderId:
             pass
