@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ import pandas as pd
 from core.errors import UserError
 from engine import verdicts
 from engine.account import copied
+from engine.compiled import kernel
 from engine.recording import Recording
 from engine.refusal import Refused
 
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
 ASKED = "asked for by name"
 FAULT = "ends in an exception"
 """How the compiled engine refuses a run whose strategy fails on the way."""
-COMPILE_SECONDS = 2.0
-"""What compiling a kernel costs, measured; more for a long strategy."""
 LEAN_BARS_A_SECOND = 80_000
 """What lean runs at a moderate turnover, measured; bars of all datas."""
 CHECKED_BARS = 500
@@ -93,6 +93,7 @@ def execute(task: Task, engine: str = "auto") -> Outcome:
 def _first_willing(task: Task) -> Outcome:
     admission = Admission(task)
     try:
+        admission.foresee()
         return Outcome(
             _compiled(task, admission), "compiled", "the fastest engine; all of the strategy compiles"
         )
@@ -104,27 +105,39 @@ def _first_willing(task: Task) -> Outcome:
     except Refused as refusal:
         why_not = f"{why_not}; not lean: {refusal}"
         return Outcome(_cerebro(task), "cerebro", why_not, admission.notes)
+    seconds = time.perf_counter() - started
     if admission.postponed:
-        verdicts.add_spent(admission.postponed, time.perf_counter() - started)
+        verdicts.add_spent(admission.postponed, seconds)
+    if admission.untranslated:
+        _spent_untranslated[task.strategy] = _spent_untranslated.get(task.strategy, 0.0) + seconds
     return outcome
+
+
+_spent_untranslated: WeakKeyDictionary[type, float] = WeakKeyDictionary()
+"""Seconds lean took in this process because translating would take longer; another has to translate again."""
 
 
 @dataclass(slots=True)
 class Admission:
     """Decides, once the kernel of a task is known, whether it may run; refuses when not.
 
-    postponed: name of a kernel that was not worth compiling yet. notes: what a reader of the result has to know.
+    postponed: name of a kernel that was not worth compiling yet. untranslated: whether not even translating was.
+    notes: what a reader of the result has to know.
     """
 
     task: Task
     postponed: str = ""
+    untranslated: bool = False
     notes: tuple[str, ...] = ()
 
-    def __call__(self, name: str, ready: bool) -> None:
-        """Raise Refused unless the kernel of that name may run. ready: whether nothing has to be compiled."""
+    def __call__(self, name: str, ready: bool, seconds: float = kernel.COMPILE_SECONDS) -> None:
+        """Raise Refused unless the kernel of that name may run.
+
+        ready: whether nothing has to be compiled. seconds: what compiling takes.
+        """
         known = verdicts.recall(name)
         if not ready:
-            self._weigh(name, known.spent)
+            self._weigh(name, known.spent, seconds)
         checked = known.checked
         if not checked:
             checked = _compare_first_bars(self.task)
@@ -135,14 +148,30 @@ class Admission:
             )
             raise Refused(f"differed from lean: {checked}")
 
-    def _weigh(self, name: str, spent: float) -> None:
+    def foresee(self) -> None:
+        """Refuse a strategy whose translation alone takes longer than lean has taken, or would take."""
+        from engine.compiled import warm
+
+        task = self.task
+        seconds = verdicts.seconds_to_translate(task.strategy)
+        lean = _spent_untranslated.get(task.strategy, 0.0) + task.bars / LEAN_BARS_A_SECOND
+        if lean < seconds and not warm.is_made(
+            task.strategy, task.params, task.frames, task.broker, task.sizer
+        ):
+            self.untranslated = True
+            raise Refused(
+                f"translating takes about {seconds:.2g} s, in every process, and lean about "
+                f'{task.bars / LEAN_BARS_A_SECOND:.2g} s for {task.bars:,} bars; engine="compiled" compiles now'
+            )
+
+    def _weigh(self, name: str, spent: float, seconds: float) -> None:
         """Compiling pays once lean has taken, or would take, as long as compiling does."""
         bars = self.task.bars
         saved = bars / LEAN_BARS_A_SECOND
-        if spent + saved < COMPILE_SECONDS:
+        if spent + saved < seconds:
             self.postponed = name
             raise Refused(
-                f"compiling takes about {COMPILE_SECONDS:g} s, once, and lean about {saved:.2g} s for {bars:,} bars; "
+                f"compiling takes about {seconds:.2g} s, once, and lean about {saved:.2g} s for {bars:,} bars; "
                 'engine="compiled" compiles now'
             )
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -117,12 +118,14 @@ def sweep(
     engine: str = "auto",
     jobs: int | None = None,
     on_done: Callable[[int], None] | None = None,
+    on_compile: Callable[[float], None] | None = None,
 ) -> SweepResult:
     """Run every combination over history and measure it.
 
     space: values by parameter (a grid), or a list of combinations. metric: what to rank by; it and `metrics` are keys
     of `analyzers.metrics.summarize`. broker: an ordinary, configured one; its cash wins over `cash`. engine: "auto",
     or "lean" for one by one. jobs: threads, all cores by default. on_done: told how many combinations are done.
+    on_compile: told that a kernel that takes long is compiled, and how many seconds.
 
     Raises UserError for what cannot be used: an unknown parameter or metric, an empty space. A combination that
     cannot run, or fails, says so in its row.
@@ -153,7 +156,12 @@ def sweep(
             raise UnknownNameError("parameter", name, dict(cls.params._getitems()))
     account = copied(broker) if broker is not None else stock_broker(cash, commission)
     run = Sweeping(
-        Task(cls, {}, market.frames, account, sizer=sizer), given, (metric, *metrics), jobs, on_done
+        Task(cls, {}, market.frames, account, sizer=sizer),
+        given,
+        (metric, *metrics),
+        jobs,
+        on_done,
+        on_compile=on_compile,
     )
     if engine == "auto":
         run.compiled()
@@ -202,6 +210,11 @@ def _number(text: str) -> Any:
     return text
 
 
+def compiling(seconds: float) -> None:
+    """Say on standard error what takes so long."""
+    print(f"compiling {seconds:.0f} s or so, once", file=sys.stderr, flush=True)
+
+
 def _parser() -> CommandParser:
     from engine.command import add_run_arguments
 
@@ -242,6 +255,7 @@ def main(args: argparse.Namespace) -> int:
             cash=plan.settings.broker.cash,
             commission=plan.settings.broker.commission,
             on_done=done,
+            on_compile=compiling,
         )
     top = result.ranked().head(args.top)
     failed = int((result.table["error"] != "").sum())

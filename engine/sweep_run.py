@@ -25,12 +25,18 @@ if TYPE_CHECKING:
 MOST_TRACES = 64
 """Ways through `__init__` that are compiled; combinations beyond them run one by one."""
 
+LONG_SECONDS = 5.0
+"""From here on compiling has to pay in the sweep at hand; a shorter kernel will serve another one."""
+LEAN_RUN_SECONDS = 0.01
+"""What a run on lean costs besides its bars, measured."""
+
 
 class Sweeping:
     """The combinations of one sweep on their way to figures.
 
     parts: into how many the bars are cut for `moments`, (combinations, parts, 3), which what is compiled fills; see
-    `sweep_metrics.sum_parts`.
+    `sweep_metrics.sum_parts`. planned: combinations that the strategy will be run at in this and further sweeps, when
+    those are more; a long kernel is compiled for many only. on_compile: told how many seconds that takes, about.
     """
 
     def __init__(
@@ -41,6 +47,9 @@ class Sweeping:
         jobs: int | None,
         on_done: Callable[[int], None] | None,
         parts: int = 0,
+        *,
+        planned: int = 0,
+        on_compile: Callable[[float], None] | None = None,
     ) -> None:
         from engine.sweep_driver import room
         from engine.sweep_metrics import groups_of
@@ -58,6 +67,8 @@ class Sweeping:
         self.errors = [""] * len(given)
         self.params: list[dict[str, Any]] = []
         self._on_done = on_done or (lambda done: None)
+        self._on_compile = on_compile or (lambda seconds: None)
+        self._planned = max(planned, len(given))
         self._done = np.zeros(len(given), np.bool_)
         resolve = _resolver(task.strategy)
         for number, each in enumerate(given):
@@ -149,6 +160,7 @@ class Sweeping:
             task.strategy, params, task.frames, copied(task.broker), task.sizer, varied
         )
         started = time.perf_counter()
+        self._weigh(translated.source, len(waiting))
         loaded = kernel.load(translated.source)
         _importable(loaded.entry)
         single = Task(task.strategy, params, task.frames, task.broker, sizer=task.sizer)
@@ -170,6 +182,23 @@ class Sweeping:
             self.counters["lines_computed"] += work.computed
             self._drive(entry, work, bench_of(program), numbers[block.places])
             give_back(program, work.table)
+
+    def _weigh(self, source: str, waiting: int) -> None:
+        """Refuse a long kernel that takes longer to compile than lean to run what waits for it."""
+        from engine.choose import LEAN_BARS_A_SECOND
+        from engine.compiled import kernel
+        from engine.refusal import Refused
+
+        seconds = kernel.seconds_of(source)
+        if seconds < LONG_SECONDS or kernel.is_compiled(source):
+            return
+        runs = self._planned * waiting / len(self.given)
+        lean = runs * (LEAN_RUN_SECONDS + self.task.bars / LEAN_BARS_A_SECOND)
+        if lean < seconds:
+            raise Refused(
+                f"compiling takes about {seconds:.2g} s, once, and lean about {lean:.2g} s for {runs:,.0f} runs"
+            )
+        self._on_compile(seconds)
 
     def _held(self, program: Any, waiting: Any, params: Mapping[str, Any], varied: Sequence[str]) -> Any:
         from engine.compiled.traced import Evaluation

@@ -219,6 +219,7 @@ def _listening(args: argparse.Namespace, plan: Plan) -> Iterator[Any]:
 
         yield tell
         return
+    from engine.sweep import compiling
     from optimize.walkforward import check
 
     total = (len(check(plan)) + 1) * plan.settings.trials
@@ -229,6 +230,8 @@ def _listening(args: argparse.Namespace, plan: Plan) -> Iterator[Any]:
                 done(facts["trials"])
             elif event == "window":
                 _print_window(facts)
+            elif event == "compile":
+                compiling(facts["seconds"])
 
         yield show
 

@@ -7,7 +7,7 @@ with Evaluation(Momentum, market, broker, metrics=("sharpe", "trades")) as evalu
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,8 @@ class Evaluation:
 
     jobs: threads of a sweep and worker processes, all cores by default. engine: "auto", or "lean" to compile nothing.
     cluster: runs elsewhere what does not compile. cache: answers what was run before. counters: trials "compiled",
-    "workers", "here", "cluster" and "cached". reason: why trials were not compiled, "" where they were.
+    "workers", "here", "cluster" and "cached". reason: why trials were not compiled, "" where they were. planned,
+    on_compile: see `engine.sweep_run.Sweeping`.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class Evaluation:
         engine: str = "auto",
         cluster: Cluster | None = None,
         cache: ResultCache | None = None,
+        planned: int = 0,
+        on_compile: Callable[[float], None] | None = None,
     ) -> None:
         self.metrics = tuple(dict.fromkeys((*metrics, "trades")))
         self.counters = dict.fromkeys(("compiled", "workers", "here", "cluster", "cached"), 0)
@@ -63,6 +66,7 @@ class Evaluation:
         self._jobs = max(1, jobs or os.cpu_count() or 1)
         self._compiles = engine == "auto" and not self._custom
         self._cluster, self._cache = cluster, cache
+        self._planned, self._on_compile = planned, on_compile
         self._pool: Pool | None = None
         self._poolable = True
 
@@ -105,7 +109,16 @@ class Evaluation:
         """What compiles, and the numbers of those that do not."""
         part = cut(self._market, self._times, span)
         task = Task(self._task.strategy, {}, part.frames, copied(self._task.broker))
-        run = Sweeping(task, params, self.metrics, self._jobs, None, parts=BLOCKS)
+        run = Sweeping(
+            task,
+            params,
+            self.metrics,
+            self._jobs,
+            None,
+            parts=BLOCKS,
+            planned=self._planned,
+            on_compile=self._on_compile,
+        )
         run.compiled()
         left = run.left
         self.counters["compiled"] += len(params) - len(left)

@@ -60,7 +60,7 @@ class Listener(Protocol):
     """Is told how a walk-forward goes on."""
 
     def __call__(self, event: str, facts: Mapping[str, Any]) -> None:
-        """event: "search", "batch", "window", "permutation" or "done"; facts: plain values."""
+        """event: "compile", "search", "batch", "window", "permutation" or "done"; facts: plain values."""
         ...
 
 
@@ -179,8 +179,17 @@ def run(
     check(plan)
     began = time.perf_counter()
     metrics = (*(objective.name for objective in plan.settings.objectives), *METRICS)
+    searches = len(windows(times_of(plan.market.frames), **plan.cuts)) + 1
     with Evaluation(
-        plan.strategy, plan.market, plan.broker, metrics=metrics, jobs=jobs, cluster=cluster, cache=cache
+        plan.strategy,
+        plan.market,
+        plan.broker,
+        metrics=metrics,
+        jobs=jobs,
+        cluster=cluster,
+        cache=cache,
+        planned=searches * plan.settings.trials,
+        on_compile=lambda seconds: listen("compile", {"seconds": seconds}),
     ) as evaluate:
         return _Walk(plan, evaluate, store, listen, began, jobs).result()
 

@@ -73,8 +73,8 @@ class SessionLevels:
             raise StrategyError(f"lookback={lookback} sessions", hint="look back on at least one session")
         self._calendar = calendar
         self._lookback = lookback
-        self._highs: deque[float] = deque(maxlen=lookback)
-        self._lows: deque[float] = deque(maxlen=lookback)
+        self._highs: deque[float] = deque()
+        self._lows: deque[float] = deque()
         self._last_close = math.nan
         self._day: date | None = None
         self._high = self._low = self._close = math.nan
@@ -89,6 +89,9 @@ class SessionLevels:
             if self._day is not None:
                 self._highs.append(self._high)
                 self._lows.append(self._low)
+                if len(self._highs) > self._lookback:
+                    self._highs.popleft()
+                    self._lows.popleft()
                 self._last_close = self._close
             self._day = day
             self._high = high

@@ -28,8 +28,8 @@ Tree = list[Any]
 """Lines and (header, Tree) blocks, in order; a Tree inside a Tree is a place to write later."""
 
 ATOM = re.compile(r"-?[A-Za-z_]\w*|\(?-?[\d.]+(e[+-]?\d+)?\)?|True|False")
-LONGEST = 1500
-"""Statements of the longest kernel that is worth compiling: one of twice that takes minutes."""
+LONGEST = 6000
+"""Statements of the longest kernel that is worth compiling."""
 DEFAULTS = {FLOAT: "0.0", BOOL: "False"}
 
 
@@ -131,7 +131,9 @@ class Emitter:
         """Write one statement."""
         self.written += 1
         if self.written > LONGEST:
-            raise Refused(f"would be a kernel of more than {LONGEST:,} lines, which takes minutes to compile")
+            raise Refused(
+                f"would be a kernel of more than {LONGEST:,} lines, which takes too long to compile"
+            )
         self.tree.append(text)
 
     def block(self, header: str) -> Tree:

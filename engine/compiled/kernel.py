@@ -19,6 +19,10 @@ import numba
 
 from indicators import sums
 
+COMPILE_SECONDS = 2.0
+"""What compiling an ordinary kernel costs, measured."""
+ORDINARY_LINES, LINES_A_SECOND = 400, 45
+"""What an ordinary kernel has, and what is compiled of a longer one, measured."""
 FOLDER_VARIABLE = "TRADEWRIGHT_KERNELS"
 
 
@@ -54,6 +58,11 @@ def foundation() -> str:
 def name_of(source: str) -> str:
     """The hash a kernel of this source is kept under."""
     return hashlib.sha256(f"{foundation()}\n{source}".encode()).hexdigest()[:24]
+
+
+def seconds_of(source: str) -> float:
+    """What compiling a source costs, about."""
+    return COMPILE_SECONDS + max(0, source.count("\n") - ORDINARY_LINES) / LINES_A_SECOND
 
 
 def is_compiled(source: str) -> bool:

@@ -99,13 +99,18 @@ class Lists(Cells):
             self.effects += 1
         code = self.element_code(sequence, value)
         sequence = Sequence(sequence.array, sequence.count, sequence.slot.element or "empty", sequence.slot)
-        limit = getattr(sequence.slot.extra.get("live"), "maxlen", None)
+        limit = self.longest(sequence.slot)
         if limit is not None:
             self.out.line(
                 f"if {sequence.count} == {limit}: {sequence.count} = drop({sequence.array}, {sequence.count}, 0, error)"
             )
         self.out.line(f"{sequence.array} = appended({sequence.array}, {sequence.count}, {code})")
         self.out.line(f"{sequence.count} += 1")
+
+    def longest(self, slot: Slot) -> str | None:
+        """The most elements a deque keeps: an argument of the kernel, as any number of the strategy."""
+        limit = getattr(slot.extra.get("live"), "maxlen", None)
+        return None if limit is None else self.scalar_argument(limit, ("maxlen", slot.name)).code
 
     def store_element(self, sequence: Sequence, index: Value, value: Value) -> None:
         """`list[index] = value`."""
@@ -158,7 +163,7 @@ class Lists(Cells):
             if not (isinstance(position, Static) and position.value == 0):
                 raise self.refuse("inserts into the middle of a list")
             code = self.element_code(owner, arguments[-1])
-            limit = getattr(owner.slot.extra.get("live"), "maxlen", None)
+            limit = self.longest(owner.slot)
             if limit is not None:
                 self.out.line(f"if {count} == {limit}: {count} -= 1")
             self.out.line(f"{array} = insert_first({array}, {count}, {code})")

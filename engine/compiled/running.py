@@ -38,12 +38,12 @@ def run(
     sizer: Any = None,
     cheat_on_open: bool = False,
     on_bar: Callable[[int], None] | None = None,
-    admit: Callable[[str, bool], None] | None = None,
+    admit: Callable[[str, bool, float], None] | None = None,
 ) -> Recording:
     """Run a strategy as one kernel; Refused, with file, line and reason, where it cannot be one.
 
-    admit: called with the kernel's name and whether its machine code is at hand, before anything runs; what it raises ends
-    the run.
+    admit: called with the kernel's name, whether its machine code is at hand and how many seconds making it takes, before
+    anything runs; what it raises ends the run.
 
     Raises what `engine.setup.prepare` raises. A run that ends in an exception is refused too: the next engine
     raises it, at the bar where it belongs.
@@ -60,7 +60,7 @@ def run(
     recipe = None if resample else warm.recipe_of(cls, params, frames, broker, sizer)
     if recipe is not None:
         if admit is not None:
-            admit(recipe.name, recipe.ready)
+            admit(recipe.name, recipe.ready, kernel.seconds_of(recipe.source))
         recording = recipe.run(frames)
         if recording is not None:
             if on_bar is not None:
@@ -71,7 +71,8 @@ def run(
         check_indicators(setup)
     translated = translate(setup)
     if admit is not None:
-        admit(kernel.name_of(translated.source), kernel.is_compiled(translated.source))
+        source = translated.source
+        admit(kernel.name_of(source), kernel.is_compiled(source), kernel.seconds_of(source))
     index, times = bars_of(setup)
     evaluate(setup.strategy)
     book = book_of(setup)

@@ -8,21 +8,24 @@ from their source too. What has no meaning here raises `Refused`, with file, lin
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import backtrader as bt
 from backtrader.linebuffer import LineBuffer
 from backtrader.lineroot import LineRoot
 
+from engine import verdicts
 from engine.compiled.cells import ABSENT
 from engine.compiled.delivery import is_resampled
 from engine.compiled.emit import Emitter, Slot, Tree, lines_of
 from engine.compiled.explanation import Explanation, MethodReport
 from engine.compiled.frames import Never
 from engine.compiled.market import Market
+from engine.compiled.outline import outlined
 from engine.compiled.values import FLOAT, INT, ORDER, Number, Static, Trade, Value
 from engine.refusal import Refused
 from engine.setup import Setup
@@ -200,7 +203,7 @@ class Translator(Market):
             after = self.after()
             translated = self.assembled(body, after)
             if not self.out.changed:
-                return translated
+                return replace(translated, source=outlined(translated.source))
         raise Refused("has variables whose types cannot be told")
 
     def guarded(self) -> Translated:
@@ -481,7 +484,10 @@ def _report(function: Any, problems: Sequence[tuple[str, int, str]]) -> MethodRe
 
 def translate(setup: Setup) -> Translated:
     """The kernel of a strategy that `engine.setup.prepare` made; Refused with the reason where there is none."""
-    return Translator(setup).guarded()
+    began = time.thread_time()
+    translated = Translator(setup).guarded()
+    verdicts.set_seconds_to_translate(type(setup.strategy), time.thread_time() - began)
+    return translated
 
 
 __all__ = ["Line", "Translated", "Translator", "explain", "translate"]

@@ -378,6 +378,17 @@ def recipe_of(
     return made
 
 
+def is_made(
+    cls: type[bt.Strategy],
+    params: Mapping[str, Any],
+    frames: Mapping[str, pd.DataFrame],
+    broker: bt.brokers.BackBroker,
+    sizer: Any = None,
+) -> bool:
+    """Whether the recipe is at hand."""
+    return key_of(cls, params, frames, broker, sizer) in _recipes
+
+
 def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any, most: int = MOST) -> None:
     kept[key] = value
     while len(kept) > most:

@@ -10,12 +10,15 @@ import pytest
 from analyzers.metrics import summarize
 from core.errors import ConfigError, UnknownNameError
 from engine.cerebro import assemble, history_feed, run, stock_broker
+from engine.choose import Task
+from engine.compiled import kernel
 from engine.compiled.program import Plan, build, columns_of
 from engine.compiled.traced import Evaluation
 from engine.sweep import combinations_of, parse_space, sweep
 from engine.sweep_metrics import METRICS
 from engine.sweep_nodes import chain_of, fill_own, split
 from engine.sweep_rows import ROWS
+from engine.sweep_run import Sweeping
 from feeds.market import load
 
 LAST_BITS = 1e-12
@@ -234,6 +237,27 @@ def test_a_combination_that_fails_says_so_in_its_row(market):
     assert table["error"].iloc[0] == ""
     assert "fast" in table["error"].iloc[1]
     assert math.isnan(table["sharpe"].iloc[1])
+
+
+def test_a_long_kernel_is_compiled_for_many_runs_only(market, monkeypatch, tmp_path):
+    monkeypatch.setattr(kernel, "seconds_of", lambda source: 6.0)
+    monkeypatch.setattr(kernel, "is_compiled", lambda source: False)
+    told = []
+
+    def swept(planned):
+        task = Task(Crossing, {}, market.frames, stock_broker(100_000.0, 0.001))
+        run = Sweeping(
+            task, [{"fast": 3}, {"fast": 4}], ("sharpe",), 1, None, planned=planned, on_compile=told.append
+        )
+        run.compiled()
+        return run
+
+    few = swept(0)
+    assert few.left == [0, 1]
+    assert "not compiled: compiling takes about 6 s, once, and lean about 0.0" in few.reason
+    assert told == []
+    assert swept(10_000).left == []
+    assert told == [6.0]
 
 
 def test_space_of_the_command_line():

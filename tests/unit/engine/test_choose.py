@@ -156,6 +156,22 @@ def test_a_small_cold_run_does_not_compile_until_it_pays(
     assert backtest(Swing, market()).engine == "compiled"
 
 
+def test_a_small_run_does_not_translate_what_takes_long(
+    compiled: Compiled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts.set_seconds_to_translate(Swing, 0.2)  # too short to be remembered
+    assert backtest(Swing, market()).engine == "compiled"
+    verdicts.set_seconds_to_translate(Swing, 3.0)
+    verdicts._known.clear()  # another process
+    before = len(compiled.runs)
+    result = backtest(Swing, market())
+    assert (result.engine, len(compiled.runs)) == ("lean", before)
+    assert "translating takes about 3 s, in every process, and lean about 0.0" in result.engine_reason
+    assert backtest(Swing, market(), engine="compiled").engine == "compiled"
+    monkeypatch.setattr(choose, "LEAN_BARS_A_SECOND", 100)  # 300 bars would take lean three seconds
+    assert backtest(Swing, market()).engine == "compiled"
+
+
 @pytest.mark.parametrize("engine", ["auto", "compiled", "lean", "cerebro"])
 def test_a_failing_strategy_fails_the_same_on_every_engine(compiled: Compiled, engine: str) -> None:
     """A kernel that meets an exception refuses; the run is repeated where the exception appears as it should."""
