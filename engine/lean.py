@@ -63,7 +63,7 @@ def run(
 _collecting = threading.Lock()
 _runs = 0
 _thresholds = gc.get_threshold()
-OBJECTS_BETWEEN_COLLECTIONS = 50_000
+OBJECTS_BETWEEN_COLLECTIONS = 200_000
 
 
 @contextmanager

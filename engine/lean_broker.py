@@ -43,6 +43,8 @@ def is_plain(scheme: bt.CommInfoBase) -> bool:
 
 
 PERCENT = bt.CommInfoBase.COMM_PERC
+MARKET = Order.Market
+SUBMITTED, ACCEPTED, COMPLETED = Order.Submitted, Order.Accepted, Order.Completed
 SIMPLE_METHODS = (
     *PLAIN_METHODS,
     "getoperationcost",
@@ -155,7 +157,7 @@ class LeanBroker(BackBroker):
     """
 
     bars: Mapping[Any, Bars]
-    copies: bool
+    copied: frozenset[int]
     plain: bool
     simple: set[bt.CommInfoBase]
     positions: dict[Any, Position]
@@ -167,15 +169,22 @@ class LeanBroker(BackBroker):
 
     @classmethod
     def adopt(
-        cls, broker: BackBroker, step: Cursor, bars: Mapping[Any, Bars], *, copies: bool, plain: bool
+        cls,
+        broker: BackBroker,
+        step: Cursor,
+        bars: Mapping[Any, Bars],
+        *,
+        copied: frozenset[int],
+        plain: bool,
     ) -> LeanBroker:
         """Turn a started stock broker into this one, in place.
 
-        bars: per data its arrays and its cursor. copies: whether somebody looks at the orders in `notifs`.
+        bars: per data its arrays and its cursor. copied: statuses of which somebody looks at the
+        order in `notifs`.
         plain: whether all schemes are, so that the account's value can wait; else `next` is due on every bar.
         """
         broker._step, broker._settled, broker.changes, broker.touched = step, step[0], [], []
-        broker.bars, broker.copies, broker.plain = bars, copies, plain
+        broker.bars, broker.copied, broker.plain = bars, copied, plain
         broker._opened = set()
         broker.simple = {scheme for scheme in broker.comminfo.values() if is_simple(scheme)}
         broker.__class__ = cls
@@ -205,7 +214,7 @@ class LeanBroker(BackBroker):
             self.touched,
             self.changes,
             self.bars,
-            self.copies,
+            self.copied,
             self.plain,
             self.simple,
             self._opened,
@@ -357,11 +366,11 @@ class LeanBroker(BackBroker):
         self._pchildren[ref].append(order)
         if not _checksubmit or not self.p.checksubmit:
             return self.transmit(order, check=False)
-        order.status = Order.Submitted
+        order.status = SUBMITTED
         order.plen = len(data)
         self.submitted.append(order)
         self.orders.append(order)
-        self.notifs.append((clone_order(order) if self.copies else order, Order.Submitted, None))
+        self.notifs.append((clone_order(order) if SUBMITTED in self.copied else order, SUBMITTED, None))
         return order
 
     def sell(self, *args: Any, **kwargs: Any) -> Order:
@@ -373,18 +382,19 @@ class LeanBroker(BackBroker):
         done = order.executed
         seen, now = done.p2, len(done.exbits)
         bit = done.exbits[-1] if now > seen else None
-        if self.copies:
+        status = order.status
+        if status in self.copied:
             order = clone_order(order)
         else:
             done.p1, done.p2 = seen, now
-        self.notifs.append((order, order.status, bit))
+        self.notifs.append((order, status, bit))
 
     def check_submitted(self) -> None:
         """`BackBroker.check_submitted`."""
         cash = self.cash
         positions: dict[Any, tuple[float, float]] = {}
-        submitted, copies, coo = self.submitted, self.copies, self.p.coo
-        accept, queue = self.pending.append, self.notifs.append
+        submitted, copies, coo = self.submitted, ACCEPTED in self.copied, self.p.coo
+        accept, queue, schemes = self.pending.append, self.notifs.append, self.comminfo
         while submitted:
             order = submitted.popleft()
             if order.parent is not None and self._take_children(order) is None:
@@ -397,7 +407,8 @@ class LeanBroker(BackBroker):
             price = order.created.price
             if coo and order.exectype == Order.Market:
                 price = data.open[0]
-            scheme = self.getcommissioninfo(data)
+            name = data._name
+            scheme = schemes[name if name in schemes else None]
             size, after, opened, closed = split(before[0], before[1], order.executed.remsize, price)
             positions[data] = size, after
             if closed:
@@ -407,9 +418,9 @@ class LeanBroker(BackBroker):
             if cash >= 0.0:
                 order.pannotated = order.broker = None
                 order.plen = len(data)
-                order.status = Order.Accepted
+                order.status = ACCEPTED
                 accept(order)
-                queue((clone_order(order) if copies else order, Order.Accepted, None))
+                queue((clone_order(order) if copies else order, ACCEPTED, None))
                 continue
             order.margin()
             self.notify(order)
@@ -477,8 +488,11 @@ class LeanBroker(BackBroker):
         if price is None:
             return None
         data = order.data
-        size = order.executed.remsize
         scheme = self.getcommissioninfo(data)
+        if self.plain and scheme in self.simple and self.p.shortcash:
+            self._fill(order, data, scheme, price, dtcoc or data.datetime[ago])
+            return None
+        size = order.executed.remsize
         held = self.positions[data]
         entry = held.price
         psize, pprice, opened, closed = split(held.size, entry, size, price)
@@ -532,6 +546,66 @@ class LeanBroker(BackBroker):
             self._ococheck(order)
             self._bracketize(order, cancel=True)
         return None
+
+    def _fill(self, order: Order, data: Any, scheme: Any, price: float, moment: float) -> None:
+        """`_execute` where schemes are plain and simple, and a short position's value is negative."""
+        held = self.positions[data]
+        values = held.__dict__
+        size, entry, wanted = values["size"], values["price"], order.executed.remsize
+        psize, pprice, opened, closed = split(size, entry, wanted, price)
+        terms = scheme.p
+        leverage, rate = terms.leverage, terms.commission
+        percent = scheme._commtype == PERCENT
+        pnl = -closed * (price - entry) * terms.mult
+        money = self.__dict__["cash"]
+        closedvalue = closedcomm = openedvalue = openedcomm = 0.0
+        if closed:
+            closedvalue = back = -closed * entry
+            if back > 0:
+                back /= leverage
+            closedcomm = abs(closed) * rate
+            if percent:
+                closedcomm *= price
+            money = money + (back + pnl) - closedcomm
+        short = False
+        if opened:
+            openedvalue = paid = opened * price
+            if paid > 0:
+                paid /= leverage
+            openedcomm = abs(opened) * rate
+            if percent:
+                openedcomm *= price
+            left = money - paid - openedcomm
+            short = left < 0.0
+            if short:
+                opened = 0
+                openedvalue = openedcomm = 0.0
+            else:
+                values["adjbase"] = price
+                self._opened.add(data)
+                money = left
+        if closed and not opened and data not in self._opened:
+            values["adjbase"] = self._close_before(data)
+        done = closed + opened
+        if done:
+            self.cash = money
+            values["price_orig"] = entry
+            values["size"], values["price"], values["upopened"], values["upclosed"] = (
+                split(size, entry, done, price) if short else (psize, pprice, opened, closed)
+            )
+            values["datetime"] = data.datetime, data.datetime[0]
+            execute_order(
+                order, moment, done, price, closed, closedvalue, closedcomm, opened, openedvalue, openedcomm,
+                terms.margin, pnl, psize, pprice,
+            )  # fmt: skip
+            order.comminfo = scheme
+            self.notify(order)
+            self._ococheck(order)
+        if short:
+            order.margin()
+            self.notify(order)
+            self._ococheck(order)
+            self._bracketize(order, cancel=True)
 
     def _close_before(self, data: Any) -> float:
         """The close of a data that the broker saw last."""
@@ -590,17 +664,11 @@ class LeanBroker(BackBroker):
                 self.cash += scheme.cashadjust(position.size, position.adjbase, close)
                 position.adjbase = close
 
-    def _try_exec_market(self, order: Order, popen: float, phigh: float, plow: float) -> None:
-        terms = self.p
-        if terms.coc or terms.slip_perc or terms.slip_fixed:
-            super()._try_exec_market(order, popen, phigh, plow)
-        elif terms.coo or order.data.datetime[0] > order.created.dt:
-            self._execute(order, 0, popen)
-
     def _match_pending(self) -> None:
         """One pass over the pending orders, first come first served."""
-        pending, bars = self.pending, self.bars
-        at_once = self.p.coc or self.p.coo
+        pending, bars, terms = self.pending, self.bars, self.p
+        at_once = terms.coc or terms.coo
+        at_open = not (terms.coc or terms.slip_perc or terms.slip_fixed)
         first = first_to_happen(pending, bars, at_once)
         if first < 0:
             return
@@ -610,7 +678,7 @@ class LeanBroker(BackBroker):
             kind = order.exectype
             opens, highs, lows, closes, times, cursor = bars[order.data]
             at = cursor[0]
-            if kind != Order.Market and order.valid and times[at] > order.valid:
+            if kind != MARKET and order.valid and times[at] > order.valid:
                 order.expire()
                 self.notify(order)
                 self._ococheck(order)
@@ -619,9 +687,12 @@ class LeanBroker(BackBroker):
             if not order._active:
                 pending.append(order)
                 continue
-            if kind == Order.Market:
+            if kind == MARKET:
                 if at_once or times[at] > order.created.dt:
-                    self._try_exec_market(order, opens[at], highs[at], lows[at])
+                    if at_open:
+                        self._execute(order, 0, opens[at])
+                    else:
+                        self._try_exec_market(order, opens[at], highs[at], lows[at])
             elif kind == Order.Close:
                 self._try_exec_close(order, closes[at])
             elif kind == Order.Historical:
@@ -630,8 +701,13 @@ class LeanBroker(BackBroker):
                 self._try_exec_priced(order, opens[at], highs[at], lows[at], closes[at])
             if order.status <= Order.Partial:
                 pending.append(order)
-            elif order.status == Order.Completed:
-                self._bracketize(order)
+            elif order.status == COMPLETED:
+                if order.parent is None:  # `_bracketize` of an order that is no child
+                    family = self._pchildren[order.ref]
+                    family.popleft()
+                    self._toactivate.extend(family)
+                else:
+                    self._bracketize(order)
 
     def _try_exec_priced(self, order: Order, opening: float, high: float, low: float, close: float) -> None:
         kind, created = order.exectype, order.created

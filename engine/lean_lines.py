@@ -108,11 +108,19 @@ def names_used(cls: type) -> set[str]:
             getattr(getattr(member, "__func__", None), "__code__", None) for member in vars(kind).values()
         ]
         todo += [getattr(getattr(member, "fget", None), "__code__", None) for member in vars(kind).values()]
-        while todo:
-            code = todo.pop()
-            if isinstance(code, CodeType):
-                found.update(code.co_names)
-                todo.extend(code.co_consts)
+        found |= names_in(todo)
+    return found
+
+
+def names_in(codes: Iterable[Any]) -> set[str]:
+    """Names of attributes and globals in code objects, and in those within them."""
+    found: set[str] = set()
+    todo = list(codes)
+    while todo:
+        code = todo.pop()
+        if isinstance(code, CodeType):
+            found.update(code.co_names)
+            todo.extend(code.co_consts)
     return found
 
 

@@ -9,7 +9,6 @@ import backtrader as bt
 import numpy as np
 from backtrader.linebuffer import LineBuffer
 from backtrader.lineseries import LineSeries
-from backtrader.order import Order
 from backtrader.trade import Trade
 
 from engine.cerebro import RECORDER
@@ -24,8 +23,9 @@ from engine.lean_lines import (
     share,
     shorten,
 )
-from engine.lean_orders import copy_trade, update_trade
 from engine.lean_recording import LeanRecorder, account_curve
+from engine.lean_strategy import quicken, slow_down
+from engine.lean_telling import LeanTelling
 from engine.once import evaluate
 from engine.refusal import Refused
 
@@ -46,7 +46,7 @@ INTERNALS = (
 """Methods of `bt.Strategy` that the loop stands in for; a strategy that overrides one is refused."""
 
 
-class LeanLoop:
+class LeanLoop(LeanTelling):
     """One strategy over datas that are loaded; takes the place of `Cerebro._runonce`."""
 
     def __init__(self, cerebro: bt.Cerebro, strategy: bt.Strategy, on_bar: Callable[[int], None] | None):
@@ -74,6 +74,7 @@ class LeanLoop:
         self.strategy.reset()
         self._share_lines()
         plain = self._account_is_plain()
+        quick = quicken(self.strategy)
         try:
             if plain and len(self.datas) == 1 and not self._watched() and not self._interrupted():
                 self._run_one()
@@ -81,6 +82,8 @@ class LeanLoop:
                 self._run_any(plain)
             self._hand_over_account(plain)
         finally:
+            if quick:
+                slow_down(self.strategy)
             restore(self.shortened)
             release(self.shared)
             if isinstance(self.broker, LeanBroker):
@@ -101,15 +104,6 @@ class LeanLoop:
         """The bar of a data at every step."""
         return self.places[id(data)]
 
-    def _watched(self) -> bool:
-        """Whether somebody besides the strategy's own methods is told of orders, trades and the account."""
-        return bool(
-            self.others
-            or self.strategy.getobservers()
-            or not self.names.isdisjoint(("_orders", "_orderspending", "_tradespending"))
-            or type(self.strategy)._notify not in (bt.Strategy._notify, bt.SignalStrategy._notify)
-        )
-
     def _interrupted(self) -> bool:
         """Whether a bar has more steps than matching, telling and deciding."""
         return bool(self._early() or self.cerebro._timers or self.lagging)
@@ -117,10 +111,6 @@ class LeanLoop:
     def _early(self) -> bool:
         """Whether something runs between the datas' move and the broker's, and sees the account of before."""
         return bool(self.cerebro._timerscheat or self.cerebro.p.cheat_on_open)
-
-    def _own(self, name: str) -> bool:
-        """Whether the strategy has a method of that name of its own."""
-        return getattr(getattr(self.strategy, name), "__func__", None) is not getattr(bt.Strategy, name)
 
     def _account_is_plain(self) -> bool:
         """Whether the account's value follows from cash, positions and closes alone."""
@@ -223,89 +213,6 @@ class LeanLoop:
             if cerebro._event_stop:
                 return
 
-    def _adopt(self, step: Cursor, plain: bool) -> LeanBroker:
-        self.early = self._early()
-        self.wants_orders = self._own("notify_order")
-        copies = self.wants_orders or self.strategy._tradehistoryon or self._watched()
-        self.wants_trades = self._own("notify_trade")
-        self.wants_account = self._own("notify_cashvalue") or self._own("notify_fund")
-        names = ("open", "high", "low", "close", "datetime")
-        bars: Any = {
-            data: (*(getattr(data.lines, name).array for name in names), self.at[id(data)])
-            for data in self.datas
-        }
-        return LeanBroker.adopt(self.broker, step, bars, copies=copies, plain=plain)
-
-    def _take(self) -> tuple[list[Notice], list[Trade]]:
-        """`Strategy._addnotification` of what the broker has to tell, and the trades that are told of."""
-        strategy = self.strategy
-        notices = self.broker.take_notices()
-        ended: list[Trade] = []
-        for order, _, bit in notices:
-            if order.owner is not strategy and order.owner is not None:
-                raise Refused("an order has another owner than the strategy")
-            if bit is not None:
-                self._book(order, bit, ended)
-        return notices, ended
-
-    def _tell(self, notices: list[Notice], ended: list[Trade], now: float) -> None:
-        """`Strategy._notify` without the account."""
-        strategy, tell = self.strategy, self.recorder.tell
-        sentinel = getattr(strategy, "_sentinel", None)
-        if (
-            sentinel is not None
-            and isinstance(strategy, bt.SignalStrategy)
-            and any(order.ref == sentinel.ref and status > Order.Partial for order, status, _ in notices)
-        ):
-            strategy._sentinel = None
-        wanted = self.wants_orders
-        for order, status, bit in notices:
-            if wanted and (order.exectype != Order.Historical or order.histnotify):
-                strategy.notify_order(order)
-            tell(order, status, bit, now)
-        for trade in ended:
-            if self.wants_trades:
-                strategy.notify_trade(trade)
-            self.recorder.notify_trade(trade)
-
-    def _tell_account(self) -> None:
-        """The part of `Strategy._notify` that tells of the account."""
-        strategy, broker = self.strategy, self.broker
-        cash, value = broker.getcash(), broker.getvalue()
-        fund_value, fund_shares = broker.fundvalue, broker.fundshares
-        strategy.notify_cashvalue(cash, value)
-        strategy.notify_fund(cash, value, fund_value, fund_shares)
-
-    def _book(self, order: Order, bit: Any, told: list[Trade]) -> None:
-        """Update the trades with one execution; adds copies of those to be told of."""
-        strategy, data = self.strategy, order.data
-        trades = strategy._trades[data][order.tradeid]
-        if not trades:
-            trades.append(Trade(data=data, tradeid=order.tradeid, historyon=strategy._tradehistoryon))
-        trade = trades[-1]
-        if bit.closed:
-            self._update(trade, order, bit, bit.closed, bit.closedvalue, bit.closedcomm)
-            if trade.isclosed:
-                told.append(copy_trade(trade))
-        if bit.opened:
-            if trade.isclosed:
-                trade = Trade(data=data, tradeid=order.tradeid, historyon=strategy._tradehistoryon)
-                trades.append(trade)
-            self._update(trade, order, bit, bit.opened, bit.openedvalue, bit.openedcomm)
-            if trade.isclosed:
-                told.append(copy_trade(trade))
-        if trade.justopened and self.wants_trades:
-            told.append(copy_trade(trade))
-
-    def _update(
-        self, trade: Trade, order: Order, bit: Any, size: float, value: float, commission: float
-    ) -> None:
-        if trade.historyon:
-            trade.update(order, size, bit.price, value, commission, bit.pnl, comminfo=order.comminfo)
-            return
-        data = trade.data
-        update_trade(trade, size, bit.price, commission, order.comminfo, len(data), data.datetime[0])
-
     def _run_any(self, plain: bool) -> None:
         """Any number of datas, and whatever has to be called on every bar, in the order of `Cerebro._runonce`."""
         cerebro, strategy = self.cerebro, self.strategy
@@ -393,7 +300,7 @@ class LeanLoop:
             if watched:
                 for order, _, _ in broker.take_notices():
                     (order.owner or strategy)._addnotification(order)
-        if watched or self.early:
+        if watched or self._early():
             broker._settle()  # put off, it would be that of the bar it is read on
         return bool(broker.notifs)
 

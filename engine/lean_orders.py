@@ -46,66 +46,48 @@ def make_order(
     histnotify: bool,
 ) -> Order:
     """`BuyOrder(...)` or `SellOrder(...)`. size: above zero, as Backtrader's brokers are given it."""
-    if exectype in _TRAILING:
-        order = kind(
-            owner=owner,
-            data=data,
-            size=size,
-            price=price,
-            pricelimit=plimit,
-            exectype=exectype,
-            valid=valid,
-            tradeid=tradeid,
-            trailamount=trailamount,
-            trailpercent=trailpercent,
-            parent=parent,
-            transmit=transmit,
-            histnotify=histnotify,
-        )
-        order.valid, order.exectype = order.valid, order.exectype
-        order.trailamount, order.trailpercent = trailamount, trailpercent
-    else:
-        params = _new(kind.params)
-        params.owner, params.data, params.size, params.price, params.pricelimit = (
-            owner,
-            data,
-            size,
-            price,
-            plimit,
-        )
-        params.exectype, params.valid, params.tradeid = exectype, valid, tradeid
-        params.trailamount, params.trailpercent = trailamount, trailpercent
-        params.parent, params.transmit, params.histnotify = parent, transmit, histnotify
-        order = _new(kind)
-        order.params = order.p = params
-        order.ref = next(OrderBase.refbasis)
-        order.broker = None
-        order.info = AutoOrderedDict()
-        order.comminfo = None
-        order.triggered = False
-        order._active = parent is None
-        order.status = Order.Created
-        order._plimit = plimit
-        order.exectype = Order.Market if exectype is None else exectype
-        order.size = signed = size if kind.ordtype == Order.Buy else -size
-        close = data.close[0]
-        moment = data.datetime[0]
-        order.created = _order_data(
-            moment, signed, 0, price if price or plimit else close, plimit, close, trailamount, trailpercent
-        )
-        order._limitoffset = 0.0
-        order.executed = _order_data(None, 0, signed, 0.0, 0.0, 0.0, 0.0, 0.0)
-        order.position = 0
-        order.dteos = session_end(data, moment)
-        order.valid = None if valid is None else expiry(data, valid)
-    order.owner, order.data, order.tradeid, order.parent, order.transmit = (
-        owner,
-        data,
-        tradeid,
-        parent,
-        transmit,
+    params = _new(kind.params)
+    params.owner, params.data, params.size, params.price, params.pricelimit = owner, data, size, price, plimit
+    params.exectype, params.valid, params.tradeid = exectype, valid, tradeid
+    params.trailamount, params.trailpercent = trailamount, trailpercent
+    params.parent, params.transmit, params.histnotify = parent, transmit, histnotify
+    order = _new(kind)
+    order.params = order.p = params
+    order.ref = next(OrderBase.refbasis)
+    order.broker = None
+    order.info = AutoOrderedDict()
+    order.comminfo = None
+    order.triggered = False
+    order._active = parent is None
+    order.status = Order.Created
+    order._plimit = plimit
+    order.exectype = MARKET if exectype is None else exectype
+    order.size = signed = size if kind.ordtype == BUY else -size
+    close = data.close[0]
+    moment = data.datetime[0]
+    order.created = created = _order_data(
+        moment, signed, 0, price if price or plimit else close, plimit, close, trailamount, trailpercent
     )
+    if exectype in _TRAILING:
+        order.trailamount, order.trailpercent = trailamount, trailpercent
+        _set_first_trigger(order, created)
+    else:
+        order._limitoffset = 0.0
+    order.executed = _order_data(None, 0, signed, 0.0, 0.0, 0.0, 0.0, 0.0)
+    order.position = 0
+    order.dteos = session_end(data, moment)
+    order.valid = None if valid is None else expiry(data, valid)
+    order.owner, order.data = owner, data
+    order.tradeid, order.parent, order.transmit = tradeid, parent, transmit
     return order
+
+
+def _set_first_trigger(order: Order, created: OrderData) -> None:
+    """What the constructor does for a trailing order: its trigger starts at its distance from the price given."""
+    start = created.price
+    order._limitoffset = start - created.pricelimit
+    created.price = math.inf if order.ordtype == BUY else -math.inf
+    order.trailadjust(start)
 
 
 def _order_data(
@@ -235,9 +217,20 @@ def split(held: float, held_price: float, size: float, price: float) -> tuple[fl
 
 
 def update_trade(
-    trade: Trade, size: float, price: float, commission: float, scheme: Any, length: int, moment: float
+    trade: Trade,
+    size: float,
+    price: float,
+    commission: float,
+    scheme: Any,
+    simple: bool,
+    length: int,
+    moment: float,
 ) -> None:
-    """`trade.update` without a history. size: signed, not zero; length, moment: of the trade's data."""
+    """`trade.update` without a history.
+
+    size: signed, not zero. simple: whether gains and values follow from the scheme's parameters as for stocks.
+    length, moment: of the trade's data.
+    """
     trade.commission += commission
     before = trade.size
     after = trade.size = before + size
@@ -248,8 +241,8 @@ def update_trade(
         trade.long = after > 0
     trade.isopen = bool(after)
     trade.barlen = length - trade.baropen
-    trade.isclosed = bool(before and not after)
-    if trade.isclosed:
+    trade.isclosed = closed = bool(before and not after)
+    if closed:
         trade.barclose = length
         trade.dtclose = moment
         trade.status = Trade.Closed
@@ -258,11 +251,13 @@ def update_trade(
     if abs(after) > abs(before):
         trade.price = (before * trade.price + size * price) / after
         pnl = 0.0
+    elif simple:
+        pnl = -size * (price - trade.price) * scheme.p.mult
     else:
         pnl = scheme.profitandloss(-size, trade.price, price)
     trade.pnl += pnl
     trade.pnlcomm = trade.pnl - trade.commission
-    trade.value = scheme.getvaluesize(after, trade.price)
+    trade.value = after * trade.price if simple else scheme.getvaluesize(after, trade.price)
 
 
 def copy_trade(trade: Trade) -> Trade:

@@ -34,6 +34,9 @@ Change = tuple[int, float, Held]
 """From which bar on the account is so: (bar, cash, open positions)."""
 
 
+Told = tuple[bt.Order, int, float, Any, Any, float, float, float]
+"""A notification: order, status, time of the bar, execution or None, exit reason stated; of an execution also the
+size, average price and commission of all the order's executions so far."""
 TRAILING = (bt.Order.StopTrail, bt.Order.StopTrailLimit)
 TYPE_TEXTS = {number: kind.value for number, kind in ORDER_TYPES.items()}
 SIDE_TEXTS = {bt.Order.Buy: Side.BUY.value, bt.Order.Sell: Side.SELL.value}
@@ -45,36 +48,57 @@ STATUS_TEXTS = {number: (status.value, status.terminal) for number, status in OR
 class LeanRecorder(Recorder):
     """A `Recorder` that is told of no bar; the account's curve is given to it at the end by `set_account`."""
 
+    def start(self) -> None:
+        """As a `Recorder`."""
+        super().start()
+        self.told: list[Told] = []
+        self.ended: list[bt.Trade] = []
+
+    def notify_order(self, order: bt.Order) -> None:
+        """As a `Recorder`, after what the loop told: Backtrader delivers the rest when the run ends."""
+        self._write_down()
+        super().notify_order(order)
+
+    def notify_trade(self, trade: bt.Trade) -> None:
+        """As a `Recorder`, likewise."""
+        self._write_down()
+        super().notify_trade(trade)
+
     def notify_cashvalue(self, cash: float, value: float) -> None:
         """Nothing: see `set_account`."""
 
-    def tell(self, order: bt.Order, status: int, bit: Any, now: float) -> None:
-        """`notify_order`, told what changed. bit: the execution, if that is what changed; now: the bar's time."""
-        row = self._orders.get(order.ref)
-        if row is None:
-            row = self._orders[order.ref] = self._new_row(order)
-            if order.created.dt > now:
-                self._ahead[order.data._name] += 1
-        row["status"], terminal = STATUS_TEXTS[status]
-        if order.info:
-            stated = order.info.get("exit_reason")
+    def _write_down(self) -> None:
+        """One row an order and an execution from all that was told, then one row a closed trade."""
+        if not self.told:
+            return
+        rows, told, ended = self._orders, self.told, self.ended
+        self.told, self.ended = [], []
+        for order, status, now, bit, stated, size, price, commission in told:
+            row = rows.get(order.ref)
+            if row is None:
+                row = rows[order.ref] = self._new_row(order)
+                if order.created.dt > now:
+                    self._ahead[order.data._name] += 1
+            row["status"], terminal = STATUS_TEXTS[status]
             if stated is not None:
                 row["exit_reason"] = str(stated) or row["exit_reason"]
-        if bit is not None:
-            executed = order.executed
-            row["filled"] = abs(executed.size)
-            row["average_price"] = executed.price
-            row["commission"] = executed.comm
-            self._fills.append(
-                (bit.dt, row["symbol"], bit.size, bit.price, bit.closedcomm + bit.openedcomm, row["order_id"])
-            )
-            closed, opened = bit.closed, bit.opened
-            reason = row["exit_reason"] or (REVERSAL if closed and opened else EXIT_TEXTS[order.exectype])
-            data = order.data if order.data._compensate is None else order.data._compensate
-            if self._books[id(data), order.tradeid].execute(closed, opened, bit.price, reason):
-                row["exit_reason"] = reason
-        if terminal:
-            row["closed_time"] = order.executed.dt or now
+            if bit is not None:
+                row["filled"], row["average_price"], row["commission"] = abs(size), price, commission
+                self._write_fill(order, bit, row)
+            if terminal:
+                row["closed_time"] = order.executed.dt or now
+        for trade in ended:
+            super().notify_trade(trade)
+
+    def _write_fill(self, order: bt.Order, bit: Any, row: dict[str, Any]) -> None:
+        self._fills.append(
+            (bit.dt, row["symbol"], bit.size, bit.price, bit.closedcomm + bit.openedcomm, row["order_id"])
+        )
+        closed, opened = bit.closed, bit.opened
+        reason = row["exit_reason"] or (REVERSAL if closed and opened else EXIT_TEXTS[order.exectype])
+        data = order.data if order.data._compensate is None else order.data._compensate
+        if self._books[id(data), order.tradeid].execute(closed, opened, bit.price, reason):
+            row["exit_reason"] = reason
 
     def _new_row(self, order: bt.Order) -> dict[str, Any]:
         created = order.created
@@ -111,6 +135,7 @@ class LeanRecorder(Recorder):
         """Everything seen; the tables become DataFrames when somebody looks. Raises as `Recorder.recording`."""
         if not self.decided and not self._acts_in_warm_up():
             self._check_warm_up(len)
+        self._write_down()
         times, equity, cash = self._curve
         index = pd.DatetimeIndex(stamps_of(times), tz="UTC", name="time")
         return Recording(

@@ -227,8 +227,8 @@ def strategy_errors(cls: type[bt.Strategy], cerebro: bt.Cerebro) -> Iterator[Non
 
 
 ENGINE = Path(__file__).resolve().parent
-STAND_INS = ("lean_lines", "lean_broker", "lean_orders", "lean_steps", "once", "primitives")
-DRIVERS = ("setup", "lean", "lean_loop", "lean_delivery")
+STAND_INS = ("lean_lines", "lean_broker", "lean_orders", "lean_steps", "lean_strategy", "once", "primitives")
+DRIVERS = ("setup", "lean", "lean_loop", "lean_telling", "lean_delivery")
 
 
 def _as_in_stock(traceback: TracebackType | None) -> TracebackType | None:

@@ -561,7 +561,34 @@ class Tiered(bt.CommInfoBase):
         return max(1.0, abs(size) * 0.03)
 
 
+class LooksAtItsClass(Everything):
+    """Counts in its class, which must therefore be the one it was written as."""
+
+    decisions = 0
+
+    def next(self) -> None:
+        type(self).decisions += 1
+        SEEN.append((len(self), type(self) is LooksAtItsClass, vars(LooksAtItsClass)["decisions"] % 1000))
+        super().next()
+
+    def stop(self) -> None:
+        type(self).decisions = 0
+
+
+class CountsItself(Everything):
+    """Has ideas of its own about its length and its position."""
+
+    def __len__(self) -> int:
+        return 1000 + super().__len__()
+
+    def getposition(self, data: Any = None, broker: Any = None) -> Any:
+        SEEN.append("asked")
+        return super().getposition(data, broker)
+
+
 SETTINGS = {
+    "looks at its class": Setting(LooksAtItsClass),
+    "its own length": Setting(CountsItself),
     "everything a strategy sees": Setting(Everything),
     "no notifications of its own": Setting(plain("LimitsThatExpire"), {"A": market(21)}),
     "minute bars": Setting(Everything, {"A": market(8, spacing="7min")}),
