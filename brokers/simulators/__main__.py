@@ -17,7 +17,10 @@ from core.errors import UserError
 if TYPE_CHECKING:
     from brokers.simulators.serve import House
 
-HOUSES = {"tws": ("brokers.simulators.tws.house", "ABC,DEF", 4002)}
+HOUSES = {
+    "binance": ("brokers.simulators.binance.house", "BTC/USDT,ETH/USDT", 9080),
+    "tws": ("brokers.simulators.tws.house", "ABC,DEF", 4002),
+}
 """Where each kind of exchange is made, what it lists, and the port it listens on, unless told."""
 
 

@@ -58,7 +58,7 @@ drop-before-accept: the connection ends, the exchange never saw the request. dro
 lost. hold, hold-answer: `seconds` of silence before the request, or before the answer. reject, fail-after-accept:
 error `code`, before or after the exchange acted. rate-limit, ban: the protocol's own refusal, for `seconds`.
 refuse: no new connection. mute: nothing is sent on streams for `seconds`. lose, duplicate: one message never, or
-twice. reorder: one message after its successor. partial: `value` of the next order fills, the rest later.
+twice. reorder: one message after the next that matches. partial: `value` of the next order fills, the rest later.
 clock-skew: the server's time is off by `seconds`. half-open: connections stay, and nothing moves on them any more.
 disconnect: connections end. restart: the server goes away for `seconds`. id-rollback: ids are handed out again.
 manual-trade: the account's owner trades by hand. message: a bare notice with `code`.
@@ -149,6 +149,11 @@ class Faults:
     def clear(self) -> None:
         """Forget those that wait."""
         self._waiting.clear()
+
+    def end(self, fault: Fault) -> None:
+        """A fault has done what it came for."""
+        if fault in self._waiting:
+            self._waiting.remove(fault)
 
     def at(self, point: Point, what: str = "") -> Fault | None:
         """The fault that strikes here and now, or None; `what` names what is happening."""

@@ -160,7 +160,7 @@ class BarBuilder:
             if not bars[-1].closed:
                 bars[-1] = replace(bars[-1], closed=True)
                 changed.append(bars[-1])
-            self._fill_gap(bars, start)
+            changed.extend(self._fill_gap(bars, start))
         if not bars or bars[-1].start < start:
             bars.append(_first_of_bar(tick, start))
         else:
@@ -185,11 +185,12 @@ class BarBuilder:
         newest_first = takewhile(lambda bar: bar.start >= start, reversed(self._bars.get(symbol, ())))
         return list(newest_first)[::-1]
 
-    def _fill_gap(self, bars: deque[MarketBar], start: datetime) -> None:
+    def _fill_gap(self, bars: deque[MarketBar], start: datetime) -> list[MarketBar]:
         """Minutes without a trade are bars too: flat at the last close, without volume."""
         missing = min((start - bars[-1].start) // self.period - 1, self._kept)
-        for back in range(missing, 0, -1):
-            bars.append(_flat_bar(bars[-1], start - self.period * back))
+        flat = [_flat_bar(bars[-1], start - self.period * back) for back in range(missing, 0, -1)]
+        bars.extend(flat)
+        return flat
 
 
 def resampled(bars: Sequence[MarketBar], period: timedelta) -> list[MarketBar]:

@@ -79,7 +79,7 @@ class Matching:
         trigger = ((price + sign * distance) / step).to_integral_value() * step
         if order.trigger is not None and (trigger - order.trigger) * sign >= 0:
             return False
-        if order.limit is not None and order.trigger is not None:
+        if order.limit is not None and order.trigger is not None and not order.fixed_limit:
             order.limit += trigger - order.trigger
         order.anchor, order.trigger = price, trigger
         return True
@@ -95,6 +95,8 @@ class Matching:
         if portion is not None:
             wanted = max(whole_lots(wanted * portion, listing.lot_size), listing.lot_size)
             parts = ladder.match(order.side, wanted, limit)
+        if order.time_in_force is TimeInForce.FOK and sum(size for _, size in parts) < order.remaining:
+            parts = []
         for price, size in parts:
             paid = limit if order.resting and limit is not None else price
             ladder.take(order.side, size)

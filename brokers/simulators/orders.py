@@ -66,7 +66,8 @@ class Ticket:
     """What a client asks for.
 
     limit: of the limit kinds. trigger: of the stop kinds; take_profit makes it fire on the favourable side.
-    trail_amount in quote currency, trail_percent a fraction. quote_size: a market order for this much quote
+    trail_amount in quote currency, trail_percent a fraction; fixed_limit: the limit does not
+    trail along. quote_size: a market order for this much quote
     currency, size 0. parent: id of the order that must fill first. tags: the protocol's own, kept untouched.
     """
 
@@ -81,6 +82,7 @@ class Ticket:
     take_profit: bool = False
     trail_amount: Decimal | None = None
     trail_percent: Decimal | None = None
+    fixed_limit: bool = False
     quote_size: Decimal | None = None
     post_only: bool = False
     time_in_force: TimeInForce = TimeInForce.GTC

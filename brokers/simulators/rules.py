@@ -16,7 +16,6 @@ from brokers.simulators.orders import (
     Listings,
     Order,
     Ticket,
-    TimeInForce,
 )
 from core.errors import OrderRejected
 from core.types import OrderStatus, Side
@@ -52,10 +51,6 @@ def check_sense(ticket: Ticket, listing: Listing, ladder: Ladder, rules: Rules) 
         raise OrderRejected("the stop would trigger at once", rule="would-trigger", value=ticket.trigger)
     if ticket.post_only and ticket.limit is not None and ladder.crosses(ticket.side, ticket.limit):
         raise OrderRejected("the order would take, not make", rule="would-take", value=ticket.limit)
-    if ticket.time_in_force is TimeInForce.FOK:
-        available = sum(size for _, size in ladder.match(ticket.side, ticket.size, ticket.limit))
-        if available < ticket.size:
-            raise OrderRejected("the order cannot be filled whole", rule="fill-or-kill", value=ticket.size)
 
 
 def check_funds(

@@ -40,6 +40,7 @@ class Simulation:
         self.clock = clock
         self.faults = Faults()
         self.bars = BarBuilder()
+        self.ticks = 0
         self._path = path
         self._state = state
         self._on_tick: list[Listener] = []
@@ -61,6 +62,7 @@ class Simulation:
 
     def take(self, tick: Tick) -> None:
         """Move the market: match, build bars, tell listeners, keep the state."""
+        self.ticks += 1
         self.exchange.on_tick(tick)
         changed = self.bars.add(tick)
         self._tell(tick, changed)

@@ -134,7 +134,6 @@ def test_a_portion_leaves_the_rest_for_the_next_tick() -> None:
         (SELL, STOP, {"size": "1", "trigger": "99", "take_profit": True}, "would-trigger"),
         (BUY, LIMIT, {"size": "101", "limit": "100"}, "funds"),
         (SELL, LIMIT, {"size": "6", "limit": "101"}, "funds"),
-        (BUY, LIMIT, {"size": "101", "limit": "1", "time_in_force": TimeInForce.FOK}, "fill-or-kill"),
     ],
 )
 def test_what_is_refused_changes_nothing(
@@ -282,6 +281,14 @@ def test_an_immediate_order_ends_with_what_it_got() -> None:
     floor = opened(volume="1")
     order = floor.submit(BUY, LIMIT, "3", limit="100", time_in_force=TimeInForce.IOC)
     assert (order.filled, order.status) == (D(1), OrderStatus.EXPIRED)
+
+
+def test_an_order_to_be_filled_whole_ends_untouched_when_it_cannot_be() -> None:
+    floor = opened(volume="1")
+    order = floor.submit(BUY, LIMIT, "3", limit="100.01", time_in_force=TimeInForce.FOK)
+    assert (order.filled, order.status) == (D(0), OrderStatus.EXPIRED)
+    order = floor.submit(BUY, LIMIT, "3", limit="100.02", time_in_force=TimeInForce.FOK)
+    assert (order.filled, order.status) == (D(3), OrderStatus.FILLED)
 
 
 def test_an_order_expires_at_its_time() -> None:

@@ -59,7 +59,7 @@ def test_bars_are_built_closed_and_filled_over_silent_minutes() -> None:
     for second, price in ((0, "10"), (20, "12"), (59, "9")):
         builder.add(flat_tick(START + timedelta(seconds=second), "A", D(price), volume=D(2)))
     changed = builder.add(flat_tick(START + timedelta(seconds=185), "A", D(11), volume=D(1)))
-    assert [bar.closed for bar in changed] == [True, False]
+    assert [bar.closed for bar in changed] == [True, True, True, False]
     first, *silent, last = builder.bars("A")
     assert (first.open, first.high, first.low, first.close) == (D(10), D(12), D(9), D(9))
     assert (first.volume, first.value, first.trades, first.closed) == (D(6), D(62), 3, True)
