@@ -67,6 +67,7 @@ class Lines(Heap):
     positions_of: dict[int, int]
     deepest: int
     growing: bool
+    opening: bool
     time_rows: dict[str, str]
     keep: list[Any]
     order_class = bt.Order
@@ -97,11 +98,19 @@ class Lines(Heap):
         clock = self.clocks.get(id(found))
         if clock is None:
             raise self.refuse("reads a line that does not advance with the strategy")
+        if self.opening and not self.is_line_of_data(found):
+            if clock == "t":
+                raise self.refuse("reads the strategy's own times at the open")
+            clock = f"p{clock[1:]}"
         row = self.rows.get(id(found))
         if row is None:
             row = self.rows[id(found)] = len(self.row_lines)
             self.row_lines.append(found)
         return f"a{row}", clock
+
+    def is_line_of_data(self, line: Any) -> bool:
+        """Whether a line is one of a data's own."""
+        return any(line is own for data in self.datas for own in data.lines)
 
     def is_data_value(self, value: Value) -> bool:
         """Whether a value is one of the datas."""
@@ -115,7 +124,7 @@ class Lines(Heap):
                 raise self.refuse("reads a bar that has not happened yet")
             if self.growing and (ago.value or clock != "i0"):
                 return Number(f"seen({array}, {clock}, {ago.value}, error)", FLOAT, exact=True)
-            self.deepest = max(self.deepest, -ago.value)
+            self.deepest = max(self.deepest, -ago.value + (clock[0] == "p"))
             return Number(
                 f"{array}[{clock} - {-ago.value}]" if ago.value else f"{array}[{clock}]", FLOAT, exact=True
             )

@@ -55,7 +55,7 @@ class Market(Dicts):
             return self.broker_call(name, arguments, keywords)
         if owner is self.strategy:
             if name == "__len__":
-                return Number("(t + 1)", INT)
+                return Number("t" if self.opening else "(t + 1)", INT)
             if name in (
                 "addindicator",
                 "add_timer",

@@ -55,9 +55,7 @@ def run(
     from engine.once import evaluate
     from engine.setup import prepare
 
-    if cheat_on_open:
-        raise Refused("trades at the open it is shown")
-    recipe = None if resample else warm.recipe_of(cls, params, frames, broker, sizer)
+    recipe = None if resample else warm.recipe_of(cls, params, frames, broker, sizer, cheat_on_open)
     if recipe is not None:
         if admit is not None:
             admit(recipe.name, recipe.ready, kernel.seconds_of(recipe.source))
@@ -66,7 +64,16 @@ def run(
             if on_bar is not None:
                 on_bar(len(recording.equity))
             return recording
-    setup = prepare(cls, params, frames, broker, resample=resample, sizer=sizer, recorder=False)
+    setup = prepare(
+        cls,
+        params,
+        frames,
+        broker,
+        resample=resample,
+        sizer=sizer,
+        cheat_on_open=cheat_on_open,
+        recorder=False,
+    )
     if not setup.once:
         check_indicators(setup)
     translated = translate(setup)

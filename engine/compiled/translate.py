@@ -24,7 +24,7 @@ from engine.compiled.delivery import is_resampled
 from engine.compiled.emit import Emitter, Slot, Tree, lines_of
 from engine.compiled.explanation import Explanation, MethodReport
 from engine.compiled.frames import Never
-from engine.compiled.market import Market
+from engine.compiled.opening import Opening
 from engine.compiled.outline import outlined
 from engine.compiled.values import FLOAT, INT, ORDER, Number, Static, Trade, Value
 from engine.refusal import Refused
@@ -60,9 +60,6 @@ MISTAKES = (
 """What a mistake in this package would raise; a strategy never sees it."""
 UNSUPPORTED = (
     "notify_fund",
-    "next_open",
-    "nextstart_open",
-    "prenext_open",
     "_next",
     "_oncepost",
     "_notify",
@@ -101,7 +98,7 @@ class Translated:
     dropped: tuple[tuple[str, int, str], ...]
 
 
-class Translator(Market):
+class Translator(Opening):
     """Translates one strategy."""
 
     def __init__(self, setup: Setup, *, lenient: bool = False) -> None:
@@ -135,7 +132,7 @@ class Translator(Market):
         self.frames, self.contexts, self.path, self.blocks = [], [], [], []
         self.lines: dict[int, int] = {}
         self.sites: dict[Any, int] = {}
-        self.dead = False
+        self.dead = self.opening = False
         self.problems: list[tuple[str, int, str]] = []
         self.dropped: list[tuple[str, int, str]] = []
         self.rows: dict[int, int] = {}
@@ -199,9 +196,10 @@ class Translator(Market):
         """Passes until nothing changes."""
         for _ in range(PASSES):
             self.reset()
+            opening = self.turn_at_open()
             body = self.loop_body()
             after = self.after()
-            translated = self.assembled(body, after)
+            translated = self.assembled(opening, body, after)
             if not self.out.changed:
                 return replace(translated, source=outlined(translated.source))
         raise Refused("has variables whose types cannot be told")
@@ -291,7 +289,7 @@ class Translator(Market):
 
     # -- the source
 
-    def assembled(self, body: Tree, after: Tree) -> Translated:
+    def assembled(self, opening: Tree, body: Tree, after: Tree) -> Translated:
         """The kernel's text around what was walked."""
         starts = [line for slot in self.out.slots.values() for line in self.start_of(slot)]
         datas = range(len(self.datas))
@@ -305,6 +303,7 @@ class Translator(Market):
             *(f"{name} = {'I' if kind == INT else 'F'}[{name[1:]}]" for name, kind in numbers),
             *self.line_arrays(),
             *self.heap_start(),
+            *self.before_first_open(),
             *starts,
             *(f"i{d} = 0" for d in datas),
             (
@@ -312,6 +311,7 @@ class Translator(Market):
                 [
                     *self.collecting(),
                     *(line for d in datas for line in (f"i{d} = index[t, {d}]", f"book.at[{d}] = i{d}")),
+                    *opening,
                     "before_bar(book, t)",
                     "equity[t] = account.value",
                     "cash[t] = account.cash",

@@ -57,13 +57,14 @@ def key_of(
     frames: Mapping[str, pd.DataFrame],
     broker: bt.brokers.BackBroker,
     sizer: Any,
+    cheat_on_open: bool = False,
 ) -> Hashable | None:
     """All that a strategy's making may depend on; None when some of it cannot be compared."""
     numbers, account, given = key_of_values(params), key_of_broker(broker), key_of_sizer(sizer)
     if numbers is None or account is None or given is None:
         return None
     structure = tuple((name, timeframe_of(frame.index)) for name, frame in frames.items())
-    return cls, numbers, structure, account, given
+    return cls, numbers, structure, account, given, cheat_on_open
 
 
 def key_of_values(values: Mapping[str, Any]) -> Hashable | None:
@@ -355,9 +356,10 @@ def recipe_of(
     frames: Mapping[str, pd.DataFrame],
     broker: bt.brokers.BackBroker,
     sizer: Any = None,
+    cheat_on_open: bool = False,
 ) -> Recipe | None:
     """The recipe of a strategy, made if there is none yet; None where there can be none."""
-    key = key_of(cls, params, frames, broker, sizer)
+    key = key_of(cls, params, frames, broker, sizer, cheat_on_open)
     if key is None or cls in _hopeless or key in _hopeless:
         return None
     found = _recipes.get(key)
@@ -367,7 +369,7 @@ def recipe_of(
     if sys.getprofile() is not None:
         return None  # nothing can be proved under another profiler
     try:
-        made = _make(cls, params, frames, broker, sizer)
+        made = _make(cls, params, frames, broker, sizer, cheat_on_open)
     except MAKING_FAILS:  # the long way says what is wrong
         _keep(_hopeless, key, None)
         return None
@@ -401,6 +403,7 @@ def _make(
     frames: Mapping[str, pd.DataFrame],
     broker: bt.brokers.BackBroker,
     sizer: Any,
+    cheat_on_open: bool,
 ) -> Recipe | None:
     from engine.account import copied
 
@@ -410,7 +413,7 @@ def _make(
         return None
     account = copied(broker)
     with watched(witness) as watch:
-        program = build(cls, params, frames, account, sizer=sizer, traced=())
+        program = build(cls, params, frames, account, sizer=sizer, cheat_on_open=cheat_on_open, traced=())
     if watch.problem or not witness.holds():
         return None
     translated = translate(program.setup)

@@ -39,6 +39,7 @@ class Template:
     aligned: bool = False
     intraday: bool = False
     resample: tuple[str, ...] = ()
+    at_open: bool = False
 
     def load(self, folder: Path) -> type[bt.Strategy]:
         """Write the source below `folder` and import the class from there."""
@@ -59,6 +60,7 @@ class Draw:
     commission: float
     settings: tuple[tuple[str, Mapping[str, Any]], ...]
     resample: tuple[str, ...] = ()
+    cheat_on_open: bool = False
     keep: int | None = None
 
     def case(self, strategy: type[bt.Strategy]) -> Case:
@@ -72,6 +74,7 @@ class Draw:
             self.params,
             market,
             resample=self.resample,
+            cheat_on_open=self.cheat_on_open,
             cash=self.cash,
             commission=self.commission,
             broker=self.configure,
@@ -137,6 +140,7 @@ def draw(made: Template, seed: int) -> Draw:
         commission=dice.choice((0.0, 0.001, 0.0025)),
         settings=tuple(_settings(dice)),
         resample=made.resample,
+        cheat_on_open=made.at_open or dice.random() < 0.03,
     )
 
 
@@ -256,6 +260,7 @@ class _Author:
         self.intraday = not self.many and dice.random() < 0.15
         higher = ("1h", "2h") if self.intraday else ("1W", "1W", "2W")
         self.resample = (dice.choice(higher),) if not self.many and dice.random() < 0.08 else ()
+        self.at_open = not self.many and dice.random() < 0.08
         self.p = dice.choice(("self.p", "self.params"))
         self.home = "d" if self.many else dice.choice(("self.data", "self.datas[0]", "self.data0"))
         self.d, self.key = self.home, "d"
@@ -901,7 +906,7 @@ class _Author:
             blocks += block(self)
             self.taken = True
         following = [*self.updates, *blocks]
-        methods = [*self._notifications(), *self._next(following)]
+        methods = [*self._notifications(), *self._next(following), *self._next_open()]
         methods += self._helpers("\n".join(methods))
         if self.maybe(0.4):
             methods += ["", "def stop(self):", *_indent(self._report())]
@@ -920,7 +925,9 @@ class _Author:
                 "",
             ]
         )
-        return Template(seed, source, self.params, self.datas, self.aligned, self.intraday, self.resample)
+        return Template(
+            seed, source, self.params, self.datas, self.aligned, self.intraday, self.resample, self.at_open
+        )
 
     def _helpers(self, callers: str) -> Lines:
         """The helper methods that are called."""
@@ -1042,6 +1049,26 @@ class _Author:
         if early and not self.aligned:
             lines += ["", "def prenext(self):", "    self.next()"]
         return lines
+
+    def _next_open(self) -> Lines:
+        """Orders at the open of the bar that is shown, some of them in the warm-up."""
+        if not self.at_open:
+            return []
+        early = [f"    self.buy(size={self.pick(2, 3)}, exectype=bt.Order.Limit, price=self.data.open[0])"]
+        return [
+            "",
+            "def next_open(self):",
+            f"    if {self.flat} and self.data.open[0] {self.pick('<', '>')} self.data.close[-1] and {self.test(0)}:",
+            f"        {self.send('buy')}",
+            f"    elif {self.held} and {self.test(1)}:",
+            f"        {self.close()}",
+            *(
+                ["", "def prenext_open(self):", "    if len(self) == 1:", *_indent(early)]
+                if self.maybe(0.3)
+                else []
+            ),
+            *(["", "def nextstart_open(self):", *early] if self.maybe(0.3) else []),
+        ]
 
     def _report(self) -> Lines:
         known = [f"self.{name}" for name, first in self.shared.items() if first in ("0", "0.0")]

@@ -140,7 +140,7 @@ def test_next_open_is_one_bar_behind(engine: str) -> None:
         def next_open(self):
             self.seen.append(("next_open", len(self), len(self.data)))
 
-    done = outcome(engine, Open, cheat_on_open=True, may_refuse=["compiled"])
+    done = outcome(engine, Open, cheat_on_open=True)
     assert done.strategy.seen == [
         ("prenext_open", 0, 1),
         ("prenext_open", 1, 2),

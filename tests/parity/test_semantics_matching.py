@@ -271,7 +271,7 @@ def test_cheat_on_open(engine: str) -> None:
             if len(self) == 4:
                 self.sell(size=1)
 
-    done = outcome(engine, Open, cheat_on_open=True, may_refuse=["compiled"])
+    done = outcome(engine, Open, cheat_on_open=True)
     assert done.fills == [(2, 1, 11.0), (5, -1, 17.0)]
 
 
@@ -283,7 +283,7 @@ def test_cheat_on_open_checks_market_orders_at_the_open(engine: str) -> None:
             if len(self.data) == 3:
                 self.buy(size=80)
 
-    done = outcome(engine, Open, cheat_on_open=True, may_refuse=["compiled"])
+    done = outcome(engine, Open, cheat_on_open=True)
     assert (done.fills, done.statuses) == ([], ["Margin"])
 
 
