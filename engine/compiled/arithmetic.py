@@ -26,6 +26,7 @@ from engine.compiled.values import (
     Static,
     Text,
     Value,
+    Vector,
     describe,
     is_enum,
     plain_member,
@@ -70,6 +71,7 @@ class Arithmetic(Loops):
     equal_objects: Callable[[Value, Value], Value]
     enum_value: Callable[[Number], Number]
     effects: int
+    vector_operation: Callable[[str, Value, Value], Value]
     entry_slots: Callable[[Any], list[Slot]]
     sites: dict[Hashable, int]
     is_data: Callable[[Any], bool]
@@ -132,6 +134,8 @@ class Arithmetic(Loops):
         if kind not in BINARY:
             raise self.refuse(f"uses the operator {kind.__name__}")
         symbol, function = BINARY[kind]
+        if isinstance(left, Vector) or isinstance(right, Vector):
+            return self.vector_operation(symbol, left, right)
         if (
             isinstance(left, (Static, Text))
             and isinstance(right, (Static, Items, Text, Number))
@@ -239,6 +243,8 @@ class Arithmetic(Loops):
             and isinstance(value.value, (int, float))
         ):
             return Static(-value.value if isinstance(node.op, ast.USub) else +value.value)
+        if isinstance(value, Vector) and isinstance(node.op, ast.USub):
+            return self.vector_operation("*", value, Static(-1))
         number = self.present(value)
         if number.type not in NUMERIC and number.type != TIMEDELTA:
             raise self.refuse(f"computes with a {number.type}")

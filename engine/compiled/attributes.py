@@ -42,6 +42,7 @@ from engine.compiled.values import (
     Text,
     Trade,
     Value,
+    Vector,
     describe,
     is_enum,
     is_heap,
@@ -93,6 +94,8 @@ class Attributes(Orders):
             return self.info_entry(owner, name)
         if isinstance(owner, Method) and owner.name in ("order.executed", "order.created"):
             return self.order_part(owner.owner, owner.name[6:], name)
+        if isinstance(owner, Vector) and name == "size":
+            return Number(f"len({owner.code})", INT)
         if isinstance(owner, Text) and not hasattr(str, name):
             raise self.refuse(f"uses {name} of a string")
         return Method(owner, name)
@@ -271,6 +274,8 @@ class Attributes(Orders):
     def value_method(self, method: Method, arguments: Arguments, keywords: Keywords) -> Value:
         """A method of a value of the run."""
         owner, name = method.owner, method.name
+        if isinstance(owner, Vector):
+            return self.vector_method(method, arguments, keywords)
         if isinstance(owner, Number) and is_heap(owner.type):
             return self.heap_method(owner, name, arguments, keywords)
         if isinstance(owner, Number) and owner.type == ORDER:

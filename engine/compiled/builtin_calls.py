@@ -32,6 +32,7 @@ from engine.compiled.values import (
     Static,
     Text,
     Value,
+    Vector,
     Window,
     describe,
     is_enum,
@@ -73,6 +74,8 @@ class BuiltinCalls(NumpyCalls):
             return Number(value.count, INT)
         if isinstance(value, Window):
             return Number(f"({value.stop} - {value.start})", INT)
+        if isinstance(value, Vector):
+            return Number(f"len({value.code})", INT)
         raise self.refuse(f"asks for the length of {describe(value)}")
 
     def call_isinstance(self, arguments: Arguments, keywords: Keywords) -> Value:

@@ -37,8 +37,10 @@ from engine.compiled.values import (
     Record,
     Static,
     Value,
+    Vector,
     describe,
 )
+from engine.compiled.vectors import LISTS
 
 
 class Super:
@@ -241,6 +243,8 @@ class Calls(Inline):
             return Number(
                 f"day_number({number.code})" if number.type == DATETIME else f"float({number.code})", FLOAT
             )
+        if isinstance(function, np.ufunc) and any(isinstance(v, (Vector, *LISTS)) for v in arguments):
+            return self.call_numpy(function.__name__, arguments, keywords)
         handler = getattr(self, f"call_{function.__name__}", None) if function in _BUILT_IN else None
         if handler is not None:
             value: Value = handler(arguments, keywords)

@@ -21,6 +21,7 @@ from engine.compiled.values import (
     Static,
     Text,
     Value,
+    Vector,
     describe,
     is_enum,
     is_handle,
@@ -69,6 +70,8 @@ class Comparisons(Truth):
             return self.negated(self.same(left, right), isinstance(op, ast.IsNot))
         if isinstance(op, (ast.In, ast.NotIn)):
             return self.negated(self.contains(right, left), isinstance(op, ast.NotIn))
+        if isinstance(left, Vector) or isinstance(right, Vector):
+            return self.vector_operation(COMPARE[type(op)][0], left, right)
         if isinstance(op, (ast.Eq, ast.NotEq)):
             return self.negated(self.equal(left, right), isinstance(op, ast.NotEq))
         symbol, function = COMPARE[type(op)]

@@ -32,6 +32,7 @@ from engine.compiled.values import (
     Static,
     Text,
     Value,
+    Vector,
     Window,
     describe,
     is_heap,
@@ -57,6 +58,8 @@ class Dicts(Lists):
         """`owner[index]` and `owner[a:b]`."""
         if isinstance(owner, Static) and owner.value is None:
             raise Never("looks into None")
+        if isinstance(owner, Vector):
+            return self.vector_item(owner, index)
         if isinstance(index, list):
             return self.slice(owner, index)
         if isinstance(owner, Number) and is_heap(owner.type):

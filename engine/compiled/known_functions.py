@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.compiled.ufuncs import NUMBERS
 from engine.compiled.values import BOOL, DATETIME, FLOAT, INT, STR, TIMEDELTA
 
 PURE = frozenset(
@@ -58,7 +59,7 @@ PURE = frozenset(
 """Functions that may be called now when every argument is known."""
 
 
-FLOAT_FUNCTIONS = {
+FLOAT_FUNCTIONS: dict[Any, str] = {
     math.sqrt: "square_root({0}, error)",
     math.log: "logarithm({0}, error)",
     math.exp: "exponential({0}, error)",
@@ -70,10 +71,7 @@ FLOAT_FUNCTIONS = {
     math.tanh: "math.tanh({0})",
     math.log10: "(logarithm({0}, error) * 0.0 + math.log10({0}))",
     np.sqrt: "np.sqrt({0})",
-    np.log: "np.log({0})",
-    np.exp: "np.exp({0})",
-    np.sin: "math.sin({0})",
-    np.cos: "math.cos({0})",
+    **{function: f"ufunc_at({number}, {{0}})" for function, number in NUMBERS.items()},
 }
 
 

@@ -460,26 +460,26 @@ def mean(values: Floats) -> float:
 def deviation(values: Floats, ddof: int) -> float:
     """numpy.std."""
     n = len(values)
-    if n - ddof <= 0:
+    if n == 0:
         return np.nan
     middle = pairwise(values) / n
     squares = np.empty(n)
     for i in range(n):
         squares[i] = (values[i] - middle) * (values[i] - middle)
-    return math.sqrt(pairwise(squares) / (n - ddof))
+    return math.sqrt(pairwise(squares) / max(n - ddof, 0))
 
 
 @compiled
 def variance(values: Floats, ddof: int) -> float:
     """numpy.var."""
     n = len(values)
-    if n - ddof <= 0:
+    if n == 0:
         return np.nan
     middle = pairwise(values) / n
     squares = np.empty(n)
     for i in range(n):
         squares[i] = (values[i] - middle) * (values[i] - middle)
-    return pairwise(squares) / (n - ddof)
+    return pairwise(squares) / max(n - ddof, 0)
 
 
 @compiled

@@ -42,6 +42,7 @@ import numpy as np
 from engine.compiled.broker import before_bar, cancel, data_value, deliver, submit, touch
 from engine.compiled.memory import *  # noqa: F403
 from engine.compiled.runtime import *  # noqa: F403
+from engine.compiled.vector_runtime import *  # noqa: F403
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")

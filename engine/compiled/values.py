@@ -118,6 +118,14 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Vector:
+    """A numpy array of the run, in a variable of its own. type: of its elements."""
+
+    code: str
+    type: str = FLOAT
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """The position in a data, as it stands now."""
 
@@ -224,6 +232,7 @@ def describe(value: Value) -> str:
         Mapping: "a dict",
         Sequence: "a list",
         Window: "values of a line",
+        Vector: "an array",
         Text: "a string",
         Record: "an object",
     }

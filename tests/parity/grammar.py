@@ -794,7 +794,7 @@ class _Author:
     def remember(self) -> None:
         """Some state, updated every bar, and a condition about it."""
         d = self.d
-        choice = self.dice.randrange(9)
+        choice = self.dice.randrange(10)
         if choice == 0:
             streak = self.place("streak", "0")
             self.updates.append(f"{streak} = {streak} + 1 if {d}.close[0] > {d}.close[-1] else 0")
@@ -852,6 +852,8 @@ class _Author:
             self.tests.append(
                 f"self.broker.getvalue() {self.pick('>', '<')} self.first_value * {self.pick('1.0', '1.01')}"
             )
+        elif choice == 8:
+            self.by_numpy()
         else:
             self.imports.add("deque")
             recent = self.place("recent", f"deque(maxlen={self.pick(4, 6)})")
@@ -859,6 +861,26 @@ class _Author:
             self.tests.append(
                 f"{d}.high[0] - {d}.low[0] {self.pick('>=', '<')} sum({recent}) / len({recent})"
             )
+
+    def by_numpy(self) -> None:
+        """A figure of the last closes, by numpy."""
+        self.imports.add("numpy")
+        shape, span = self.place("shape", "0.0"), self.pick(4, 9)
+        figure = self.pick(
+            "window.std()",
+            "numpy.diff(window).mean()",
+            "(window[-1] - window.mean()) / (window.std() + 0.01)",
+            "numpy.log(window[-1] / window[0])",
+            "numpy.std(numpy.diff(numpy.log(window)))",
+            "(window > window.mean()).sum() - 2",
+            "numpy.median(window[1:]) - window.min()",
+        )
+        self.updates += [
+            f"window = numpy.array({self.d}.close.get(size={span}))",
+            f"if window.size == {span}:",
+            f"    {shape} = {figure}",
+        ]
+        self.tests.append(f"{shape} {self.pick('<', '>')} {self.pick('0.0', '0.01', '0.4')}")
 
     def spread(self) -> None:
         """A line of two datas, and its mean."""

@@ -188,6 +188,12 @@ CORPUS: tuple[Entry, ...] = (
     ),
     Entry("slices_of_lines.py", "SlicesOfLines", "get with ago, sum of a generator, list comprehension"),
     Entry("numpy_slope.py", "NumpySlope", "numpy arrays in next"),
+    Entry(
+        "numpy_windows.py",
+        "NumpyWindows",
+        "numpy over get(), lists and slices: std, diff, log, masks, median, argmax",
+        kinds=("trend", "chop", "gappy", "coarse"),
+    ),
     Entry("numpy_scalars.py", "NumpyScalars", "numpy functions on numbers, drawdown"),
     Entry("deque_of_closes.py", "DequeOfCloses", "deque with maxlen, list with pop"),
     Entry("grid_orders.py", "GridOrders", "list of orders with append, remove, in; while", kinds=STANDING),
