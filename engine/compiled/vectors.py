@@ -35,7 +35,26 @@ ELEMENTWISE = {
     **{function.__name__: f"ufunc_of({number}, {{0}})" for function, number in NUMBERS.items()},
 }
 REDUCTIONS = frozenset(
-    ["mean", "average", "sum", "std", "var", "max", "amax", "min", "amin", "ptp", "argmax", "argmin", "median", "any", "all", "cumsum", "diff", "size"]
+    [
+        "mean",
+        "average",
+        "sum",
+        "std",
+        "var",
+        "max",
+        "amax",
+        "min",
+        "amin",
+        "ptp",
+        "argmax",
+        "argmin",
+        "median",
+        "any",
+        "all",
+        "cumsum",
+        "diff",
+        "size",
+    ]
 )
 """Functions and methods of numpy over one array."""
 COMPARISONS = frozenset({"<", "<=", ">", ">=", "==", "!="})
