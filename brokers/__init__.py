@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from brokers.base import Venue
     from brokers.bridge import VenueBroker
+    from brokers.ibkr import IBKRVenue
+    from brokers.ibkr_link import IBKRSettings
     from brokers.paper import PaperVenue
     from brokers.plain import PaperBroker
 
-__all__ = ["PaperBroker", "PaperVenue", "Venue", "VenueBroker"]
+__all__ = ["IBKRSettings", "IBKRVenue", "PaperBroker", "PaperVenue", "Venue", "VenueBroker"]
 
 _HOMES = {
+    "IBKRSettings": "brokers.ibkr_link",
+    "IBKRVenue": "brokers.ibkr",
     "PaperBroker": "brokers.plain",
     "PaperVenue": "brokers.paper",
     "Venue": "brokers.base",

@@ -6,12 +6,24 @@ The two share their interface, and a package of theirs, so that only one of them
 from __future__ import annotations
 
 import importlib.util
+import logging
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 from core.errors import ConfigError
 
 LIBRARIES = ("ib_async", "ib_insync")
+TOLD = (
+    "openOrder",
+    "orderStatus",
+    "execDetails",
+    "commissionReport",
+    "completedOrder",
+    "error",
+    "nextValidId",
+)
+"""What TWS says of orders, by the names its API documents."""
 
 
 def ib_library() -> Any:
@@ -20,3 +32,28 @@ def ib_library() -> Any:
         if importlib.util.find_spec(name) is not None:
             return import_module(name)
     raise ConfigError("no library for IBKR is installed", hint="pip install ib_async")
+
+
+def overhear(session: Any, hear: Callable[[str, tuple[Any, ...]], None]) -> None:
+    """Tell `hear` every message of TOLD as it comes, after the library has dealt with it.
+
+    The library's own records find an order by ids that TWS hands out again, and leave out what they cannot place.
+    """
+    for name in TOLD:
+        setattr(session.wrapper, name, _overheard(name, getattr(session.wrapper, name), hear))
+
+
+def _overheard(
+    name: str, inner: Callable[..., None], hear: Callable[[str, tuple[Any, ...]], None]
+) -> Callable[..., None]:
+    def message(*told: Any) -> None:
+        inner(*told)
+        hear(name, told)
+
+    return message
+
+
+def quieten(library: Any) -> None:
+    """Keep the library from logging what it also tells: each order, and each error that a venue sorts by code."""
+    for part in ("client", "ib", "wrapper"):
+        logging.getLogger(f"{library.__name__}.{part}").setLevel(logging.CRITICAL)

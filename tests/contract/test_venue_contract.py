@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,9 +14,11 @@ from typing import Protocol
 import pytest
 
 from brokers.base import Venue
+from brokers.ibkr import IBKRSettings, IBKRVenue
 from brokers.paper import PaperVenue
 from core.errors import OrderRejected
-from core.types import Bar, OrderEvent, OrderIntent, OrderStatus, OrderType, Quote, Side
+from core.types import Bar, Fill, OrderEvent, OrderIntent, OrderStatus, OrderType, Quote, Side
+from tests.simulator import Simulator, simulator
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 SYMBOL = "ABC"
@@ -32,6 +34,10 @@ class Rig(Protocol):
 
     async def move(self, venue: Venue, price: float) -> None:
         """Let the market trade at `price`."""
+        ...
+
+    def average(self, fill: Fill) -> Decimal:
+        """What a unit of a position has cost that one fill made, as this venue counts it."""
         ...
 
 
@@ -52,6 +58,9 @@ class PaperBars:
         bar = Bar(SYMBOL, time, price, price, price, price, 1.0)
         await venue.step(self.moves, time, {SYMBOL: bar})
 
+    def average(self, fill: Fill) -> Decimal:
+        return fill.price
+
 
 @dataclass
 class PaperQuotes(PaperBars):
@@ -64,15 +73,54 @@ class PaperQuotes(PaperBars):
         await venue.on_quote(Quote(SYMBOL, START + timedelta(minutes=self.moves), at, at))
 
 
-RIGS: dict[str, Callable[[Path], Rig]] = {
-    "paper-bars": lambda folder: PaperBars(folder / "paper.db"),
-    "paper-quotes": lambda folder: PaperQuotes(folder / "paper.db"),
+@dataclass
+class IBKROnSimulator:
+    """IBKR through its own client library, over a socket to a simulated gateway in a process of its own."""
+
+    gateway: Simulator
+    state: Path
+
+    def session(self) -> IBKRVenue:
+        return IBKRVenue(
+            IBKRSettings(host=self.gateway.host, port=self.gateway.port), symbols=[SYMBOL], state=self.state
+        )
+
+    async def move(self, venue: Venue, price: float) -> None:
+        assert isinstance(venue, IBKRVenue)
+        self.gateway.control.price(SYMBOL, price)
+        await venue.ping()
+
+    def average(self, fill: Fill) -> Decimal:
+        return fill.price + fill.commission / fill.size
+
+
+@contextmanager
+def _paper_bars(folder: Path) -> Iterator[Rig]:
+    yield PaperBars(folder / "paper.db")
+
+
+@contextmanager
+def _paper_quotes(folder: Path) -> Iterator[Rig]:
+    yield PaperQuotes(folder / "paper.db")
+
+
+@contextmanager
+def _ibkr(folder: Path) -> Iterator[Rig]:
+    with simulator("tws", "--cash", "10000", "--symbols", SYMBOL) as gateway:
+        yield IBKROnSimulator(gateway, folder / "ibkr.db")
+
+
+RIGS: dict[str, Callable[[Path], AbstractContextManager[Rig]]] = {
+    "paper-bars": _paper_bars,
+    "paper-quotes": _paper_quotes,
+    "ibkr": _ibkr,
 }
 
 
 @pytest.fixture(params=sorted(RIGS))
-def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
-    return RIGS[request.param](tmp_path)
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    with RIGS[request.param](tmp_path) as made:
+        yield made
 
 
 @asynccontextmanager
@@ -125,7 +173,7 @@ def test_a_market_order_fills_and_moves_cash_and_position(rig: Rig) -> None:
             (cash,) = (await venue.balances()).values()
             assert cash == Decimal(10_000) - fill.size * fill.price - fill.commission
             held = (await venue.positions())[SYMBOL]
-            assert (held.size, held.price) == (Decimal(2), Decimal(100))
+            assert (held.size, held.price) == (Decimal(2), rig.average(fill))
 
     asyncio.run(scenario())
 

@@ -29,6 +29,7 @@ HEAVY = [
     "matplotlib",
     "pydantic",
     "ccxt",
+    "ib_async",
     "yfinance",
     "alembic",
 ]

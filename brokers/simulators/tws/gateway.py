@@ -22,6 +22,7 @@ NOTICES = (
     (2106, "HMDS data farm connection is OK:ushmds"),
     (2158, "Sec-def data farm connection is OK:secdefnj"),
 )
+NEEDS_SERVER = frozenset({1, 3, 4, 7, 9, 20, 50, 58, 99})
 LOST, RESTORED_EMPTY, RESTORED = 1100, 1101, 1102
 CONNECTIVITY = {
     LOST: "Connectivity between IB and Trader Workstation has been lost.",
@@ -106,8 +107,8 @@ class Gateway:
         self._accounts.forget(session)
 
     def handle(self, session: Session, number: int, fields: Fields) -> None:
-        """Carry out one request; while the gateway has lost its own server, remember it."""
-        if self._limbo is not None:
+        """Carry out one request; while the gateway has lost its own server, keep what it cannot answer by itself."""
+        if self._limbo is not None and number in NEEDS_SERVER:
             self._limbo.append(lambda: self._carry_out(session, number, fields))
             return
         self._carry_out(session, number, fields)
