@@ -18,7 +18,8 @@ from backtrader.feed import DataClone
 from backtrader.resamplerfilter import Resampler
 from backtrader.trade import Trade
 
-from engine.lean_broker import LeanBroker, Notice
+from engine.lean_account import Notice
+from engine.lean_broker import LeanBroker
 from engine.lean_lines import Cursor, name_lines
 from engine.lean_loop import LeanLoop
 
@@ -57,26 +58,19 @@ class BarByBarLoop(LeanLoop):
         return all(np.isfinite(frame["close"].to_numpy(dtype=np.float64)).all() for frame in frames)
 
     def _run_bars(self, plain: bool) -> None:
-        cerebro, strategy, recorder, on_bar = self.cerebro, self.strategy, self.recorder, self.on_bar
-        strategies, watched = [strategy], self._watched()
+        cerebro, strategy, on_bar = self.cerebro, self.strategy, self.on_bar
+        watched, account = self._watched(), self._adopt_if_possible(plain)
         indicators = strategy.getindicators()
-        account: Cursor = [-1]
-        if self.adoptable:
-            self._adopt(account, plain)
         for series in (*self.datas, *(each for each in indicators if not isinstance(each, bt.LineBuffer))):
             name_lines(series)
-        cursors = [self.at[id(data)] for data in self.datas]
+        cursors = [(self.at[id(data)], data.lines[0]) for data in self.datas]
         stock_notify = watched or not self.adoptable
         nothing: tuple[list[Notice], list[Trade]] = [], []
         for step, time in enumerate(self._deliver()):
-            for cursor, data in zip(cursors, self.datas, strict=True):
-                cursor[0] = data.lines[0]._idx
-            if cerebro._timerscheat:
-                cerebro._check_timers(strategies, time, cheat=True)
-            if cerebro.p.cheat_on_open:
-                strategy._next_open()
-                if cerebro._event_stop:
-                    return
+            for cursor, line in cursors:
+                cursor[0] = line._idx
+            if self._acts_early(time, strategy._next_open):
+                return
             account[0] = step
             told = nothing
             if not self.adoptable:
@@ -86,33 +80,25 @@ class BarByBarLoop(LeanLoop):
             if cerebro._event_stop:
                 return
             if cerebro._timers:
-                cerebro._check_timers(strategies, time, cheat=False)
+                cerebro._check_timers([strategy], time, cheat=False)
             strategy._clk_update()
             for indicator in indicators:
                 indicator._next()
             now = strategy.lines.datetime[0]
-            if stock_notify:
-                strategy._notify()
-            elif told[0]:
-                self._tell(*told, now)
-            if not stock_notify and self.wants_account:
-                self._tell_account()
-            if not plain:
-                self.values.append((self.broker.getvalue(), self.broker.getcash()))
+            self._tell_all(told, now, stock_notify, plain)
             new = not self.times or self.times[-1] != now
             self.times.append(now)
-            self.seen.append(tuple(cursor[0] for cursor in cursors))
+            self.seen.append(tuple([cursor[0] for cursor, _ in cursors]))
             self.done = step + 1
             if on_bar is not None and new:
                 on_bar(self.done)
             phase = strategy._getminperstatus()
-            if phase <= 0:
-                recorder.decided = True
-            (strategy.next if phase < 0 else strategy.nextstart if phase == 0 else strategy.prenext)()
+            self._decide(phase)
             if watched:
                 strategy._next_analyzers(phase)
                 strategy._next_observers(phase)
-            strategy.clear()
+            if stock_notify:
+                strategy.clear()
             if cerebro._event_stop:
                 return
 

@@ -12,7 +12,9 @@ from backtrader.lineseries import LineSeries
 from backtrader.trade import Trade
 
 from engine.cerebro import RECORDER
-from engine.lean_broker import LeanBroker, Notice, is_plain
+from engine.lean_account import Notice
+from engine.lean_broker import LeanBroker
+from engine.lean_costs import is_plain
 from engine.lean_lines import (
     Cursor,
     clock_of,
@@ -107,10 +109,6 @@ class LeanLoop(LeanTelling):
     def _interrupted(self) -> bool:
         """Whether a bar has more steps than matching, telling and deciding."""
         return bool(self._early() or self.cerebro._timers or self.lagging)
-
-    def _early(self) -> bool:
-        """Whether something runs between the datas' move and the broker's, and sees the account of before."""
-        return bool(self.cerebro._timerscheat or self.cerebro.p.cheat_on_open)
 
     def _account_is_plain(self) -> bool:
         """Whether the account's value follows from cash, positions and closes alone."""
@@ -215,26 +213,20 @@ class LeanLoop(LeanTelling):
 
     def _run_any(self, plain: bool) -> None:
         """Any number of datas, and whatever has to be called on every bar, in the order of `Cerebro._runonce`."""
-        cerebro, strategy = self.cerebro, self.strategy
-        strategies, watched, on_bar = [strategy], self._watched(), self.on_bar
-        account: Cursor = [-1]
-        if self.adoptable:
-            self._adopt(account, plain)
+        cerebro, strategy, on_bar = self.cerebro, self.strategy, self.on_bar
+        watched, account = self._watched(), self._adopt_if_possible(plain)
         stock_notify = watched or not self.adoptable
         nothing: tuple[list[Notice], list[Trade]] = [], []
-        recorder = self.recorder
+        own_lines = [line.array for line in strategy.lines.lines]
+        put_time = strategy.lines.datetime.array.__setitem__
         steps = zip(
             self.times, self._moves(self.at), self._moves(self.followers), self._phases(), strict=True
         )
         for step, (time, moves, follows, phase) in enumerate(steps):
             for cursor, bar in moves:
                 cursor[0] = bar
-            if cerebro._timerscheat:
-                cerebro._check_timers(strategies, time, cheat=True)
-            if cerebro.p.cheat_on_open:
-                strategy._oncepost_open()
-                if cerebro._event_stop:
-                    return
+            if self._acts_early(time, strategy._oncepost_open):
+                return
             account[0] = step
             told = nothing
             if not self.adoptable:
@@ -244,41 +236,70 @@ class LeanLoop(LeanTelling):
             if cerebro._event_stop:
                 return
             if cerebro._timers:
-                cerebro._check_timers(strategies, time, cheat=False)
+                cerebro._check_timers([strategy], time, cheat=False)
             for cursor, source in self.lagging:
                 cursor[0] = source[0]
             for cursor, bar in follows:
                 cursor[0] = bar
-            for line in strategy.lines.lines:
-                line.array.append(np.nan)
+            for line in own_lines:
+                line.append(np.nan)
             self.now[0] = step
-            strategy.lines.datetime[0] = time
-            if stock_notify:
-                strategy._notify()
-            elif told[0]:
-                self._tell(*told, time)
-            if not stock_notify and self.wants_account:
-                self._tell_account()
-            if not plain:
-                self.values.append((self.broker.getvalue(), self.broker.getcash()))
+            put_time(step, time)
+            self._tell_all(told, time, stock_notify, plain)
             self.done = step + 1
             if on_bar is not None:
                 on_bar(step + 1)
             strategy._minperstatus = phase
-            if phase < 0:
-                recorder.decided = True
-                strategy.next()
-            elif phase == 0:
-                recorder.decided = True
-                strategy.nextstart()
-            else:
-                strategy.prenext()
+            self._decide(phase)
             if watched:
                 strategy._next_analyzers(phase, once=True)
                 strategy._next_observers(phase, once=True)
-            strategy.clear()
+            if stock_notify:
+                strategy.clear()
             if cerebro._event_stop:
                 return
+
+    def _adopt_if_possible(self, plain: bool) -> Cursor:
+        """The cursor of the bars the account is settled on."""
+        account: Cursor = [-1]
+        if self.adoptable:
+            self._adopt(account, plain)
+        return account
+
+    def _acts_early(self, time: float, at_open: Callable[[], None]) -> bool:
+        """What comes between the datas' move and the broker's; whether the run is stopped there."""
+        cerebro = self.cerebro
+        if cerebro._timerscheat:
+            cerebro._check_timers([self.strategy], time, cheat=True)
+        if cerebro.p.cheat_on_open:
+            at_open()
+            return bool(cerebro._event_stop)
+        return False
+
+    def _tell_all(
+        self, told: tuple[list[Notice], list[Trade]], now: float, stock_notify: bool, plain: bool
+    ) -> None:
+        """`Strategy._notify`; then the account's figures are written down where they cannot be computed later."""
+        broker = self.broker
+        if stock_notify:
+            self.strategy._notify()
+        else:
+            if told[0]:
+                self._tell(*told, now)
+            if self.wants_account:
+                self._tell_account()
+        if not plain:
+            self.values.append((broker._value, broker.cash))
+
+    def _decide(self, phase: int) -> None:
+        if phase < 0:
+            self.recorder.decided = True
+            self.strategy.next()
+        elif phase == 0:
+            self.recorder.decided = True
+            self.strategy.nextstart()
+        else:
+            self.strategy.prenext()
 
     def _match(self, watched: bool) -> bool:
         """`Cerebro._brokernotify`, when there is anything to match; whether the strategy is to be told of something.
@@ -300,7 +321,7 @@ class LeanLoop(LeanTelling):
             if watched:
                 for order, _, _ in broker.take_notices():
                     (order.owner or strategy)._addnotification(order)
-        if watched or self._early():
+        if watched or self.early:
             broker._settle()  # put off, it would be that of the bar it is read on
         return bool(broker.notifs)
 

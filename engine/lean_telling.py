@@ -8,7 +8,8 @@ import backtrader as bt
 from backtrader.order import Order
 from backtrader.trade import Trade
 
-from engine.lean_broker import LeanBroker, Notice
+from engine.lean_account import Notice
+from engine.lean_broker import LeanBroker
 from engine.lean_notices import NONE, STATUSES, ignored_statuses
 from engine.lean_orders import copy_trade, update_trade
 from engine.refusal import Refused
@@ -27,6 +28,7 @@ class LeanTelling:
     ignored: statuses that `notify_order` returns on at once, of which it is not told.
     """
 
+    cerebro: bt.Cerebro
     strategy: bt.Strategy
     broker: Any
     datas: list[Any]
@@ -37,6 +39,7 @@ class LeanTelling:
 
     def _adopt(self, step: Cursor, plain: bool) -> LeanBroker:
         strategy = self.strategy
+        self.early = self._early()
         self.wants_orders = self._own("notify_order")
         self.wants_trades = self._own("notify_trade")
         self.wants_account = self._own("notify_cashvalue") or self._own("notify_fund")
@@ -50,6 +53,10 @@ class LeanTelling:
             for data in self.datas
         }
         return LeanBroker.adopt(self.broker, step, bars, copied=STATUSES - self.ignored, plain=plain)
+
+    def _early(self) -> bool:
+        """Whether something runs between the datas' move and the broker's, and sees the account of before."""
+        return bool(self.cerebro._timerscheat or self.cerebro.p.cheat_on_open)
 
     def _own(self, name: str) -> bool:
         """Whether the strategy has a method of that name of its own."""

@@ -227,7 +227,18 @@ def strategy_errors(cls: type[bt.Strategy], cerebro: bt.Cerebro) -> Iterator[Non
 
 
 ENGINE = Path(__file__).resolve().parent
-STAND_INS = ("lean_lines", "lean_broker", "lean_orders", "lean_steps", "lean_strategy", "once", "primitives")
+STAND_INS = (
+    "lean_account",
+    "lean_broker",
+    "lean_costs",
+    "lean_lines",
+    "lean_orders",
+    "lean_positions",
+    "lean_steps",
+    "lean_strategy",
+    "once",
+    "primitives",
+)
 DRIVERS = ("setup", "lean", "lean_loop", "lean_telling", "lean_delivery")
 
 
