@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from benchmarks.measure import Row
 
 BASELINE_FILE = Path(__file__).with_name("baseline.json")
-SECTIONS = ("run", "loops", "sweep", "cold", "live", "long")
+SECTIONS = ("run", "loops", "sweep", "cold", "live", "optimise", "long")
 
 
 def sections(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
     """What is measured, by name, the quickest first."""
+    from benchmarks import optimisation
     from benchmarks import sections as measured
 
     short, repeat = args.bars, args.repeat
@@ -35,6 +36,9 @@ def sections(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], list[
         yield "sweep", lambda: measured.sweep_growth(short, (200, 2_000, 10_000))
     yield "cold", lambda: measured.cold_start(short)
     yield "live", lambda: measured.live_path(args.live_bars, repeat)
+    yield "optimise", lambda: optimisation.workers(4_000, 48)
+    yield "optimise", lambda: optimisation.overhead((100, 1_000) if args.quick else (100, 1_000, 10_000))
+    yield "optimise", lambda: optimisation.walk(10, 1_000)
     if not args.quick:
         yield "long", lambda: measured.one_run(args.long_bars, repeat)
 

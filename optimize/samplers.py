@@ -24,8 +24,10 @@ from core.errors import ConfigError, UnknownNameError
 Points = NDArray[np.float64]
 
 _ROOT = math.sqrt(2 * math.pi)
-MOST_BY_OPTUNA = 1000
+MOST_BY_OPTUNA = 200
 """Trials up to which TPE is Optuna's own; beyond them its time a trial grows past that of the runs."""
+MOST_TOGETHER = 128
+"""The largest first population of CMA-ES."""
 
 
 class Sampler(Protocol):
@@ -78,14 +80,16 @@ class Sobol(Independent):
 class Evolution:
     """CMA-ES: a normal distribution that moves and turns towards the better half of each generation.
 
-    Starts again with twice the population once it has converged (IPOP). Of `cmaes` (Nomura and Shibata, 2024); Hansen
+    Populations grow with the number of trials wanted: more are run together, and the search is wider. Starts again with
+    twice the population once it has converged (IPOP). Of `cmaes` (Nomura and Shibata, 2024); Hansen
     and Ostermeier (2001).
     """
 
-    def __init__(self, dimensions: int, seed: int) -> None:
+    def __init__(self, dimensions: int, seed: int, trials: int = 100) -> None:
         self._dimensions = max(2, dimensions)  # the library takes no single dimension: the second is idle
         self._wanted, self._seed, self._restarts = dimensions, seed, 0
-        self.batch = 4 + 3 * math.ceil(math.log(self._dimensions + 1)) + 4
+        least = 4 + 3 * math.ceil(math.log(self._dimensions + 1)) + 4
+        self.batch = max(least, min(MOST_TOGETHER, trials // 20))
         self._start()
 
     def _start(self) -> None:
@@ -284,7 +288,7 @@ def make(name: str, dimensions: int, seed: int, *, trials: int = 100, objectives
     if name == "qmc":
         return Sobol(dimensions, seed)
     if name == "cmaes":
-        return Evolution(dimensions, seed)
+        return Evolution(dimensions, seed, trials)
     if name == "nsga2":
         population = max(8, min(50, trials // 4))
         return ByOptuna(_genetic(population), dimensions, seed, objectives, batch=population)

@@ -25,7 +25,7 @@ PRUNED = "pruned"
 PRUNING_PART = 3
 """A trial is pruned by what it did in the first of so many parts of the bars."""
 GRID_BATCH = 1024
-FRUITLESS = 64
+FRUITLESS = 32
 """Batches without a new point after which a space counts as used up."""
 
 
@@ -65,7 +65,11 @@ class Log(Protocol):
     def outcome(
         self, key: str, params: Sequence[Params], run: Callable[[Sequence[Params]], Outcome]
     ) -> Outcome:
-        """What came of a batch: as it is kept, or by `run`, kept before it is returned."""
+        """What came of a batch: as it is kept, or by `run`, kept at the latest by `flush`."""
+        ...
+
+    def flush(self) -> None:
+        """Keep what waits: the search ended, or was ended."""
         ...
 
 
@@ -77,6 +81,9 @@ class NoLog:
     ) -> Outcome:
         """Run it."""
         return run(params)
+
+    def flush(self) -> None:
+        """There is nothing."""
 
 
 @dataclass(slots=True)
@@ -176,15 +183,31 @@ def search(
     them, unless `minutes` ends the search. Raises ConfigError for settings that make no search.
     """
     settings.check()
-    kept, progress, stopped = log or NoLog(), _Progress(settings), ""
+    kept, progress = log or NoLog(), _Progress(settings)
+    try:
+        stopped = _go_on(space, evaluate, span, kept, progress, on_batch)
+    finally:
+        kept.flush()
+    return _searched(space, progress, stopped)
+
+
+def _go_on(
+    space: SearchSpace,
+    evaluate: Evaluator,
+    span: Span,
+    kept: Log,
+    progress: _Progress,
+    on_batch: Callable[[int, float], None] | None,
+) -> str:
+    """Batch by batch, until there is a reason to stop: which."""
+    settings = progress.settings
     sampler = sampler_for(space, settings)
     for number in range(2**31):
         stopped = progress.over()
         if stopped:
-            break
+            return stopped
         asked = _ask(space, sampler, progress)
         if asked is None:
-            stopped = f"all {progress.done:,} combinations of the space"
             break
         points, new = asked
         if len(new):
@@ -195,7 +218,7 @@ def search(
         sampler.tell(points, np.array([none if score is None else score for score in told]))
         if on_batch is not None:
             on_batch(progress.done, progress.best)
-    return _searched(space, progress, stopped)
+    return f"all {progress.done:,} combinations of the space"
 
 
 def _searched(space: SearchSpace, progress: _Progress, stopped: str) -> Searched:

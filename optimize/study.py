@@ -4,7 +4,7 @@ store = StudyStore.open("sqlite:///runs/.../study.db", "momentum", facts)
 log = store.log("window 1", space, objectives)
 search(space, evaluate, span, settings, log=log)
 
-A batch is one transaction: after a crash it is there, with all of its trials, or it is not and is run again. Several
+A batch is in one transaction: after a crash it is there, with all of its trials, or it is not and is run again. Several
 processes may work on one study in PostgreSQL: each claims parts of the batch that all are at, waits for the others'
 parts, and goes on to the next with the same trials as every other. A claim has to be renewed; a dead process's claim
 runs out, and its part is run by another.
@@ -21,12 +21,10 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import (
     Column,
     Float,
@@ -37,16 +35,15 @@ from sqlalchemy import (
     Table,
     and_,
     func,
-    insert,
     select,
     update,
 )
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import ConfigError, StoreError, UserError
-from core.space import Choice, Dimension, Int
-from optimize.objective import Objective, scores_of
+from optimize.objective import Objective
 from optimize.space import SearchSpace
+from optimize.trial_tables import TrialTables
 from optimize.trials import Outcome, Params, concatenate
 from store.database import Database, build_engine, parse_url, prepare_file, said, shown
 
@@ -56,6 +53,8 @@ POLL = 0.1
 """Seconds between two looks at a part that another process runs."""
 PART = 64
 """Trials of a part where several processes share a study."""
+TOGETHER, SECONDS = 256, 1.0
+"""Trials, and seconds, that small batches may wait for others before they are written down."""
 OPEN, DONE = "open", "done"
 FACTS = "tradewright"
 TABLES = ("studies", "study_user_attributes", "trials", "trial_params", "trial_values")
@@ -145,9 +144,8 @@ class StudyStore:
                 f"the study {name} was begun with another {', '.join(changed)}",
                 hint="give another --study name, or what it was begun with",
             )
-        return StudyLog(
-            self._database, self._tables, study._study_id, space, tuple(objectives), min_trades, self._shared
-        )
+        trials = TrialTables(self._tables, study._study_id, space, tuple(objectives), min_trades)
+        return StudyLog(self._database, trials, study._study_id, self._shared)
 
 
 @contextmanager
@@ -179,23 +177,28 @@ def _described(space: SearchSpace) -> dict[str, str]:
 
 @dataclass(slots=True)
 class StudyLog:
-    """The batches of one search, kept as `optimize.search.Log` asks."""
+    """The batches of one search, kept as `optimize.search.Log` asks.
+
+    Where no other process works on the study, small and quick batches are put together: up to `TOGETHER` trials, or
+    `SECONDS` of them, share one transaction.
+    """
 
     database: Database
-    tables: Mapping[str, Table]
+    trials: TrialTables
     study: int
-    space: SearchSpace
-    objectives: tuple[Objective, ...]
-    min_trades: int
     shared: bool
+    _waiting: list[tuple[str, Sequence[Params], Outcome]] = field(default_factory=list)
+    _done: frozenset[str] | None = None
+    _flushed: float = field(default_factory=time.monotonic)
 
     def outcome(
         self, key: str, params: Sequence[Params], run: Callable[[Sequence[Params]], Outcome]
     ) -> Outcome:
-        """What came of a batch: as it is kept, or by `run`, kept before it is returned."""
-        size = PART if self.shared else max(1, len(params))
+        """What came of a batch: as it is kept, or by `run`."""
+        if not self.shared:
+            return self._alone(f"{key}/0", params, run)
         parts = {
-            f"{key}/{first // size}": params[first : first + size] for first in range(0, len(params), size)
+            f"{key}/{first // PART}": params[first : first + PART] for first in range(0, len(params), PART)
         }
         found: dict[str, Outcome] = {}
         while len(found) < len(parts):
@@ -208,6 +211,42 @@ class StudyLog:
             if len(found) == before:
                 time.sleep(POLL)
         return concatenate([found[name] for name in parts])
+
+    def _alone(
+        self, name: str, params: Sequence[Params], run: Callable[[Sequence[Params]], Outcome]
+    ) -> Outcome:
+        if self._done is None:
+            done = select(PARTS.c.part).where(PARTS.c.study_id == self.study, PARTS.c.state == DONE)
+            self._done = frozenset(row["part"] for row in self.database.rows(done))
+        if name in self._done and (kept := self._kept(name)) is not None:
+            return kept
+        outcome = run(params)
+        self._waiting.append((name, params, outcome))
+        late = time.monotonic() - self._flushed > SECONDS
+        if late or sum(len(some) for _, some, _ in self._waiting) >= TOGETHER:
+            self.flush()
+        return outcome
+
+    def flush(self) -> None:
+        """Write down what waits, in one transaction."""
+        waiting, self._waiting = self._waiting, []
+        self._flushed = time.monotonic()
+        if not waiting:
+            return
+        new = self.database.insert_new(PARTS)
+        with self.database.transaction() as connection:
+            fresh = []
+            for name, params, outcome in waiting:
+                row = {
+                    "study_id": self.study, "part": name, "state": DONE, "owner": "", "until": 0.0,
+                    "outcome": packed(outcome),
+                }  # fmt: skip
+                # Another process that was started by mistake got the same answer; the first to write it down counts.
+                if connection.execute(new, row).rowcount and "pruning" not in name:
+                    fresh.append((params, outcome))
+            if fresh:
+                params = [each for some, _ in fresh for each in some]
+                self.trials.add(connection, params, concatenate([outcome for _, outcome in fresh]))
 
     def _part(
         self, name: str, params: Sequence[Params], run: Callable[[Sequence[Params]], Outcome]
@@ -240,24 +279,17 @@ class StudyLog:
         }  # fmt: skip
         if self.database.write(self.database.insert_new(PARTS), row):
             return True
-        expired = and_(self._at(name), PARTS.c.state == OPEN)
-        if self.shared:
-            expired = and_(expired, PARTS.c.until < self._now())
+        expired = and_(self._at(name), PARTS.c.state == OPEN, PARTS.c.until < self._now())
         return bool(self.database.write(update(PARTS).where(expired).values(owner=owner, until=until), {}))
 
     def _now(self) -> float:
         """Seconds by the database's clock: those of several machines differ."""
-        if not self.shared:
-            return time.time()
         row = self.database.row(select(func.extract("epoch", func.clock_timestamp()).label("now")))
         return float(row["now"]) if row is not None else time.time()
 
     @contextmanager
     def _renewed(self, name: str, owner: str) -> Iterator[None]:
         """Renew a claim as long as its part is being run."""
-        if not self.shared:
-            yield
-            return
         over = threading.Event()
 
         def renew() -> None:
@@ -285,88 +317,8 @@ class StudyLog:
             if not done.rowcount:
                 return False
             if "pruning" not in name:
-                self._add_trials(connection, params, outcome)
+                self.trials.add(connection, params, outcome)
         return True
-
-    def _add_trials(self, connection: Any, params: Sequence[Params], outcome: Outcome) -> None:
-        """The trials in Optuna's tables, in a few statements."""
-        trials, values = self.tables["trials"], self.tables["trial_values"]
-        studies = self.tables["studies"]
-        # Trials of one study are numbered without gaps: whoever adds some holds its row until it is done.
-        connection.execute(
-            select(studies.c.study_id).where(studies.c.study_id == self.study).with_for_update()
-        )
-        count = connection.execute(
-            select(func.count()).select_from(trials).where(trials.c.study_id == self.study)
-        ).scalar_one()
-        scores = scores_of(outcome, self.objectives, self.min_trades)
-        usable: NDArray[np.bool_] = np.asarray(np.isfinite(scores).all(axis=1))
-        now = datetime.now(UTC).replace(tzinfo=None)
-        keys = self._new_keys(connection, len(params))
-        connection.execute(
-            insert(trials),
-            [
-                {
-                    "trial_id": key, "number": count + number, "study_id": self.study,
-                    "state": "COMPLETE" if fine else "FAIL", "datetime_start": now, "datetime_complete": now,
-                }
-                for number, (key, fine) in enumerate(zip(keys, usable.tolist(), strict=True))
-            ],
-        )  # fmt: skip
-        for name, dimension in self.space.dimensions.items():
-            text, internal = _distribution(dimension), _internal(dimension)
-            connection.execute(
-                insert(self.tables["trial_params"]),
-                [
-                    {"trial_id": key, "param_name": name, "distribution_json": text, "param_value": internal(each[name])}
-                    for key, each in zip(keys, params, strict=True)
-                ],
-            )  # fmt: skip
-        signs = [1.0 if objective.largest else -1.0 for objective in self.objectives]
-        found = [
-            {
-                "trial_id": keys[number], "objective": place, "value": sign * float(scores[number, place]),
-                "value_type": "FINITE",
-            }
-            for number in np.flatnonzero(usable).tolist()
-            for place, sign in enumerate(signs)
-        ]  # fmt: skip
-        if found:
-            connection.execute(insert(values), found)
-
-    def _new_keys(self, connection: Any, count: int) -> Sequence[int]:
-        """Keys for trials, so that a batch need not ask for each. The transaction has the write lock already."""
-        if connection.dialect.name == "sqlite":
-            last = connection.execute(select(func.max(self.tables["trials"].c.trial_id))).scalar_one() or 0
-            return range(last + 1, last + 1 + count)
-        sequence = func.nextval(func.pg_get_serial_sequence("trials", "trial_id"))
-        drawn = select(sequence).select_from(func.generate_series(1, count).table_valued("number"))
-        keys: Sequence[int] = connection.execute(drawn).scalars().all()
-        return keys
-
-
-def _distribution(dimension: Dimension) -> str:
-    """A dimension as Optuna writes it down."""
-    from optuna import distributions
-
-    if isinstance(dimension, Int):
-        high = dimension.low + (dimension.high - dimension.low) // dimension.step * dimension.step
-        made: Any = distributions.IntDistribution(dimension.low, high, step=dimension.step)
-    elif isinstance(dimension, Choice):
-        plain = (type(None), bool, int, float, str)
-        made = distributions.CategoricalDistribution(
-            [option if isinstance(option, plain) else repr(option) for option in dimension.options]
-        )
-    else:
-        made = distributions.FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-    return str(distributions.distribution_to_json(made))
-
-
-def _internal(dimension: Dimension) -> Callable[[Any], float]:
-    """Makes of a value what Optuna stores: the place of a choice, else the number."""
-    if isinstance(dimension, Choice):
-        return lambda value: float(list(dimension.options).index(value))
-    return float
 
 
 def packed(outcome: Outcome) -> bytes:

@@ -25,6 +25,7 @@ from optimize.objective import Objective
 from optimize.search import Settings, search
 from optimize.space import SearchSpace
 from optimize.study import StudyStore, packed, unpacked
+from optimize.trial_tables import TrialTables
 from optimize.trials import BLOCKS, Outcome, Params, Span
 
 SPACE = SearchSpace({"fast": Int(1, 30, 2), "stop": Float(0.1, 0.9), "mode": Choice(["a", None, (1, 2)])})
@@ -123,9 +124,9 @@ def test_a_part_is_there_whole_or_not_at_all(store: StudyStore, monkeypatch: pyt
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(studies.StudyLog, "_add_trials", broken)
+        patch.setattr(TrialTables, "add", broken)
         with pytest.raises(KeyboardInterrupt):
-            log.outcome("0", params, evaluate)
+            _kept_at_once(log, params)
     assert log._kept("0/0") is None
     ran: list[int] = []
 
@@ -134,10 +135,41 @@ def test_a_part_is_there_whole_or_not_at_all(store: StudyStore, monkeypatch: pyt
         return evaluate(some)
 
     monkeypatch.setattr(studies, "LEASE", 0.0)
+    log = store.log("w1", SPACE, OBJECTIVES)
     if store._shared:
         log.database.write(studies.update(studies.PARTS).values(until=0.0), {})
     assert len(log.outcome("0", params, counted)) == 10
     assert ran == [10]
+
+
+def _kept_at_once(log: Any, params: Sequence[Params]) -> None:
+    log.outcome("0", params, evaluate)
+    log.flush()
+
+
+def test_small_batches_share_a_transaction_and_none_is_left_waiting(tmp_path: Path) -> None:
+    store = StudyStore.open(f"sqlite:///{tmp_path / 'study.db'}", "run", FACTS)
+    log = store.log("w1", SPACE, OBJECTIVES)
+    params = SPACE.decode(np.random.default_rng(1).random((60, 3)))
+    for number in range(6):
+        log.outcome(str(number), params[number * 10 : number * 10 + 10], evaluate)
+    assert log._kept("0/0") is None
+    log.flush()
+    assert [log._kept(f"{number}/0") is None for number in range(7)] == [False] * 6 + [True]
+
+    def stopped(some: Sequence[Params], span: Span) -> Outcome:
+        if len(ran) == 3:
+            raise KeyboardInterrupt
+        ran.append(len(some))
+        return evaluate(some)
+
+    ran: list[int] = []
+    settings = Settings(trials=200, sampler="cmaes", seed=2)
+    with pytest.raises(KeyboardInterrupt):
+        search(SPACE, stopped, Span(0, 100), settings, log=store.log("w2", SPACE, OBJECTIVES))
+    again = store.log("w2", SPACE, OBJECTIVES)
+    assert [again._kept(f"{number}/0") is None for number in range(4)] == [False] * 3 + [True]
+    store.close()
 
 
 def test_other_facts_are_refused(store: StudyStore, url: str) -> None:
