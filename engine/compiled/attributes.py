@@ -71,6 +71,7 @@ class Attributes(Orders):
 
     read_slot: Callable[[Slot], Value]
     broker_attribute: Callable[[Any, str], Value]
+    add_info: Callable[[Number, Keywords], Value]
     mapping_method: Callable[[Mapping, str, Arguments, Keywords], Value]
     sequence_method: Callable[[Sequence, str, Arguments, Keywords], Value]
 
@@ -279,6 +280,8 @@ class Attributes(Orders):
         if isinstance(owner, Number) and is_heap(owner.type):
             return self.heap_method(owner, name, arguments, keywords)
         if isinstance(owner, Number) and owner.type == ORDER:
+            if name == "addinfo" and not arguments:
+                return self.add_info(owner, keywords)
             return self.order_method(owner, name, arguments)
         if isinstance(owner, Number) and owner.type in (DATETIME, DATE, TIME, TIMEDELTA):
             if name == "replace":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import datetime
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import backtrader as bt
@@ -41,6 +41,10 @@ from engine.compiled.values import (
 
 class Dicts(Lists):
     """Entries by key or index."""
+
+    is_text_of_run: Callable[[Any], bool]
+    text_item: Callable[[Static, Any], Value]
+    store_text_item: Callable[[Static, Any, Value], None]
 
     def entry_slots(self, thing: Any, every: bool = False) -> list[Slot]:
         """The slots of a dict's entries."""
@@ -124,6 +128,8 @@ class Dicts(Lists):
             return self.item(self.sequence(slot), index)
         if isinstance(thing, dict) and isinstance(index, Number) and index.type == DATA:
             return self.by_data(index, lambda data: self.static_item(owner, Static(data)))
+        if isinstance(thing, dict) and self.is_text_of_run(index):
+            return self.text_item(owner, index)
         if (
             isinstance(thing, (list, tuple))
             and isinstance(index, Number)
@@ -207,6 +213,9 @@ class Dicts(Lists):
             for number, data in enumerate(self.datas):
                 with self.writing(self.out.block(f"if {index.code} == {number}:")):
                     self.store_item(owner, Static(data), value)
+            return
+        if self.is_text_of_run(index):
+            self.store_text_item(owner, index, value)
             return
         key = self.known(index, "a key")
         live = thing.get(key, ABSENT)

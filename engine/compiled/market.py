@@ -8,7 +8,7 @@ import backtrader as bt
 import numpy as np
 
 from engine.compiled.delivery import is_resampled
-from engine.compiled.dicts import Dicts
+from engine.compiled.infos import Infos
 from engine.compiled.records import HAS_LIMIT, HAS_PRICE, HAS_TRAIL_AMOUNT, HAS_TRAIL_PERCENT
 from engine.compiled.values import (
     DATE,
@@ -17,9 +17,7 @@ from engine.compiled.values import (
     INT,
     NONE,
     ORDER,
-    STR,
     TIMEDELTA,
-    UNKNOWN,
     Arguments,
     Keywords,
     Method,
@@ -27,14 +25,14 @@ from engine.compiled.values import (
     Position,
     Static,
     Value,
+    Window,
     describe,
-    is_enum,
 )
 
 ORDER_ARGUMENTS = ("price", "plimit", "trailamount", "trailpercent")
 
 
-class Market(Dicts):
+class Market(Infos):
     """The objects of Backtrader, as a kernel sees them."""
 
     def broker_attribute(self, broker: Any, name: str) -> Value:
@@ -111,6 +109,9 @@ class Market(Dicts):
             return self.cancel_order(arguments[0] if arguments else keywords["order"])
         if name in ("buy", "sell"):
             return self.submit_order(name == "buy", arguments, keywords)
+        if name == "get_orders_open" and not arguments and not keywords:
+            found = self.out.temporary("open_orders(book.queues, book.desk)")
+            return Window(found, "0", f"len({found})", ORDER)
         raise self.refuse(f"calls {name}() of the broker while it runs")
 
     def value_of(self, arguments: Arguments, keywords: Keywords) -> Value:
@@ -241,44 +242,3 @@ class Market(Dicts):
             return f"float({number.code})"
         code = self.floating(number)
         return f"({code} if {code} != 0.0 else np.nan)"
-
-    def info_code(self, names: Keywords) -> str:
-        """Whatever else an order was given, by number: one for each of the values it may have."""
-        if not names:
-            return "0"
-        known: dict[str, Any] = {}
-        moving: list[tuple[str, Number]] = []
-        for name, value in names.items():
-            if (
-                isinstance(value, Number)
-                and (is_enum(value.type) or value.type == STR)
-                and value.known is UNKNOWN
-            ):
-                moving.append((name, value))
-            else:
-                known[name] = self.known(value, f"{name} of an order")
-        if not moving:
-            return str(self.info_number(known))
-        if len(moving) > 1:
-            raise self.refuse("gives an order several things computed in the run")
-        name, value = moving[0]
-        value = self.held(value)
-        if value.type == STR:
-            values: dict[Any, int] = dict(self.out.strings)
-        else:
-            values = {member: number for number, member in enumerate(self.out.enum_in(value.type))}
-        code = self.out.temporary("0")
-        for thing, number in values.items():
-            self.out.line(f"if {value.code} == {number}: {code} = {self.info_number({**known, name: thing})}")
-        if value.none not in (None, "False"):
-            self.out.line(f"if {value.none}: {code} = {self.info_number({**known, name: None})}")
-        return code
-
-    def info_number(self, entry: dict[str, Any]) -> int:
-        """The number of what an order was given."""
-        for number, known in enumerate(self.infos):
-            if known == entry and all(type(known[name]) is type(entry[name]) for name in entry):
-                return number
-        self.infos.append(entry)
-        self.out.changed = True
-        return len(self.infos) - 1

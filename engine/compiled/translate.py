@@ -24,8 +24,8 @@ from engine.compiled.delivery import is_resampled
 from engine.compiled.emit import Emitter, Slot, Tree, lines_of
 from engine.compiled.explanation import Explanation, MethodReport
 from engine.compiled.frames import Never
-from engine.compiled.opening import Opening
 from engine.compiled.outline import outlined
+from engine.compiled.signals import Signals
 from engine.compiled.values import FLOAT, INT, ORDER, Number, Static, Trade, Value
 from engine.refusal import Refused
 from engine.setup import Setup
@@ -40,6 +40,7 @@ import numba as nb
 import numpy as np
 
 from engine.compiled.broker import before_bar, cancel, data_value, deliver, submit, touch
+from engine.compiled.broker_view import *  # noqa: F403
 from engine.compiled.memory import *  # noqa: F403
 from engine.compiled.runtime import *  # noqa: F403
 from engine.compiled.vector_runtime import *  # noqa: F403
@@ -99,7 +100,7 @@ class Translated:
     dropped: tuple[tuple[str, int, str], ...]
 
 
-class Translator(Opening):
+class Translator(Signals):
     """Translates one strategy."""
 
     def __init__(self, setup: Setup, *, lenient: bool = False) -> None:
@@ -124,6 +125,7 @@ class Translator(Opening):
         self.boxed_returns: set[Hashable] = set()
         self.object_cells: set[Hashable] = set()
         self.moved: set[int] = set()
+        self.awaited: set[Any] = set()
 
     def reset(self) -> None:
         """Start a pass."""
@@ -168,8 +170,7 @@ class Translator(Opening):
     def check(self) -> None:
         """Refuse what no kernel does."""
         cls = type(self.strategy)
-        if isinstance(self.strategy, bt.SignalStrategy):
-            raise Refused("is a SignalStrategy")
+        self.ready_signals()
         for name in UNSUPPORTED:
             entry = getattr(cls, name, None)
             if entry is not None and not getattr(entry, "__module__", "backtrader").startswith("backtrader"):
@@ -214,11 +215,7 @@ class Translator(Opening):
 
     def overridden(self, name: str) -> Any:
         """The strategy's own method of this name, None when it is Backtrader's."""
-        function = inspect.getattr_static(type(self.strategy), name, None)
-        function = getattr(function, "__func__", function)
-        if function is None or getattr(function, "__module__", "").startswith("backtrader"):
-            return None
-        return function
+        return self.own_method(name)
 
     def run(self, name: str, *arguments: Value) -> None:
         """Write a method of the strategy out here."""
@@ -242,6 +239,7 @@ class Translator(Opening):
 
     def notifications(self) -> None:
         """notify_order for every notification, then notify_trade."""
+        self.forget_entry()
         if self.overridden("notify_order"):
             with self.writing(self.out.block("for n in range(n0, n1):")):
                 self.out.line("h = notes[n].order")

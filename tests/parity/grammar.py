@@ -261,6 +261,7 @@ class _Author:
         higher = ("1h", "2h") if self.intraday else ("1W", "1W", "2W")
         self.resample = (dice.choice(higher),) if not self.many and dice.random() < 0.08 else ()
         self.at_open = not self.many and dice.random() < 0.08
+        self.signals = not self.many and dice.random() < 0.05
         self.p = dice.choice(("self.p", "self.params"))
         self.home = "d" if self.many else dice.choice(("self.data", "self.datas[0]", "self.data0"))
         self.d, self.key = self.home, "d"
@@ -893,12 +894,22 @@ class _Author:
     def higher(self) -> None:
         """The bars made of the data's, and a mean of them."""
         kind = self.pick("SMA", "EMA", "Highest")
-        self.lead = [f"self.higher = bt.ind.{kind}(self.data1, period={self.period(2, 4)})"]
+        self.lead += [f"self.higher = bt.ind.{kind}(self.data1, period={self.period(2, 4)})"]
         self.tests += [
             f"self.data1.close[0] {self.pick('<', '>')} self.higher[0]",
             f"{self.d}.close[0] {self.pick('<', '>')} self.data1.{self.pick('high', 'low')}[0]",
             f"len(self.data1) % {self.pick(2, 3)} == {self.pick(0, 1)}",
         ]
+
+    def add_signals(self) -> None:
+        """Signals that order by themselves."""
+        for kind in self.dice.sample(("LONGSHORT", "LONG", "SHORT", "LONGEXIT", "SHORTEXIT", "LONG_INV"), 2):
+            line = self.pick(
+                f"bt.ind.CrossOver(bt.ind.SMA(period={self.period(2, 4)}), bt.ind.SMA(period=7))",
+                f"self.data.close - bt.ind.EMA(period={self.period(2, 6)})",
+                "self.data.close - self.data.open",
+            )
+            self.lead.append(f"self.signal_add(bt.SIGNAL_{kind}, {line})")
 
     def wants(self) -> None:
         """A condition that moves into a helper method."""
@@ -921,6 +932,8 @@ class _Author:
             self.spread()
         if self.resample:
             self.higher()
+        if self.signals:
+            self.add_signals()
         if self.maybe(0.35):
             self.wants()
         blocks: Lines = []
@@ -939,7 +952,7 @@ class _Author:
                 *self._imports(),
                 "",
                 "",
-                f"class {CLASS}(bt.Strategy):",
+                f"class {CLASS}(bt.{'SignalStrategy' if self.signals else 'Strategy'}):",
                 *_indent(self._params()),
                 "",
                 *_indent(init),

@@ -365,7 +365,7 @@ def test_a_long_short_signal_reverses(engine: str) -> None:
         def __init__(self):
             self.signal_add(bt.SIGNAL_LONGSHORT, self.data.close - 12.5)
 
-    done = outcome(engine, Signals, may_refuse=["compiled"])
+    done = outcome(engine, Signals)
     assert done.fills == [(2, -1, 11.0), (4, 1, 15.0), (4, 1, 15.0)]
 
 
@@ -376,7 +376,7 @@ def test_a_long_signal_leaves_when_it_turns(engine: str) -> None:
         def __init__(self):
             self.signal_add(bt.SIGNAL_LONG, 13.0 - self.data.close)
 
-    done = outcome(engine, Signals, may_refuse=["compiled"])
+    done = outcome(engine, Signals)
     assert done.fills == [(2, 1, 11.0), (4, -1, 15.0)]
 
 
@@ -389,7 +389,7 @@ def test_signals_accumulate_when_told(engine: str) -> None:
         def __init__(self):
             self.signal_add(bt.SIGNAL_LONG, 13.0 - self.data.close)
 
-    done = outcome(engine, Signals, may_refuse=["compiled"])
+    done = outcome(engine, Signals)
     assert done.fills == [(2, 1, 11.0), (3, 1, 13.0), (4, -2, 15.0)]
 
 
@@ -405,6 +405,6 @@ def test_the_next_of_a_signal_strategy_comes_after_its_signals(engine: str) -> N
                 self.buy(size=70)
                 self.buy(size=30)
 
-    done = outcome(engine, Signals, may_refuse=["compiled"])
+    done = outcome(engine, Signals)
     assert done.statuses[:3] == ["Completed", "Completed", "Margin"]
     assert [fill[1] for fill in done.fills[:2]] == [1, 70]

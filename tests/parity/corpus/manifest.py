@@ -186,6 +186,12 @@ CORPUS: tuple[Entry, ...] = (
         holes=True,
         cheat_on_open=True,
     ),
+    Entry(
+        "signal_accumulate.py",
+        "SignalAccumulate",
+        "SignalStrategy with next, _accumulate, _data, several signals",
+        starts=(0, 6),
+    ),
     Entry("slices_of_lines.py", "SlicesOfLines", "get with ago, sum of a generator, list comprehension"),
     Entry("numpy_slope.py", "NumpySlope", "numpy arrays in next"),
     Entry(
@@ -199,6 +205,12 @@ CORPUS: tuple[Entry, ...] = (
     Entry("grid_orders.py", "GridOrders", "list of orders with append, remove, in; while", kinds=STANDING),
     Entry("refs_bookkeeping.py", "RefsBookkeeping", "dict and set of refs, defaultdict, pop, discard"),
     Entry("order_info.py", "OrderInfo", "order.info, addinfo, keyword info, oco"),
+    Entry(
+        "open_orders_ladder.py",
+        "OpenOrdersLadder",
+        "get_orders_open, addinfo again and again, dicts by a text of the run",
+        kinds=STANDING,
+    ),
     Entry("trade_ids.py", "TradeIds", "tradeid from itertools.cycle"),
     Entry("two_legs.py", "TwoLegs", "tradeid constants, trade.tradeid"),
     Entry("weekly_timer.py", "WeeklyTimer", "add_timer, notify_timer"),
