@@ -16,6 +16,7 @@ from numba import njit
 from core.results import FILL_COLUMNS, ORDER_COLUMNS, TRADE_COLUMNS, Coded, Table
 from core.types import EXIT_REASONS, ExitReason, Side
 from engine.compiled.records import COMPLETED, STOP_TRAIL, STOP_TRAIL_LIMIT, Book
+from engine.compiled.round_trips import RoundTrips, add_part, no_round_trips, take
 from engine.recording import (
     LOOKED_AHEAD,
     MILLISECONDS_A_DAY,
@@ -202,132 +203,117 @@ def _follow(
     bar brought about is delivered after it, at its time.
     """
     account = accounts[0]
-    fills = account["fills"]
-    count = 0
+    columns = _columns(account["orders"], account["fills"], account["trades"], datas)
+    trips = no_round_trips(datas, account["fills"])
     row_of = np.full(account["orders"], -1, np.int64)
-    handles = np.empty(account["orders"], np.int64)
-    status = np.empty(account["orders"], np.int64)
-    filled = np.empty(account["orders"])
-    average = np.empty(account["orders"])
-    commission = np.empty(account["orders"])
-    closed = np.full(account["orders"], np.nan)
-    reason = np.zeros(account["orders"], np.int64)
-    fill_index = np.empty(fills, np.int64)
-    fill_rows = np.empty(fills, np.int64)
-    fill_count = 0
-    # The trade that runs, by data; then those that ended, in a list by data, until the strategy is told.
-    size, top = np.zeros(datas), np.zeros(datas)
-    entry_size, entry_value = np.zeros(datas), np.zeros(datas)
-    exit_size, exit_value = np.zeros(datas), np.zeros(datas)
-    exit_reason, running = np.zeros(datas, np.int64), np.zeros(datas, np.bool_)
-    trip_peak, trip_entry, trip_exit = np.empty(2 * fills), np.empty(2 * fills), np.empty(2 * fills)
-    trip_reason, trip_next = np.empty(2 * fills, np.int64), np.full(2 * fills, -1, np.int64)
-    trips = 0
-    first, last = np.full(datas, -1, np.int64), np.full(datas, -1, np.int64)
-    ahead, ahead_first = np.zeros(datas, np.int64), np.zeros(datas, np.int64)
-
+    count, fill_count = 0, 0
     for number in range(account["notes"]):
         note = notes[number]
         handle = note["order"]
         order = orders[handle]
-        data = order["data"]
         now = times[min(note["step"], len(times) - 1)]
         row = row_of[handle]
         if row < 0:
             row = row_of[handle] = count
             count += 1
-            handles[row] = handle
+            columns.handles[row] = handle
             if order["created"] > now:
-                if ahead[data] == 0:
-                    ahead_first[data] = row
-                ahead[data] += 1
-        status[row] = note["status"]
-        filled[row] = abs(note["filled"])
-        average[row] = note["average"] if note["filled"] != 0 else np.nan
-        commission[row] = note["commission"]
-        if stated[order["info"]]:
-            reason[row] = STATED + order["info"]
-        if note["status"] >= COMPLETED:
-            executed = note["executed"]
-            closed[row] = now if np.isnan(executed) or executed == 0 else executed
+                if columns.ahead[order["data"]] == 0:
+                    columns.ahead_first[order["data"]] = row
+                columns.ahead[order["data"]] += 1
+        _update(columns, row, note, order, now, stated)
         for index in range(note["fill_from"], note["fill_to"]):
-            fill = executions[index]
-            fill_index[fill_count] = index
-            fill_rows[fill_count] = row
+            columns.fills[fill_count], columns.fill_rows[fill_count] = index, row
             fill_count += 1
-            why = reason[row]
-            if why == 0:
-                both = fill["closed"] != 0 and fill["opened"] != 0
-                why = REVERSED if both else 1 + order["kind"]
-            ended = False
-            for part in range(2):
-                traded = fill["closed"] if part == 0 else fill["opened"]
-                if traded == 0:
-                    continue
-                if not running[data]:
-                    running[data] = True
-                    size[data] = top[data] = 0.0
-                    entry_size[data] = entry_value[data] = 0.0
-                    exit_size[data] = exit_value[data] = 0.0
-                    exit_reason[data] = 0
-                before = size[data]
-                size[data] = before + traded
-                worth = abs(traded) * fill["price"]
-                if abs(size[data]) > abs(before):
-                    entry_size[data] += abs(traded)
-                    entry_value[data] += worth
-                    top[data] = size[data]
-                else:
-                    exit_size[data] += abs(traded)
-                    exit_value[data] += worth
-                    exit_reason[data] = why
-                if before != 0 and size[data] == 0:
-                    trip_peak[trips] = top[data]
-                    trip_entry[trips] = entry_value[data] / entry_size[data]
-                    trip_exit[trips] = exit_value[data] / exit_size[data]
-                    trip_reason[trips] = exit_reason[data]
-                    if first[data] < 0:
-                        first[data] = trips
-                    else:
-                        trip_next[last[data]] = trips
-                    last[data] = trips
-                    trips += 1
-                    running[data] = False
-                    ended = True
-            if ended:
-                reason[row] = why
+            _execute(columns, trips, row, executions[index], order)
+    return _cut(columns, count, fill_count, _tell(columns, trips, told_trades[: account["trades"]]), trips)
 
-    trade_index = np.empty(trips, np.int64)
-    peak, entry, leave = np.empty(trips), np.empty(trips), np.empty(trips)
-    trade_reason = np.empty(trips, np.int64)
-    told = 0
-    for index in range(account["trades"]):
-        trade = told_trades[index]
-        if trade["status"] != TRADE_CLOSED:
-            continue
-        trip = first[trade["data"]]
-        first[trade["data"]] = trip_next[trip]
-        trade_index[told] = index
-        peak[told], entry[told], leave[told] = trip_peak[trip], trip_entry[trip], trip_exit[trip]
-        trade_reason[told] = trip_reason[trip]
-        told += 1
 
+@njit(cache=True, nogil=True)
+def _columns(orders: int, fills: int, trades: int, datas: int) -> Columns:
+    """Room for everything."""
     return Columns(
-        handles[:count],
-        status[:count],
-        filled[:count],
-        average[:count],
-        commission[:count],
-        closed[:count],
-        reason[:count],
-        fill_index[:fill_count],
-        fill_rows[:fill_count],
-        trade_index[:told],
-        peak[:told],
-        entry[:told],
-        leave[:told],
-        trade_reason[:told],
-        ahead,
-        ahead_first,
-        running.sum(),
+        np.empty(orders, np.int64),
+        np.empty(orders, np.int64),
+        np.empty(orders),
+        np.empty(orders),
+        np.empty(orders),
+        np.full(orders, np.nan),
+        np.zeros(orders, np.int64),
+        np.empty(fills, np.int64),
+        np.empty(fills, np.int64),
+        np.empty(trades, np.int64),
+        np.empty(trades),
+        np.empty(trades),
+        np.empty(trades),
+        np.empty(trades, np.int64),
+        np.zeros(datas, np.int64),
+        np.zeros(datas, np.int64),
+        0,
+    )
+
+
+@njit(cache=True, nogil=True)
+def _update(columns: Columns, row: int, note: Any, order: Any, now: float, stated: NDArray[np.bool_]) -> None:
+    """Bring an order's row to what one notification says."""
+    columns.status[row] = note["status"]
+    columns.filled[row] = abs(note["filled"])
+    columns.average[row] = note["average"] if note["filled"] != 0 else np.nan
+    columns.commission[row] = note["commission"]
+    if stated[order["info"]]:
+        columns.reason[row] = STATED + order["info"]
+    if note["status"] >= COMPLETED:
+        executed = note["executed"]
+        columns.closed[row] = now if np.isnan(executed) or executed == 0 else executed
+
+
+@njit(cache=True, nogil=True)
+def _execute(columns: Columns, trips: RoundTrips, row: int, fill: Any, order: Any) -> None:
+    """Book an execution's closing and opening part."""
+    why = columns.reason[row]
+    if why == 0:
+        both = fill["closed"] != 0 and fill["opened"] != 0
+        why = REVERSED if both else 1 + order["kind"]
+    data, price = order["data"], fill["price"]
+    ended = add_part(trips, data, fill["closed"], price, why)
+    if add_part(trips, data, fill["opened"], price, why) or ended:
+        columns.reason[row] = why
+
+
+@njit(cache=True, nogil=True)
+def _tell(columns: Columns, trips: RoundTrips, trades: NDArray[np.void]) -> int:
+    """Write the rows of the trades the strategy was told have ended; how many there are."""
+    told = 0
+    for index in range(len(trades)):
+        if trades[index]["status"] != TRADE_CLOSED:
+            continue
+        number = take(trips, trades[index]["data"])
+        columns.trades[told] = index
+        columns.peak[told], columns.entry[told] = trips.peak[number], trips.entry[number]
+        columns.leave[told], columns.trade_reason[told] = trips.leave[number], trips.reason[number]
+        told += 1
+    return told
+
+
+@njit(cache=True, nogil=True)
+def _cut(columns: Columns, orders: int, fills: int, trades: int, trips: RoundTrips) -> Columns:
+    """The columns at their length."""
+    return Columns(
+        columns.handles[:orders],
+        columns.status[:orders],
+        columns.filled[:orders],
+        columns.average[:orders],
+        columns.commission[:orders],
+        columns.closed[:orders],
+        columns.reason[:orders],
+        columns.fills[:fills],
+        columns.fill_rows[:fills],
+        columns.trades[:trades],
+        columns.peak[:trades],
+        columns.entry[:trades],
+        columns.leave[:trades],
+        columns.trade_reason[:trades],
+        columns.ahead,
+        columns.ahead_first,
+        trips.running.sum(),
     )
