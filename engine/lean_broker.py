@@ -6,6 +6,7 @@ order the bar does not touch, and copies of orders that nobody looks at.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from backtrader.order import BuyOrder, Order, SellOrder
@@ -19,11 +20,11 @@ MARKET = Order.Market
 SUBMITTED, ACCEPTED, COMPLETED = Order.Submitted, Order.Accepted, Order.Completed
 
 
-class LeanBroker(LeanAccount):
-    """What a `BackBroker` becomes while the lean engine runs."""
+def _taking(kind: type[Order]) -> Callable[..., Order]:
+    """`BackBroker.buy` or `sell`."""
 
-    def buy(
-        self,
+    def take(
+        self: LeanBroker,
         owner: Any,
         data: Any,
         size: float,
@@ -39,50 +40,43 @@ class LeanBroker(LeanAccount):
         transmit: bool = True,
         histnotify: bool = False,
         _checksubmit: bool = True,
-        *,
-        _kind: type[Order] = BuyOrder,
         **kwargs: Any,
     ) -> Order:
-        """`BackBroker.buy`."""
         order = make_order(
-            _kind,
-            owner,
-            data,
-            size,
-            price,
-            plimit,
-            exectype,
-            valid,
-            tradeid,
-            trailamount,
-            trailpercent,
-            parent,
-            transmit,
-            histnotify,
-        )
-        if kwargs:
-            order.addinfo(**kwargs)
+            kind, owner, data, size, price, plimit, exectype, valid, tradeid, trailamount, trailpercent,
+            parent, transmit, histnotify,
+        )  # fmt: skip
+        return self._take_in(order, oco, _checksubmit, kwargs)
+
+    return take
+
+
+class LeanBroker(LeanAccount):
+    """What a `BackBroker` becomes while the lean engine runs."""
+
+    buy, sell = _taking(BuyOrder), _taking(SellOrder)
+
+    def _take_in(self, order: Order, oco: Order | None, check: bool, info: dict[str, Any]) -> Order:
+        """Let an order wait for the next bar, alone or in its group."""
+        if info:
+            order.addinfo(**info)
         ref = order.ref
         if oco is None:
             self._ocos[ref] = ref
             self._ocol[ref] = [ref]
         else:
             self._ocoize(order, oco)
-        if parent is not None or not transmit:
-            return self.submit(order, check=_checksubmit)
+        if order.parent is not None or not order.transmit:
+            return self.submit(order, check=check)
         self._pchildren[ref].append(order)
-        if not _checksubmit or not self.p.checksubmit:
+        if not check or not self.p.checksubmit:
             return self.transmit(order, check=False)
         order.status = SUBMITTED
-        order.plen = len(data)
+        order.plen = len(order.data)
         self.submitted.append(order)
         self.orders.append(order)
         self.notifs.append((clone_order(order) if SUBMITTED in self.copied else order, SUBMITTED, None))
         return order
-
-    def sell(self, *args: Any, **kwargs: Any) -> Order:
-        """`BackBroker.sell`."""
-        return self.buy(*args, _kind=SellOrder, **kwargs)
 
     def notify(self, order: Order) -> None:
         """Queue what the strategy is told: a copy of the order, or where nobody looks at it, what changed."""

@@ -69,6 +69,42 @@ def _getposition(self: Any, data: Any = None, broker: Any = None) -> Any:
     return (broker or self.broker).getposition(self.datas[0] if data is None else data)
 
 
+def _placing(is_buy: bool) -> Callable[..., Any]:
+    """`bt.Strategy.buy` or `sell`."""
+
+    def place(
+        self: Any,
+        data: Any = None,
+        size: float | None = None,
+        price: float | None = None,
+        plimit: float | None = None,
+        exectype: int | None = None,
+        valid: Any = None,
+        tradeid: int = 0,
+        oco: Any = None,
+        trailamount: float | None = None,
+        trailpercent: float | None = None,
+        parent: Any = None,
+        transmit: bool = True,
+        **kwargs: Any,
+    ) -> Any:
+        if data is None:
+            data = self.datas[0]
+        elif isinstance(data, str):
+            data = self.getdatabyname(data)
+        if size is None:
+            size = self.getsizing(data, isbuy=is_buy)
+        if not size:
+            return None
+        order = self.broker.buy if is_buy else self.broker.sell
+        return order(
+            self, data, abs(size), price, plimit, exectype, valid, tradeid, oco, trailamount, trailpercent,
+            parent, transmit, **kwargs,
+        )  # fmt: skip
+
+    return place
+
+
 def _position(self: Any) -> Any:
     return self.broker.getposition(self.datas[0])
 
@@ -135,6 +171,8 @@ _SHORT_EXIT = (bt.SIGNAL_SHORTEXIT, bt.SIGNAL_SHORTEXIT_INV, bt.SIGNAL_SHORTEXIT
 
 QUICK: dict[str, tuple[Any, type]] = {
     "__len__": (_len, LineSeries),
+    "buy": (_placing(True), bt.Strategy),
+    "sell": (_placing(False), bt.Strategy),
     "getposition": (_getposition, bt.Strategy),
     "position": (property(_position), bt.Strategy),
     "_next_signal": (_next_signal, bt.SignalStrategy),

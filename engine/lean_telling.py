@@ -42,7 +42,8 @@ class LeanTelling:
         self.early = self._early()
         self.wants_orders = self._own("notify_order")
         self.wants_trades = self._own("notify_trade")
-        self.wants_account = self._own("notify_cashvalue") or self._own("notify_fund")
+        self.wants_cash, self.wants_fund = self._own("notify_cashvalue"), self._own("notify_fund")
+        self.wants_account = self.wants_cash or self.wants_fund
         watched = strategy._tradehistoryon or self._watched()
         self.ignored = STATUSES
         if self.wants_orders or watched:
@@ -112,10 +113,14 @@ class LeanTelling:
     def _tell_account(self) -> None:
         """The part of `Strategy._notify` that tells of the account."""
         strategy, broker = self.strategy, self.broker
-        cash, value = broker.getcash(), broker.getvalue()
-        fund_value, fund_shares = broker.fundvalue, broker.fundshares
-        strategy.notify_cashvalue(cash, value)
-        strategy.notify_fund(cash, value, fund_value, fund_shares)
+        broker._settle()
+        figures = broker.__dict__
+        cash, value = figures["cash"], figures["_value"]
+        fund_value, fund_shares = figures["_fundval"], figures["_fundshares"]
+        if self.wants_cash:
+            strategy.notify_cashvalue(cash, value)
+        if self.wants_fund:
+            strategy.notify_fund(cash, value, fund_value, fund_shares)
 
     def _book(self, order: Order, bit: Any, told: list[Trade]) -> None:
         """Update the trades with one execution; adds those to be told of, copied where the strategy sees them."""
@@ -146,4 +151,5 @@ class LeanTelling:
             return
         data, scheme = trade.data, order.comminfo
         simple = scheme in self.broker.simple
-        update_trade(trade, size, bit.price, commission, scheme, simple, len(data), data.datetime[0])
+        bar = self.at[id(data)][0]
+        update_trade(trade, size, bit.price, commission, scheme, simple, bar + 1, data.datetime.array[bar])

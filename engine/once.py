@@ -15,7 +15,8 @@ from backtrader.lineiterator import LineIterator
 from backtrader.lineseries import LineSeries
 
 from engine.lean_steps import step_through
-from engine.primitives import PRIMITIVES, Primitive, primitive_of
+from engine.primitive import Primitive
+from engine.primitives import PRIMITIVES, primitive_of
 
 __all__ = ["PRIMITIVES", "OnceReport", "Primitive", "evaluate", "primitive_of"]
 

@@ -7,12 +7,10 @@ subclasses that override nothing the evaluation calls; it returns None for whate
 import math
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import backtrader as bt
-import numpy as np
 from backtrader import functions, indicators
 from backtrader.linebuffer import (
     LineBuffer,
@@ -24,38 +22,9 @@ from backtrader.linebuffer import (
 )
 from backtrader.lineseries import LineSeriesStub
 
+from engine.primitive import Lines, Primitive, Scalars, always
+from engine.primitives_talib import talib_primitives
 from indicators import kernels, operations
-
-Lines = tuple[Any, ...]
-Scalars = tuple[Any, ...]
-
-
-def _always(_: Any) -> bool:
-    return True
-
-
-def _no_reach(*_: Any) -> int:
-    return 0
-
-
-@dataclass(frozen=True, slots=True)
-class Primitive:
-    """One kernel and how to call it for an instance o.
-
-    kernel(*outputs, *sources, start, end, *scalars) -> status, as `indicators.kernels` describes.
-    sources(o), outputs(o): line buffers. scalars(o): what o holds, unchanged.
-    reach(*scalars): bars before `start` that the kernel reads; 0 <= reach <= start must hold.
-    fits(o): whether this instance is one the kernel computes.
-    advances: stock computes the class bar by bar and leaves what it reads at its last bar.
-    """
-
-    kernel: Callable[..., int]
-    sources: Callable[[Any], Lines]
-    scalars: Callable[[Any], Scalars]
-    outputs: Callable[[Any], Lines]
-    reach: Callable[..., int] = _no_reach
-    fits: Callable[[Any], bool] = _always
-    advances: bool = False
 
 
 def _line(o: Any) -> Lines:
@@ -88,7 +57,7 @@ def _reads_datas(kernel: Any, **kept: Any) -> Primitive:
     return Primitive(kernel, _two_datas, lambda _: (), _line, **kept)
 
 
-def _windowed(kernel: Any, *constants: Any, func: Any = None, fits: Any = _always) -> Primitive:
+def _windowed(kernel: Any, *constants: Any, func: Any = None, fits: Any = always) -> Primitive:
     def right(o: Any) -> bool:
         return (func is None or o.func is func) and fits(o)
 
@@ -200,7 +169,7 @@ def _delays(o: Any) -> bool:
     return _is_number(o.a) or (isinstance(o.a, LineBuffer) and type(o.ago) is int and o.ago <= 0)
 
 
-def _logic(function: int, *names: str, fits: Any = _always) -> Primitive:
+def _logic(function: int, *names: str, fits: Any = always) -> Primitive:
     """A class of `backtrader.functions` whose arguments are o.<names>, or o.args when no name is given."""
 
     def arguments(o: Any) -> list[Any]:
@@ -325,57 +294,11 @@ def _line_primitives() -> dict[type, Primitive]:
     }
 
 
-def talib_call(*given: Any) -> int:
-    """TA-Lib through the call stock makes, over whole series.
-
-    talib_call(*dst, *src, start, end, *scalars), scalars: TA-Lib's function name, the number of lines, whether the last is a candle's mark, parameter names,
-    and their values. Raises what TA-Lib raises.
-    """
-    count = next(k for k, value in enumerate(given) if not isinstance(value, np.ndarray))
-    name, size, candle, names, *values = given[count + 2 :]
-    dst, src = given[:size], given[size:count]
-    results = getattr(bt.talib.talib, name)(*src, **dict(zip(names, values, strict=True)))
-    if size - candle == 1:
-        results = [results]
-    if any(len(result) != len(line) for result, line in zip(results, dst, strict=False)):
-        return kernels.RAISES
-    for line, result in zip(dst, results, strict=False):
-        line[:] = result
-    if candle:
-        dst[-1][:] = src[_TALIB.CANDLEREF] * _TALIB.CANDLEOVER * (results[0] / 100.0)
-    return kernels.DONE
-
-
-_TALIB: Any = getattr(bt.talib, "_TALibIndicator", None)  # absent where TA-Lib is not installed
-
-
-def _talib_scalars(o: Any) -> Scalars:
-    parameters = o.p._getkwargs()
-    return (o._tafunc.__name__, o.size(), o._iscandle, tuple(parameters), *parameters.values())
-
-
-def _talib_fits(o: Any) -> bool:
-    return o._iscandle in (False, True) and getattr(bt.talib.talib, o._tafunc.__name__, None) is o._tafunc
-
-
-def _talib_primitives() -> dict[type, Primitive]:
-    if _TALIB is None:
-        return {}
-
-    def lines(o: Any) -> Lines:
-        return tuple(o.lines)
-
-    def sources(o: Any) -> Lines:
-        return tuple(data.lines[0] for data in o.datas)
-
-    return {_TALIB: Primitive(talib_call, sources, _talib_scalars, lines, fits=_talib_fits)}
-
-
 PRIMITIVES: Mapping[type, Primitive] = {
     **_line_primitives(),
     **_function_primitives(),
     **_indicator_primitives(),
-    **_talib_primitives(),
+    **talib_primitives(),
 }
 
 _EVALUATED = (

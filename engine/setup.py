@@ -238,6 +238,7 @@ STAND_INS = (
     "lean_strategy",
     "once",
     "primitives",
+    "primitives_talib",
 )
 DRIVERS = ("setup", "lean", "lean_loop", "lean_telling", "lean_delivery")
 

@@ -16,7 +16,8 @@ from backtrader.linebuffer import LineActions, LineBuffer, _LineForward
 
 from engine.compiled.program import only_binds
 from engine.lean_delivery import deliver_as_stock, deliver_periods, follows, plain_times
-from engine.primitives import PRIMITIVES, Primitive, primitive_of
+from engine.primitive import Primitive
+from engine.primitives import PRIMITIVES, primitive_of
 from engine.refusal import Refused
 
 if TYPE_CHECKING:

@@ -31,7 +31,8 @@ from engine.compiled.traced import (
     traceable,
     tracing,
 )
-from engine.primitives import Primitive, primitive_of
+from engine.primitive import Primitive
+from engine.primitives import primitive_of
 from engine.refusal import Refused
 from engine.setup import Setup, prepare
 
