@@ -21,7 +21,7 @@ from indicators import sums
 
 COMPILE_SECONDS = 2.0
 """What compiling an ordinary kernel costs, measured."""
-ORDINARY_LINES, LINES_A_SECOND = 400, 45
+ORDINARY_LINES, LINES_A_SECOND = 400, 65
 """What an ordinary kernel has, and what is compiled of a longer one, measured."""
 FOLDER_VARIABLE = "TRADEWRIGHT_KERNELS"
 

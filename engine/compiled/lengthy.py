@@ -7,11 +7,12 @@ wrappers for Python of each. The parts of a kernel are called by nothing else: `
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import numba as nb
+from llvmlite.binding import Linkage  # type: ignore[import-untyped]
 from numba.core import codegen, compiler, compiler_machinery, lowering, typed_passes
 
 # Of what numba keeps to itself; it has no types of its own.
@@ -27,20 +28,42 @@ LEVEL = 2
 
 
 class PartLibrary(Library):
-    """A function that is only ever linked into others."""
+    """A function that is only ever linked into a kernel: neither optimised nor linked with what it calls itself."""
 
-    def _optimize_final_module(self) -> None:
-        """Whoever it is linked into does it."""
+    def _optimize_functions(self, ll_module: Any) -> None:
+        """The kernel does it."""
 
-    def _finalize_final_module(self) -> None:
-        """No machine code of its own."""
+    def finalize(self) -> None:
+        """Nothing can be added from here on."""
+        self._raise_if_finalized()
         self._finalize_dynamic_globals()
+        self._finalized = True
+
+    def needed(self) -> Iterator[Any]:
+        """This library and those it needs, which come first."""
+        for library in self._linking_libraries:
+            if isinstance(library, PartLibrary):
+                yield from library.needed()
+            else:
+                yield library
+        yield self
 
 
 class KernelLibrary(Library):
     """A kernel with all its parts."""
 
+    def _optimize_functions(self, ll_module: Any) -> None:
+        """Together with the parts."""
+
+    def finalize(self) -> None:
+        """Link everything that is needed, once, and compile it; users first, since LLVM takes only what is called."""
+        self._linking_libraries = list(dict.fromkeys(PartLibrary.needed(self)))[-2::-1]
+        super().finalize()
+
     def _optimize_final_module(self) -> None:
+        for function in self._final_module.functions:
+            if function.linkage == Linkage.linkonce_odr:
+                function.linkage = Linkage.internal
         make = self._codegen._module_pass_manager
         first, first_builder = make(loop_vectorize=False, slp_vectorize=False, opt=0, cost="cheap")
         first.run(self._final_module, first_builder)
