@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numba as nb
@@ -12,7 +11,7 @@ from numba.experimental.function_type import _get_wrapper_address
 
 from engine.compiled.broker import reset
 from engine.sweep_metrics import METRICS, measure, sum_parts
-from engine.sweep_nodes import fill_own
+from engine.sweep_nodes import compiled, fill_own
 
 DONE, FAULT, FULL, NOT_FINITE = range(4)
 """How a combination ended: well, in what is an exception in Python, with a book too small, with such an equity."""
@@ -91,19 +90,6 @@ def _drive(  # type: ignore[no-untyped-def]
 _drivers: dict[Any, Any] = {}
 
 
-def _sources() -> tuple[float, int]:
-    """What machine code on disk has to match; numba itself looks only at this file, not at what is put into it."""
-    here = Path(__file__).parent
-    parts = (
-        *here.glob("sweep_*.py"),
-        *here.glob("compiled/broker*.py"),
-        here / "compiled" / "records.py",
-        *here.parent.glob("indicators/*.py"),
-    )
-    files = [path.stat() for path in parts]
-    return max(file.st_mtime for file in files), sum(file.st_size for file in files)
-
-
 def driver(book: Any) -> Any:
     """The loop, compiled once for all kernels: they are passed by address."""
     # What may differ in the type of a book; numba takes milliseconds to say so.
@@ -119,9 +105,8 @@ def driver(book: Any) -> Any:
         )
         chain: Any = types.Tuple((i2, i3, f3, i1, flags))  # type: ignore[no-untyped-call]
         kernel = types.FunctionType(nb.int64(f2, i1, f1, i1, kind, i2, f1, f1))
-        compiled: Any = nb.njit(cache=True, nogil=True, error_model="numpy")(_drive)
-        compiled._cache._cache_file._source_stamp = _sources()
-        compiled.compile(
+        made = compiled(_drive)
+        made.compile(
             (
                 kernel,
                 f2,
@@ -145,8 +130,8 @@ def driver(book: Any) -> Any:
                 nb.int64,
             )
         )
-        compiled.disable_compile()
-        _drivers[given] = compiled
+        made.disable_compile()
+        _drivers[given] = made
     return _drivers[given]
 
 

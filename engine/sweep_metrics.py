@@ -57,6 +57,7 @@ METRICS = (
 MOMENTS, DOWNSIDE, DRAWDOWN, OMEGA_RATIO, SHAPE, TAILS, TRADE_FIGURES, FILL_FIGURES = (
     1 << k for k in range(8)
 )
+OF_RETURNS = MOMENTS | DOWNSIDE | OMEGA_RATIO | SHAPE | TAILS
 _GROUPS = {
     "volatility": MOMENTS,
     "sharpe": MOMENTS,
@@ -322,6 +323,31 @@ def _figures_of_fills(fills, count, datas, n, out):  # type: ignore[no-untyped-d
 
 
 @_compiled
+def _all_finite(values):  # type: ignore[no-untyped-def]
+    """In four strands, which do not wait for each other: nothing but a number times zero is zero."""
+    a = b = c = d = 0.0
+    whole = len(values) // 4
+    for k in range(whole):
+        i = 4 * k
+        a += values[i] * 0.0
+        b += values[i + 1] * 0.0
+        c += values[i + 2] * 0.0
+        d += values[i + 3] * 0.0
+    for i in range(4 * whole, len(values)):
+        a += values[i] * 0.0
+    return a + b + c + d == 0.0
+
+
+@_compiled
+def _lowest(values):  # type: ignore[no-untyped-def]
+    """The smallest of finite values."""
+    lowest = math.inf
+    for i in range(len(values)):
+        lowest = values[i] if values[i] < lowest else lowest
+    return lowest
+
+
+@_compiled
 def measure(equity, periods, account, fills, trades, datas, groups, scratch, out):  # type: ignore[no-untyped-def]
     """Fill `out`, (len(METRICS),), for one run; False when the curve has values that are not finite.
 
@@ -331,19 +357,17 @@ def measure(equity, periods, account, fills, trades, datas, groups, scratch, out
     n = len(equity)
     out[:] = math.nan
     out[BARS], out[PERIODS_PER_YEAR] = n, periods
-    lowest = math.inf
-    for i in range(n):
-        if not math.isfinite(equity[i]):
-            return False
-        lowest = min(lowest, equity[i])
+    if not _all_finite(equity):
+        return False
     returns, work = scratch[0], scratch[1]
     if n:
         _figures_of_curve(equity, n, periods, groups, work, out)
     count = 0
-    if n > 1 and lowest > 0 and groups & (MOMENTS | DOWNSIDE | OMEGA_RATIO | SHAPE | TAILS):
+    if groups & OF_RETURNS and n > 1 and _lowest(equity) > 0:
         count = n - 1
+        later, earlier = equity[1:], equity[:count]
         for i in range(count):
-            returns[i] = equity[i + 1] / equity[i] - 1.0
+            returns[i] = later[i] / earlier[i] - 1.0
     _figures_of_returns(returns, count, periods, groups, work, out)
     if groups & TRADE_FIGURES:
         _figures_of_trades(trades, account[0]["trades"], work, out)

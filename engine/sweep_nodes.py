@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled.program import UNSET, Node, Program
+from engine.compiled.program import UNSET, Node, Program, Task, run_task
 from engine.compiled.traced import Evaluation, Expression
 from indicators import kernels, operations, windows
 
@@ -41,6 +42,7 @@ WINDOWED: Mapping[Any, int] = {
     kernels.exponential: EXPONENTIAL,
     kernels.extreme: EXTREME,
 }
+WINDOWS = frozenset(WINDOWED.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,11 @@ class Code:
     numbers: tuple[Any, ...] = ()
 
 
-def code_of(node: Node) -> Code | None:
-    """None for a node that has to be called from Python."""
-    if node.before != (UNSET,) or not 1 <= len(node.sources) <= 2:
+def code_of(call: Node | Task) -> Code | None:
+    """None for what has to be called from Python."""
+    if call.before != (UNSET,) or not 1 <= len(call.sources) <= 2:
         return None
-    kernel, scalars = node.kernel, node.scalars
+    kernel, scalars = call.kernel, call.scalars
     if kernel in WINDOWED:
         return Code(WINDOWED[kernel], scalars[0], scalars[1:]) if _is_whole(scalars[0]) else None
     if kernel is kernels.delay:
@@ -66,7 +68,7 @@ def code_of(node: Node) -> Code | None:
     if kernel is kernels.own:
         return Code(OWN, scalars[0])
     if kernel is kernels.operate:
-        return Code(LINES, scalars[0]) if len(node.sources) == 2 else _with_number(*scalars)
+        return Code(LINES, scalars[0]) if len(call.sources) == 2 else _with_number(*scalars)
     if kernel is kernels.logic and scalars[1:] == ("ll",) and scalars[0] <= operations.MIN:
         return Code(FOLD, scalars[0])
     return None
@@ -103,6 +105,51 @@ def split(
             shared.append(node)
             needed.update(node.sources, node.before)
     return shared[::-1], own[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Tasks that need none of each other's rows: those with a code as numbers, see `Chain`, and those without."""
+
+    calls: NDArray[np.int64]
+    whole: NDArray[np.int64]
+    numbers: NDArray[np.float64]
+    alone: tuple[Task, ...]
+
+
+def part_of(tasks: Sequence[Task], lengths: Sequence[int]) -> Part:
+    """lengths: bars of each data."""
+    calls: list[tuple[int, int, int]] = []
+    whole: list[tuple[int, ...]] = []
+    numbers: list[tuple[float, float]] = []
+    alone = []
+    for task in tasks:
+        code = code_of(task)
+        if code is None:
+            alone.append(task)
+            continue
+        first, second = (*code.numbers, 0.0, 0.0)[:2]
+        calls.append((code.code, task.outputs[0], lengths[task.node.data]))
+        whole.append(
+            (task.start, _reach(code.code, code.whole), code.whole, task.sources[0], task.sources[-1])
+        )
+        numbers.append((float(first), float(second)))
+    return Part(
+        np.array(calls, np.int64).reshape(-1, CALL_FIELDS),
+        np.array(whole, np.int64).reshape(-1, WHOLE_FIELDS),
+        np.array(numbers, np.float64).reshape(-1, NUMBER_FIELDS),
+        tuple(alone),
+    )
+
+
+def run_part(
+    part: Part, table: NDArray[np.float64], lengths: Sequence[int], failed: NDArray[np.bool_]
+) -> None:
+    """`engine.compiled.program.run_task` for each. failed: rows that stock could not have computed."""
+    if len(part.calls):
+        fill_own(table, 0, part.calls, part.whole, part.numbers, failed, failed)
+    for task in part.alone:
+        run_task(task, table, lengths[task.node.data], failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +211,9 @@ def chain_of(
     return Chain(calls, whole, numbers, groups, slots, places[-1], known, lines)
 
 
-def _reach(code: int, whole: NDArray[np.int64]) -> Any:
-    """Bars before `start` that a call reads; -1 for a window that stock cannot take."""
-    if code in WINDOWED.values():
+def _reach(code: int, whole: Any) -> Any:
+    """Bars before `start` that a call reads; -1 for a window that stock cannot take. whole: one or (n,)."""
+    if code in WINDOWS:
         return np.maximum(whole, 0) - 1
     return -whole if code == DELAY else 0
 
@@ -219,7 +266,28 @@ def _carry_out(code, dst, first, second, start, length, whole, numbers):  # type
     return _fold(dst, first, second, start, length, whole)
 
 
-@_inner
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile a function of this package, to be called from Python and kept on disk.
+
+    numba looks only at the file it stands in, not at what is put into it.
+    """
+    house = Path(__file__).parents[1]
+    parts = (
+        *house.glob("engine/sweep_*.py"),
+        *house.glob("engine/compiled/broker*.py"),
+        house / "engine/compiled/records.py",
+        *house.glob("indicators/*.py"),
+    )
+    files = [path.stat() for path in parts]
+    made: Any = nb.njit(cache=True, nogil=True, error_model="numpy")(function)
+    made._cache._cache_file._source_stamp = (
+        max(file.st_mtime for file in files),
+        sum(file.st_size for file in files),
+    )
+    return made
+
+
+@compiled
 def fill_own(table, base, calls, whole, numbers, failed, lost):  # type: ignore[no-untyped-def]
     """Compute the own lines of one combination, as `engine.compiled.program.run_task` does.
 

@@ -10,7 +10,9 @@ import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from engine.compiled.program import UNSET, run_task
+from engine.compiled.program import UNSET
+from engine.sweep_nodes import Part, part_of, run_part
+from engine.sweep_threads import in_threads
 from indicators.cache import SharedIndicatorCache, indicator_key
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 CAPACITY = 64 * 2**20
 """Bytes of the rows kept; the least recently used are dropped."""
 ROWS = SharedIndicatorCache(CAPACITY)
+SMALL = 500_000
+"""Values that are computed before another thread has started."""
 
 
 def digest_of(columns: Mapping[int, NDArray[np.float64]]) -> bytes:
@@ -33,40 +37,58 @@ def digest_of(columns: Mapping[int, NDArray[np.float64]]) -> bytes:
     return digest.digest()
 
 
-class _Failed(Exception):
-    """The row could not have been computed by stock; that is never kept."""
-
-
-def fill_shared(
+def fill_rows(
     tasks: Sequence[Task],
     market: bytes,
     inputs: int,
     table: NDArray[np.float64],
     lengths: Sequence[int],
     failed: NDArray[np.bool_],
+    jobs: int,
 ) -> None:
-    """`engine.compiled.program.run_task` for each, or its row from `ROWS`. inputs: rows that are columns of datas."""
+    """`engine.compiled.program.run_task` for each, or its row from `ROWS`; what is new is kept there.
+
+    inputs: rows that are columns of datas. jobs: threads.
+    """
     keys: dict[int, Hashable] = {row: row for row in range(inputs)}
     for task in tasks:
-        length = lengths[task.node.data]
-        key = _key(task, market, length, keys)
-        if key is None:
-            run_task(task, table, length, failed)
-            continue
-        output = task.outputs[0]
-        keys[output] = key
+        key = _key(task, market, lengths[task.node.data], keys)
+        if key is not None:
+            keys[task.outputs[0]] = key
+    held = ROWS.find(key for row, key in keys.items() if row >= inputs)
+    waiting = []
+    for task in tasks:
+        row = task.outputs[0]
+        values = held.get(keys.get(row))
+        if values is None:
+            waiting.append(task)
+        else:
+            table[row, : len(values)] = values
+    for level in _levels(waiting):
+        wanted = min(jobs, len(level)) if len(level) * max(lengths) > SMALL else 1
+        parts = [part_of(level[job::wanted], lengths) for job in range(wanted)]
 
-        def compute(task: Task = task, length: int = length, output: int = output) -> NDArray[np.float64]:
-            run_task(task, table, length, failed)
-            if failed[output]:
-                raise _Failed
-            values: NDArray[np.float64] = table[output].copy()
-            return values
+        def work(job: int, parts: Sequence[Part] = parts) -> None:
+            run_part(parts[job], table, lengths, failed)
 
-        try:
-            table[output] = ROWS.get(key, compute)
-        except _Failed:
-            continue
+        in_threads(len(parts), work)
+    for task in waiting:
+        row = task.outputs[0]
+        if row in keys and not failed[row]:
+            ROWS.keep(keys[row], table[row].copy())
+
+
+def _levels(tasks: Sequence[Task]) -> list[list[Task]]:
+    """Tasks that need none of each other's rows, one list after the other."""
+    of: dict[int, int] = {}
+    levels: list[list[Task]] = []
+    for task in tasks:
+        level = max((of.get(row, -1) for row in (*task.sources, *task.before)), default=-1) + 1
+        of.update(dict.fromkeys(task.outputs, level))
+        if level == len(levels):
+            levels.append([])
+        levels[level].append(task)
+    return levels
 
 
 def _key(task: Task, market: bytes, length: int, keys: Mapping[int, Hashable]) -> Hashable | None:
@@ -77,4 +99,4 @@ def _key(task: Task, market: bytes, length: int, keys: Mapping[int, Hashable]) -
     return indicator_key(market, length, task.node.kernel, sources, (task.start, *task.scalars))
 
 
-__all__ = ["CAPACITY", "ROWS", "digest_of", "fill_shared"]
+__all__ = ["CAPACITY", "ROWS", "digest_of", "fill_rows"]

@@ -7,8 +7,8 @@ the identity or hash of a data set, `bars` its length: one more bar makes every 
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,15 @@ class IndicatorKey:
     primitive: Hashable
     inputs: tuple[Hashable, ...]
     scalars: tuple[Hashable, ...]
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Once: keys hold keys, and are looked up several times.
+        parts = (self.market, self.bars, self.primitive, self.inputs, self.scalars)
+        object.__setattr__(self, "_hash", hash(parts))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 def _typed(value: Any) -> Hashable:
@@ -127,6 +136,26 @@ class SharedIndicatorCache:
                     del self._pending[key]
             mine.done.set()
 
+    def find(self, keys: Iterable[Hashable]) -> dict[Hashable, Values]:
+        """The arrays held of these keys: all that `get` would not compute, looked up at once."""
+        found: dict[Hashable, Values] = {}
+        with self._lock:
+            for key in keys:
+                held = self._values.get(key)
+                if held is None:
+                    self._counts["misses"] += 1
+                    continue
+                self._values.move_to_end(key)
+                self._counts["hits"] += 1
+                found[key] = held
+        return found
+
+    def keep(self, key: Hashable, values: Values) -> None:
+        """Hold what a caller computed after `find`; it must not write to `values` any more."""
+        with self._lock:
+            self._counts["computed"] += 1
+            self._hold(key, values)
+
     def appended(self, market: Hashable, bars: int) -> int:
         """Tell that `market` now has `bars` bars; returns how many arrays of other lengths were dropped."""
         return self._drop(lambda key: key.market == market and key.bars != bars)
@@ -143,18 +172,23 @@ class SharedIndicatorCache:
             self._bytes = 0
 
     def _keep(self, key: Hashable, values: Values, mine: _Pending) -> Values:
-        values = values.view()
-        values.flags.writeable = False
         with self._lock:
             self._counts["computed"] += 1
-            still_wanted = self._pending.get(key) is mine
-            if still_wanted and values.nbytes <= self.capacity:
-                self._values[key] = values
-                self._bytes += values.nbytes
-                while self._bytes > self.capacity:
-                    _, oldest = self._values.popitem(last=False)
-                    self._bytes -= oldest.nbytes
-                    self._counts["evicted"] += 1
+            if self._pending.get(key) is mine:
+                return self._hold(key, values)
+        return _read_only(values)
+
+    def _hold(self, key: Hashable, values: Values) -> Values:
+        values = _read_only(values)
+        if values.nbytes > self.capacity:
+            return values
+        before = self._values.pop(key, None)
+        self._bytes += values.nbytes - (0 if before is None else before.nbytes)
+        self._values[key] = values
+        while self._bytes > self.capacity:
+            _, oldest = self._values.popitem(last=False)
+            self._bytes -= oldest.nbytes
+            self._counts["evicted"] += 1
         return values
 
     def _drop(self, stale: Callable[[IndicatorKey], bool]) -> int:
@@ -166,3 +200,9 @@ class SharedIndicatorCache:
                 del self._pending[key]  # its thread gets its array, nobody after it
             self._counts["invalidated"] += len(gone)
             return len(gone)
+
+
+def _read_only(values: Values) -> Values:
+    values = values.view()
+    values.flags.writeable = False
+    return values

@@ -27,6 +27,7 @@ from engine.compiled.records import (
     DESK,
     FILL,
     NOTE,
+    NUMBER,
     ORDER,
     POSITION,
     QUEUE,
@@ -114,6 +115,7 @@ note_at = Reader(NOTE)
 fill_at = Reader(FILL)
 trade_at = Reader(TRADE)
 queue_at = Reader(QUEUE)
+number_at = Reader(NUMBER)
 float_at = Reader(np.dtype(np.float64))
 int_at = Reader(np.dtype(np.int64))
 copy_trade = Copier(TRADE)

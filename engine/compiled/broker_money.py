@@ -16,13 +16,15 @@ from engine.compiled.broker_memory import (
     fill_at,
     float_at,
     inner,
+    int_at,
+    number_at,
     order_at,
     position_at,
     rules_at,
     scheme_at,
 )
 from engine.compiled.broker_orders import bars_of, cancel_others, dissolve, end, note, now_of, touch
-from engine.compiled.records import CLOSE, COMPLETED, MARGIN, MARKET, PARTIAL
+from engine.compiled.records import CLOSE, COMPLETED, MARGIN, MARKET, NONE_HELD, PARTIAL, SEVERAL_HELD
 
 MICROSECONDS_A_SECOND = 1e6
 MICROSECONDS_A_DAY = 86400e6
@@ -248,6 +250,7 @@ def settle(address: int) -> None:
     account = account_at(desk.account, 0)
     shortcash = rules_at(desk.rules, 0).shortcash
     total = 0.0
+    held = NONE_HELD
     for k in range(account.touched):
         data = position_at(desk.positions, k).nth
         position = position_at(desk.positions, data)
@@ -255,6 +258,8 @@ def settle(address: int) -> None:
             continue
         scheme = scheme_at(desk.schemes, data)
         close = float_at(bars_of(address, data), CLOSE * desk.bars_room)
+        plain = scheme.stocklike != 0 and desk.interest == 0 and (position.size > 0.0 or shortcash != 0)
+        held = data if held == NONE_HELD and plain else SEVERAL_HELD
         if scheme.stocklike == 0:
             account.cash += position.size * (close - position.adjust_base) * scheme.mult
         position.adjust_base = close
@@ -269,3 +274,40 @@ def settle(address: int) -> None:
         else:
             total += value
     account.value = account.cash + total
+    account.held = held
+
+
+@inner
+def value_bars(address: int, first: int, last: int, index: int, equity: int, cash: int) -> None:
+    """Value the steps from `first` to `last`, on which nothing happened: as `settle` does, one after the other.
+
+    index, equity, cash: addresses of arrays, see `broker.advance`.
+    """
+    desk = desk_at(address, 0)
+    account = account_at(desk.account, 0)
+    money, data = account.cash, account.held
+    if data == NONE_HELD:
+        for t in range(first, last):
+            number_at(equity, t).number = money + 0.0
+            number_at(cash, t).number = money
+        return
+    position, scheme = position_at(desk.positions, data), scheme_at(desk.schemes, data)
+    size, price, mult, leverage = position.size, position.price, scheme.mult, scheme.leverage
+    shortcash, datas, length = rules_at(desk.rules, 0).shortcash, desk.datas, int_at(desk.lengths, data)
+    closes = desk.bars + 8 * (data * 6 + CLOSE) * desk.bars_room
+    for t in range(first, last):
+        bar = t if datas == 1 else int_at(index, t * datas + data)
+        close = float_at(closes, bar if bar >= 0 else bar + length)
+        value = size * close
+        if shortcash == 0:
+            value = abs(value)
+        total = 0.0
+        if value > 0.0:
+            unrealized = size * (close - price) * mult
+            value -= unrealized
+            total += value if leverage == 1.0 else value / leverage
+            total += unrealized
+        else:
+            total += value
+        number_at(equity, t).number = money + total
+        number_at(cash, t).number = money

@@ -127,6 +127,11 @@ class Task:
     start: int
     scalars: tuple[Any, ...]
 
+    @property
+    def kernel(self) -> Callable[..., Any]:
+        """The kernel of its node."""
+        return self.node.kernel
+
 
 class Plan:
     """Which rows there are to compute for some combinations, each distinct one once.
@@ -199,11 +204,9 @@ class Plan:
     def compute(self, table: Floats | None = None, jobs: int = 1) -> tuple[Floats, Flags]:
         """All rows (rows, bars), and which of them stock Backtrader could not have computed without an error.
 
-        table: one with at least so many rows and bars. jobs: threads for what each combination has for itself; what
-        they share is computed before.
+        table: one with at least so many rows and bars. jobs: threads.
         """
-        from engine.sweep_rows import digest_of, fill_shared
-        from engine.sweep_threads import in_threads
+        from engine.sweep_rows import digest_of, fill_rows
 
         program = self.program
         table = np.empty((self.count, max(program.lengths))) if table is None else table
@@ -211,38 +214,9 @@ class Plan:
         for line, values in program.inputs.items():
             table[line, : len(values)] = values
             table[line, len(values) :] = np.nan
-        shared, own = self._parts(jobs)
         market = program.kept.get("market") or program.kept.setdefault("market", digest_of(program.inputs))
-        fill_shared(shared, market, len(program.inputs), table, program.lengths, failed)
-
-        def work(job: int) -> None:
-            for task in own[job]:
-                run_task(task, table, program.lengths[task.node.data], failed)
-
-        if any(own):
-            in_threads(jobs, work)
+        fill_rows(self.tasks, market, len(program.inputs), table, program.lengths, failed, jobs)
         return table, failed
-
-    def _parts(self, jobs: int) -> tuple[list[Task], list[list[Task]]]:
-        """Tasks for rows that several combinations use, then those of each thread, in order."""
-        owners = self._owners().tolist()
-        shared: list[Task] = []
-        own: list[list[Task]] = [[] for _ in range(jobs)]
-        for task in self.tasks:
-            users = {owners[row] for row in task.outputs}
-            user = users.pop() if len(users) == 1 else UNSET
-            (shared if user == UNSET else own[user % jobs]).append(task)
-        return shared, own
-
-    def _owners(self) -> Integers:
-        """Of each row the one combination that uses it, else `UNSET`, (rows,)."""
-        first = np.full(self.count, self.evaluation.rows, np.int64)
-        last = np.full(self.count, UNSET, np.int64)
-        combinations = np.arange(self.evaluation.rows)
-        for rows in self.rows.values():
-            np.minimum.at(first, rows, combinations)
-            np.maximum.at(last, rows, combinations)
-        return np.where(first == last, first, UNSET)
 
 
 class _Always(Sequence[Any]):

@@ -167,8 +167,11 @@ ACCOUNT = np.dtype(
         ("touched", INTEGER),  # datas the broker keeps a position for
         ("overflow", INTEGER),  # 1: an array is full; run again with larger ones
         ("error", INTEGER),  # an error code of the kernel; 0: none
+        ("held", INTEGER),  # the data of the only position, if its value follows from the close alone; or:
     ]
 )
+NONE_HELD, SEVERAL_HELD = -1, -2
+"""`account.held`: no position; several, or one that costs or pays from bar to bar."""
 
 RULES = np.dtype(
     [
@@ -203,6 +206,8 @@ SCHEME = np.dtype(
 """One `CommInfoBase` a data, after its own normalisation (percabs, margin, stocklike)."""
 
 
+NUMBER = np.dtype([("number", FLOAT)])
+"""One place of an array of floats, for the broker to write to."""
 QUEUE = np.dtype([("pending", INTEGER), ("sent", INTEGER), ("waiting", INTEGER)])
 """One place in each of the broker's queues of handles: accepted; sent; children to be activated at the next step."""
 

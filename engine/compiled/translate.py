@@ -39,7 +39,9 @@ import math
 import numba as nb
 import numpy as np
 
-from engine.compiled.broker import before_bar, cancel, data_value, deliver, submit, touch
+from engine.compiled.broker import (
+    advance, before_bar, cancel, close_curve, data_value, deliver, submit, touch,
+)  # fmt: skip
 from engine.compiled.broker_view import *  # noqa: F403
 from engine.compiled.memory import *  # noqa: F403
 from engine.compiled.runtime import *  # noqa: F403
@@ -294,11 +296,13 @@ class Translator(Signals):
         datas = range(len(self.datas))
         numbers = [(name, kind) for name, kind, _ in self.scalars.values()]
         full = "account.overflow != 0" + (" or error[0] == 2" if self.out.shapes else "")
+        turn, rest = self.valuing(opening, body, after)
         kernel: Tree = [
             "account = book.account[0]",
             "positions, orders, notes, trades = book.positions, book.orders, book.notes, book.trades",
             "steps = len(index)",
             "error = np.zeros(1, np.int64)",
+            "valued = 0",
             *(f"{name} = {'I' if kind == INT else 'F'}[{name[1:]}]" for name, kind in numbers),
             *self.line_arrays(),
             *self.heap_start(),
@@ -311,15 +315,14 @@ class Translator(Signals):
                     *self.collecting(),
                     *(line for d in datas for line in (f"i{d} = index[t, {d}]", f"book.at[{d}] = i{d}")),
                     *opening,
-                    "before_bar(book, t)",
-                    "equity[t] = account.value",
-                    "cash[t] = account.cash",
+                    *turn,
                     "n0, n1, w0, w1 = deliver(book, t)",
                     *body,
                     "if error[0] != 0 or account.overflow != 0 or account.error != 0:",
                     f"    return 2 if {full} else 1",
                 ],
             ),
+            *rest,
             "deliver(book, steps)",
             *([("if steps > 0:", ["t = steps - 1", *after])] if after else []),
             f"return 2 if {full} else 1 if error[0] != 0 else 0",
@@ -344,6 +347,14 @@ class Translator(Signals):
         yield "reals = heap.view(np.float64)"
         yield f"layout = np.array([{', '.join(map(str, self.layout()))}])"
         yield self.prologue
+
+    @staticmethod
+    def valuing(*trees: Tree) -> tuple[list[str], list[str]]:
+        """The broker's turn on every bar, and what it leaves to the end: values nobody asks for in between."""
+        if any("account.value" in line for tree in trees for line in lines_of(tree, 0)):
+            return ["before_bar(book, t)", "equity[t] = account.value", "cash[t] = account.cash"], []
+        curve = "valued, index, equity, cash"
+        return [f"valued = advance(book, t, {curve})"], [f"close_curve(book, steps, {curve})"]
 
     def collecting(self) -> Iterator[Any]:
         """Make room between two bars: all that lives is what the state reaches."""

@@ -152,3 +152,20 @@ def test_a_bar_appended_during_a_computation_does_not_keep_its_result():
 
     assert len(cache.get(key, compute)) == 3
     assert len(cache) == 0
+
+
+def test_many_are_looked_up_and_kept_at_once():
+    cache = SharedIndicatorCache(capacity=2 * 80)
+    keys = [indicator_key("AAPL", 10, "average", (), (period,)) for period in (2, 3, 4)]
+    assert cache.find(keys) == {}
+    for number, key in enumerate(keys[:2]):
+        cache.keep(key, np.full(10, float(number)))
+    cache.keep(keys[1], np.full(10, 7.0))
+    assert (cache.bytes, len(cache)) == (160, 2)
+    found = cache.find(keys)
+    assert {key: values[0] for key, values in found.items()} == {keys[0]: 0.0, keys[1]: 7.0}
+    with pytest.raises(ValueError, match="read-only"):
+        found[keys[0]][0] = 1.0
+    cache.keep(keys[2], np.zeros(10))
+    assert set(cache.find(keys)) == {keys[1], keys[2]}
+    assert cache.counters == CacheCounters(hits=4, misses=5, computed=4, evicted=1)
