@@ -162,7 +162,7 @@ def cold_start(bars: int) -> list[Row]:
                     Row(group, what, found["process_seconds"], math.nan, note=f"failed: {found['failed']}")
                 )
                 continue
-            note = f"imports {found['import_seconds']:.2f} s, run {found['run_seconds']:.2f} s"
+            note = f"imports {found['import_seconds']:.2f} s, to the result beyond them {found['run_seconds']:.2f} s"
             rows.append(Row(group, what, found["process_seconds"], math.nan, found["value"], note=note))
     return rows
 

@@ -20,14 +20,13 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from engine.compiled.lowering import Copier, Reader, Signature
+from engine.compiled.lowering import Copier, Reader, Signature, Writer
 from engine.compiled.machine import compile_functions
 from engine.compiled.records import (
     ACCOUNT,
     DESK,
     FILL,
     NOTE,
-    NUMBER,
     ORDER,
     POSITION,
     QUEUE,
@@ -115,7 +114,7 @@ note_at = Reader(NOTE)
 fill_at = Reader(FILL)
 trade_at = Reader(TRADE)
 queue_at = Reader(QUEUE)
-number_at = Reader(NUMBER)
 float_at = Reader(np.dtype(np.float64))
+store_float = Writer(np.dtype(np.float64))
 int_at = Reader(np.dtype(np.int64))
 copy_trade = Copier(TRADE)

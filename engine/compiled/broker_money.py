@@ -17,11 +17,11 @@ from engine.compiled.broker_memory import (
     float_at,
     inner,
     int_at,
-    number_at,
     order_at,
     position_at,
     rules_at,
     scheme_at,
+    store_float,
 )
 from engine.compiled.broker_orders import bars_of, cancel_others, dissolve, end, note, now_of, touch
 from engine.compiled.records import CLOSE, COMPLETED, MARGIN, MARKET, NONE_HELD, PARTIAL, SEVERAL_HELD
@@ -288,13 +288,23 @@ def value_bars(address: int, first: int, last: int, index: int, equity: int, cas
     money, data = account.cash, account.held
     if data == NONE_HELD:
         for t in range(first, last):
-            number_at(equity, t).number = money + 0.0
-            number_at(cash, t).number = money
+            store_float(equity, t, money + 0.0)
+            store_float(cash, t, money)
         return
     position, scheme = position_at(desk.positions, data), scheme_at(desk.schemes, data)
     size, price, mult, leverage = position.size, position.price, scheme.mult, scheme.leverage
     shortcash, datas, length = rules_at(desk.rules, 0).shortcash, desk.datas, int_at(desk.lengths, data)
     closes = desk.bars + 8 * (data * 6 + CLOSE) * desk.bars_room
+    for t in range(first, last):
+        store_float(cash, t, money)
+    if datas == 1 and leverage == 1.0 and shortcash != 0:
+        # The common case as a loop without conditions, for vector instructions.
+        for t in range(first, last):
+            close = float_at(closes, t)
+            value, unrealized = size * close, size * (close - price) * mult
+            above = 0.0 + (value - unrealized) + unrealized
+            store_float(equity, t, money + (above if value > 0.0 else 0.0 + value))
+        return
     for t in range(first, last):
         bar = t if datas == 1 else int_at(index, t * datas + data)
         close = float_at(closes, bar if bar >= 0 else bar + length)
@@ -309,5 +319,4 @@ def value_bars(address: int, first: int, last: int, index: int, equity: int, cas
             total += unrealized
         else:
             total += value
-        number_at(equity, t).number = money + total
-        number_at(cash, t).number = money
+        store_float(equity, t, money + total)

@@ -18,11 +18,11 @@ from engine.compiled.broker_memory import (
     float_at,
     inner,
     note_at,
-    number_at,
     order_at,
     position_at,
     queue_at,
     scheme_at,
+    store_float,
     trade_at,
 )
 from engine.compiled.broker_money import charge_interest, clock_of, settle, trial, value_bars
@@ -288,8 +288,8 @@ def _turn_after(address: int, t: int, valued: int, index: int, equity: int, cash
     value_bars(address, valued, t, index, equity, cash)
     take_turn(address, t)
     account = account_at(desk_at(address, 0).account, 0)
-    number_at(equity, t).number = account.value
-    number_at(cash, t).number = account.cash
+    store_float(equity, t, account.value)
+    store_float(cash, t, account.cash)
     return t + 1
 
 

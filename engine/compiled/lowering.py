@@ -48,6 +48,17 @@ class Reader:
 
 
 @dataclass(frozen=True)
+class Writer:
+    """`writer(address, index, number)`: store a number at that place of an array."""
+
+    dtype: np.dtype[Any]
+
+    def __call__(self, address: int, index: int, number: float) -> None:
+        """What it looks like where it is used."""
+        raise NotImplementedError("only compiled functions write memory")
+
+
+@dataclass(frozen=True)
 class Copier:
     """`copier(target, source)`: copy one record of `dtype` over another."""
 
@@ -450,6 +461,11 @@ class _Body:
         values = [self.value(argument) for argument in node.args]
         if isinstance(callee, Reader):
             return self.read(callee, *values)
+        if isinstance(callee, Writer):
+            address, index, number = values
+            place = self.element(address, index, callee.dtype)
+            self.builder.store(self.converted(number, place.type.pointee, node), place)
+            return Value(ir.Constant(INT, 0))
         if isinstance(callee, Copier):
             self.copy(callee, *values)
             return Value(ir.Constant(INT, 0))
@@ -467,11 +483,15 @@ class _Body:
 
     def read(self, reader: Reader, address: Value, index: Value) -> Value:
         """The record or the number at a place of an array."""
+        if reader.dtype.fields is None:
+            return Value(self.builder.load(self.element(address, index, reader.dtype)))
         size = ir.Constant(INT, reader.dtype.itemsize)
         place = self.builder.add(address.code, self.builder.mul(index.code, size))
-        if reader.dtype.fields is not None:
-            return Value(place, reader.dtype)
-        return Value(self.builder.load(self.memory(place, reader.dtype)))
+        return Value(place, reader.dtype)
+
+    def element(self, address: Value, index: Value, dtype: np.dtype[Any]) -> Any:
+        """A pointer to a number of an array, in the form that loops are vectorised in."""
+        return self.builder.gep(self.memory(address.code, dtype), [index.code])
 
     def copy(self, copier: Copier, target: Value, source: Value) -> None:
         """Copy a record field by field."""
@@ -510,4 +530,4 @@ class _Body:
         raise self.problem(node)
 
 
-__all__ = ["Copier", "NotLowered", "Reader", "Signature", "lowered"]
+__all__ = ["Copier", "NotLowered", "Reader", "Signature", "Writer", "lowered"]

@@ -206,8 +206,6 @@ SCHEME = np.dtype(
 """One `CommInfoBase` a data, after its own normalisation (percabs, margin, stocklike)."""
 
 
-NUMBER = np.dtype([("number", FLOAT)])
-"""One place of an array of floats, for the broker to write to."""
 QUEUE = np.dtype([("pending", INTEGER), ("sent", INTEGER), ("waiting", INTEGER)])
 """One place in each of the broker's queues of handles: accepted; sent; children to be activated at the next step."""
 

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.compiled.kernel import FOLDER_VARIABLE
-from engine.compiled.lowering import NotLowered, lowered
+from engine.compiled.lowering import NotLowered, Reader, Writer, lowered
 from engine.compiled.machine import compile_functions
 
 LIMIT = 7
@@ -73,6 +74,22 @@ CODE = compiled()
 def test_equals_python_to_the_last_bit(name: str, a: int, b: int, x: float, y: float) -> None:
     ours, theirs = CODE[name](a, b, x, y), float(FUNCTIONS[name](a, b, x, y))
     assert struct.pack("d", ours) == struct.pack("d", theirs) or (math.isnan(ours) and math.isnan(theirs))
+
+
+float_at, store_float = (kind(np.dtype(np.float64)) for kind in (Reader, Writer))
+
+
+def doubled(source: int, target: int, count: int) -> None:
+    for k in range(count):
+        store_float(target, k, 2 * float_at(source, k) if k != 3 else k)
+
+
+def test_numbers_are_read_from_arrays_and_stored_in_them() -> None:
+    found = compile_functions("lowering-test-arrays", [doubled], {"test_doubled": doubled})
+    source, target = np.arange(10.0), np.full(12, -1.0)
+    kinds = [ctypes.c_int64] * 3
+    ctypes.CFUNCTYPE(None, *kinds)(found["test_doubled"])(source.ctypes.data, target.ctypes.data, 10)
+    assert target.tolist() == [0, 2, 4, 3, 8, 10, 12, 14, 16, 18, -1, -1]
 
 
 def unknown_call(x: float) -> float:
