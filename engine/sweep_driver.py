@@ -15,7 +15,7 @@ from engine.sweep_nodes import compiled, fill_own
 
 DONE, FAULT, FULL, NOT_FINITE = range(4)
 """How a combination ended: well, in what is an exception in Python, with a book too small, with such an equity."""
-TOGETHER = 8
+TOGETHER = 4
 """Combinations that a thread takes in a row: neighbours often have lines in common."""
 
 

@@ -8,8 +8,8 @@ the identity or hash of a data set, `bars` its length: one more bar makes every 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,7 @@ __all__ = ["CacheCounters", "IndicatorKey", "SharedIndicatorCache", "indicator_k
 Values = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class IndicatorKey:
+class IndicatorKey(NamedTuple):
     """One indicator's values: over which market and how many of its bars, by what, from what."""
 
     market: Hashable
@@ -28,15 +27,6 @@ class IndicatorKey:
     primitive: Hashable
     inputs: tuple[Hashable, ...]
     scalars: tuple[Hashable, ...]
-    _hash: int = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        # Once: keys hold keys, and are looked up several times.
-        parts = (self.market, self.bars, self.primitive, self.inputs, self.scalars)
-        object.__setattr__(self, "_hash", hash(parts))
-
-    def __hash__(self) -> int:
-        return self._hash
 
 
 def _typed(value: Any) -> Hashable:

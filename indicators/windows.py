@@ -178,13 +178,15 @@ def accumulate(dst, src, start, end, seed):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy")
 def non_zero_difference(dst, a, b, start, end):  # type: ignore[no-untyped-def]
     """`NonZeroDifference`: a - b, holding the last difference that was not zero."""
-    previous = a[start] - b[start]
     dst, a, b = dst[start:end], a[start:end], b[start:end]
+    zeros = 0
     for i in range(len(dst)):
-        difference = a[i] - b[i]
-        if difference != 0.0:
-            previous = difference
-        dst[i] = previous
+        dst[i] = a[i] - b[i]
+        zeros += dst[i] == 0.0
+    if zeros > 0:
+        for i in range(1, len(dst)):
+            if dst[i] == 0.0:
+                dst[i] = dst[i - 1]
     return DONE
 
 
