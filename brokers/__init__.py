@@ -10,15 +10,28 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from brokers.base import Venue
+    from brokers.binance import BinanceVenue
+    from brokers.binance_link import BinanceSettings
     from brokers.bridge import VenueBroker
     from brokers.ibkr import IBKRVenue
     from brokers.ibkr_link import IBKRSettings
     from brokers.paper import PaperVenue
     from brokers.plain import PaperBroker
 
-__all__ = ["IBKRSettings", "IBKRVenue", "PaperBroker", "PaperVenue", "Venue", "VenueBroker"]
+__all__ = [
+    "BinanceSettings",
+    "BinanceVenue",
+    "IBKRSettings",
+    "IBKRVenue",
+    "PaperBroker",
+    "PaperVenue",
+    "Venue",
+    "VenueBroker",
+]
 
 _HOMES = {
+    "BinanceSettings": "brokers.binance_link",
+    "BinanceVenue": "brokers.binance",
     "IBKRSettings": "brokers.ibkr_link",
     "IBKRVenue": "brokers.ibkr",
     "PaperBroker": "brokers.plain",

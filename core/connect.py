@@ -26,6 +26,17 @@ def exchange_names() -> list[str]:
     return sorted(p.stem for p in (Path(spec.origin).parent / "abstract").glob("[a-z0-9]*.py"))
 
 
+def ccxt_stream_session(name: str, options: Mapping[str, Any]) -> Any:
+    """An asynchronous ccxt.pro exchange, with streams; it keeps the exchange's rate limit and never repeats a request."""
+    if not is_exchange(name):
+        raise UnknownNameError("exchange", name, exchange_names())
+    import ccxt.pro
+
+    settings = {"enableRateLimit": True, "timeout": TIMEOUT_MILLISECONDS, **options}
+    settings["options"] = {**settings.get("options", {}), "maxRetriesOnFailure": 0}
+    return getattr(ccxt.pro, name)(settings)
+
+
 def ccxt_session(name: str, *, read_retries: int = 0, options: Mapping[str, Any] | None = None) -> Any:
     """A synchronous ccxt exchange that keeps the exchange's rate limit.
 

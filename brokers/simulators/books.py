@@ -59,6 +59,7 @@ class Books:
         """Continue from a snapshot."""
         self.state = _STATE.validate_python(plain)
         self.open = {order.id: order for order in self.state.orders.values() if order.open}
+        self._ladders.clear()
         for tick in self.state.ticks.values():
             self.offer(tick)
 

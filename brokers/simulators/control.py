@@ -40,6 +40,7 @@ class ControlServer:
         app.router.add_post("/trade", self._answer(self._trade))
         app.router.add_post("/clock", self._answer(self._clock))
         app.router.add_post("/restart", self._answer(self._restart))
+        app.router.add_post("/reset", self._answer(self._reset))
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, HOST, port)
@@ -94,6 +95,10 @@ class ControlServer:
         self._simulation.faults.add(read_fault({"name": "restart", "seconds": given.get("seconds", 0)}))
         return {}
 
+    def _reset(self, given: dict[str, Any]) -> object:
+        self._simulation.reset()
+        return {}
+
 
 class Control:
     """A client of the control API; its calls wait for the answer, and raise UserError for what was refused."""
@@ -132,6 +137,10 @@ class Control:
     def restart(self, seconds: float = 0.0) -> None:
         """Take the server away, and let it come back after `seconds`."""
         self._call("POST", "/restart", seconds=seconds)
+
+    def reset(self) -> None:
+        """Begin again: no orders, no trades, no faults, the money of the beginning."""
+        self._call("POST", "/reset")
 
     def _call(self, method: str, path: str, **body: object) -> dict[str, Any]:
         data = json.dumps(body).encode() if body else None

@@ -147,8 +147,9 @@ class Faults:
         self._waiting.append(fault)
 
     def clear(self) -> None:
-        """Forget those that wait."""
+        """Forget those that wait, and which have struck."""
         self._waiting.clear()
+        self.struck.clear()
 
     def end(self, fault: Fault) -> None:
         """A fault has done what it came for."""

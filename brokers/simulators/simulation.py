@@ -46,6 +46,7 @@ class Simulation:
         self._on_tick: list[Listener] = []
         self._changed = False
         self._moved = asyncio.Event()
+        self._opening = exchange.books.snapshot()
         exchange.matching.ask_portion = self._portion
         exchange.books.listen(self._note)
         if state is not None and state.exists():
@@ -124,6 +125,13 @@ class Simulation:
     def _tell(self, tick: Tick | None, bars: Sequence[MarketBar]) -> None:
         for listener in self._on_tick:
             listener(tick, bars)
+
+    def reset(self) -> None:
+        """Forget every order, trade and fault since the beginning; accounts hold again what they held then."""
+        self.faults.clear()
+        self.exchange.books.restore(self._opening)
+        self._changed = True
+        self.save()
 
     def view(self) -> Mapping[str, Any]:
         """What the control API shows."""

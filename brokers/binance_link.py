@@ -1,0 +1,337 @@
+"""The session with Binance: the real ccxt.pro beneath, and over it who may ask when, and what an error means.
+
+Reads are repeated. What may have an effect is sent once: it is sent again only after an answer that says Binance did
+not act on it (429, 418, -1021), and its outcome is unknown after everything else that is no answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time as wall
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from core.connect import ccxt_stream_session
+from core.errors import OutcomeUnknown, VenueFatal, VenueTransient
+from core.telemetry import get_logger
+
+READ_ATTEMPTS = 4
+READ_PAUSE_SECONDS = 0.2
+RECONNECT_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+CLOCK_CODE = -1021
+UNKNOWN_CODES = frozenset({-1000, -1001, -1006, -1007})
+FATAL_CODES = frozenset({-1002, -1022, -2008, -2014, -2015})
+LIMIT_STATUSES = frozenset({418, 429})
+
+log = get_logger("brokers.binance")
+Params = Mapping[str, str]
+
+
+class Priority(IntEnum):
+    """Who goes first when a ban ends."""
+
+    CANCEL = 0
+    ORDER = 1
+    READ = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BinanceSettings:
+    """Keys and addresses; without addresses, Binance's own.
+
+    recv_window: milliseconds after which Binance refuses a request, and so the time after which one that was lost
+    cannot take effect any more. ping_seconds: a stream that misses two pings is given up. longest_wait: seconds a
+    call waits for a ban to end before it fails.
+    """
+
+    key: str
+    secret: str
+    rest: str = ""
+    streams: str = ""
+    websocket_api: str = ""
+    recv_window: int = 5_000
+    timeout_seconds: float = 10.0
+    ping_seconds: float = 10.0
+    longest_wait: float = 60.0
+
+
+class Refused(Exception):
+    """Binance's answer is a refusal: it did not act. Handler: the venue, which knows what was asked."""
+
+    def __init__(self, status: int, code: int, text: str, retry_after: float | None, data: Any) -> None:
+        super().__init__(f"{text} ({code})")
+        self.status = status
+        self.code = code
+        self.text = text
+        self.retry_after = retry_after
+        self.data = data
+
+
+class BinanceLink:
+    """One session. on_report: called with every executionReport, as it comes."""
+
+    def __init__(self, settings: BinanceSettings, on_report: Callable[[dict[str, Any]], None]) -> None:
+        self.settings = settings
+        self._on_report = on_report
+        self._session: Any = None
+        self._free_at = 0.0
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._release: asyncio.TimerHandle | None = None
+        self._listener: asyncio.Task[None] | None = None
+
+    # -- life
+
+    async def open(self) -> None:
+        """Open the session: set the clock, load what is traded. Raises VenueTransient or VenueFatal."""
+        settings = self.settings
+        session = ccxt_stream_session(
+            "binance",
+            {
+                "apiKey": settings.key,
+                "secret": settings.secret,
+                "timeout": int(settings.timeout_seconds * 1000),
+                "options": {
+                    "defaultType": "spot",
+                    "fetchMarkets": {"types": ["spot"]},
+                    "fetchMargins": False,
+                    "recvWindow": settings.recv_window,
+                },
+            },
+        )
+        session.has["fetchCurrencies"] = False
+        session.streaming["keepAlive"] = int(settings.ping_seconds * 1000)
+        session.handle_errors = self._judge
+        session.handle_order_update = lambda client, message: self._on_report(message)
+        urls = session.urls["api"]
+        urls["public"] = urls["private"] = settings.rest or urls["public"]
+        urls["ws"]["spot"] = settings.streams or urls["ws"]["spot"]
+        urls["ws"]["ws-api"]["spot"] = settings.websocket_api or urls["ws"]["ws-api"]["spot"]
+        self._session = session
+        await self._repeated(self._set_clock)
+        await self._repeated(session.load_markets)
+
+    async def close(self) -> None:
+        """End the session."""
+        if self._listener is not None:
+            self._listener.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._listener
+            self._listener = None
+        if self._release is not None:
+            self._release.cancel()
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    @property
+    def markets(self) -> Mapping[str, Any]:
+        """What is traded, as ccxt describes it, by its symbol."""
+        found: Mapping[str, Any] = self._open_session.markets
+        return found
+
+    # -- the user stream
+
+    async def listen(self, on_up: Callable[[], Awaitable[None]]) -> None:
+        """Subscribe to the user stream and stay subscribed; `on_up` is called after every new subscription.
+
+        Returns once the first subscription stands and `on_up` has run.
+        """
+        stands = asyncio.Event()
+        self._listener = asyncio.create_task(self._listen(on_up, stands), name="binance user stream")
+        up = asyncio.create_task(stands.wait())
+        await asyncio.wait({self._listener, up}, return_when=asyncio.FIRST_COMPLETED)
+        if not stands.is_set():
+            up.cancel()
+            await self._listener
+
+    async def ping(self) -> None:
+        """A round trip on the user stream's connection: what was said before it has been heard. Raises VenueTransient."""
+        session = self._open_session
+        url = session.urls["api"]["ws"]["ws-api"]["spot"]
+        number = str(session.request_id(url))
+        answered = {"id": number, "method": lambda client, message: client.resolve(message, number)}
+        message = {"id": number, "method": "ping"}
+        try:
+            async with asyncio.timeout(self.settings.timeout_seconds):
+                await self._guarded(lambda: session.watch(url, number, message, number, answered))
+        except (TimeoutError, _Broken, Refused) as error:
+            raise VenueTransient(f"Binance's user stream does not answer: {error}") from error
+        finally:
+            if url in session.clients:
+                session.clients[url].subscriptions.pop(number, None)
+
+    async def _listen(self, on_up: Callable[[], Awaitable[None]], stands: asyncio.Event) -> None:
+        import ccxt
+
+        failures = 0
+        while True:
+            try:
+                await self._turn(Priority.READ)
+                await self._open_session.authenticate({"type": "spot"})
+                await on_up()
+                stands.set()
+                failures = 0
+                await self._open_session.watch_my_trades()
+            except Refused as refusal:
+                if refusal.code == CLOCK_CODE:
+                    await self._repeated(self._set_clock)
+                elif refusal.code in FATAL_CODES:
+                    raise _fatal(refusal) from refusal
+            except (ccxt.BaseError, VenueTransient) as error:
+                log.warning("binance.stream_lost", error=str(error))
+            await self._forget_sockets()
+            await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
+            failures += 1
+
+    async def _forget_sockets(self) -> None:
+        """Drop a broken connection, so that the next subscription opens a new one."""
+        clients = dict(self._open_session.clients)
+        self._open_session.clients.clear()
+        for client in clients.values():
+            client.subscriptions.clear()
+            await client.close()
+
+    # -- requests
+
+    async def read(self, call: str, params: Params | None = None) -> Any:
+        """Ask something that changes nothing; repeated on failure. Raises Refused, VenueTransient, VenueFatal."""
+        return await self._repeated(lambda: self._ask(call, params or {}, Priority.READ))
+
+    async def send(self, call: str, params: Params, priority: Priority = Priority.ORDER) -> Any:
+        """Ask for something that has an effect. Raises Refused, OutcomeUnknown, VenueTransient, VenueFatal."""
+        try:
+            return await self._ask(call, params, priority)
+        except Refused as refusal:
+            if refusal.code in UNKNOWN_CODES or refusal.status >= 500:
+                raise OutcomeUnknown(f"Binance cannot say what became of it: {refusal}") from refusal
+            raise
+        except _Broken as broken:
+            raise OutcomeUnknown(f"the answer was lost: {broken}") from broken
+
+    async def _repeated(self, act: Callable[[], Awaitable[Any]]) -> Any:
+        for attempt in range(READ_ATTEMPTS):
+            try:
+                return await act()
+            except _Broken as broken:
+                failure: Exception = broken
+            except Refused as refusal:
+                if refusal.code not in UNKNOWN_CODES and refusal.status < 500:
+                    raise
+                failure = refusal
+            await asyncio.sleep(READ_PAUSE_SECONDS * 2**attempt)
+        raise VenueTransient(
+            f"Binance does not answer: {failure}", hint="look at the network, and at Binance's status page"
+        ) from failure
+
+    async def _ask(self, call: str, params: Params, priority: Priority) -> Any:
+        """One request; again only after an answer that says nothing was done."""
+        clock_set = False
+        while True:
+            await self._turn(priority)
+            try:
+                return await self._guarded(lambda: getattr(self._open_session, call)(dict(params)))
+            except Refused as refusal:
+                if refusal.code in FATAL_CODES:
+                    raise _fatal(refusal) from refusal
+                if refusal.status in LIMIT_STATUSES:
+                    self._block(refusal.retry_after or 1.0)
+                elif refusal.code == CLOCK_CODE and not clock_set:
+                    clock_set = True
+                    await self._repeated(self._set_clock)
+                else:
+                    raise
+
+    async def _guarded(self, act: Callable[[], Awaitable[Any]]) -> Any:
+        """Turn ccxt's many errors without an answer into one."""
+        import ccxt
+
+        try:
+            return await act()
+        except ccxt.BaseError as error:
+            raise _Broken(f"{type(error).__name__}: {error}") from error
+
+    async def _set_clock(self) -> None:
+        """Measure how far Binance's clock is from ours."""
+        await self._turn(Priority.READ)
+        await self._guarded(self._open_session.load_time_difference)
+
+    # -- limits
+
+    async def _turn(self, priority: Priority) -> None:
+        """Wait until Binance may be asked; who waits longest for the least goes last."""
+        while (left := self._free_at - wall.monotonic()) > 0:
+            if left > self.settings.longest_wait:
+                raise VenueTransient(
+                    f"Binance wants no requests for another {left:.0f} s", hint="wait, or use fewer sessions"
+                )
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append((priority, len(self._waiting), turn))
+            if self._release is None:
+                self._release = asyncio.get_running_loop().call_later(left, self._let_go)
+            await turn
+
+    def _let_go(self) -> None:
+        self._release = None
+        for _, _, turn in sorted(self._waiting, key=lambda entry: entry[:2]):
+            if not turn.done():
+                turn.set_result(None)
+        self._waiting.clear()
+
+    def _block(self, seconds: float) -> None:
+        self._free_at = max(self._free_at, wall.monotonic() + seconds)
+        log.warning("binance.blocked", seconds=seconds)
+
+    # -- ccxt
+
+    @property
+    def _open_session(self) -> Any:
+        if self._session is None:
+            raise VenueTransient("the session with Binance is closed", hint="call connect() first")
+        return self._session
+
+    def _judge(
+        self,
+        status: int,
+        reason: str,
+        url: str,
+        method: str,
+        headers: Mapping[str, str],
+        body: str,
+        *rest: object,
+    ) -> None:
+        """In place of ccxt's own: its classes lose the status, the code and Retry-After."""
+        found = _body(body)
+        code = int(found.get("code", 0) or 0)
+        over_socket = url.startswith("ws")
+        if not over_socket and status < 400:
+            return
+        wait = headers.get("Retry-After")
+        raise Refused(
+            400 if over_socket else status,
+            code,
+            str(found.get("msg") or body or reason),
+            None if wait is None else float(wait),
+            found.get("data"),
+        )
+
+
+class _Broken(Exception):
+    """No answer came."""
+
+
+def _fatal(refusal: Refused) -> VenueFatal:
+    return VenueFatal(
+        f"Binance refuses the key: {refusal}", hint="check key, secret, allowed addresses and permissions"
+    )
+
+
+def _body(text: str) -> dict[str, Any]:
+    with contextlib.suppress(ValueError, TypeError):
+        found = json.loads(text)
+        if isinstance(found, dict):
+            return found
+    return {}
