@@ -14,24 +14,24 @@ from decimal import Decimal
 from typing import Any
 
 from brokers.ibkr_orders import STOP_LIMITS, STOPS, TRAILS, IBOrder, Stage
+from brokers.ibkr_words import (
+    ACCEPTED_WORDS,
+    CANCELLED,
+    CLOCK_ERROR,
+    ENDED_WORDS,
+    MARGIN_WORDS,
+    NOT_CHANGED,
+    REFUSED,
+    SIDES,
+    UNSET,
+    WARNINGS,
+    execution_key,
+    told_price,
+)
 from brokers.venue_log import VenueLog
 from core.errors import InconsistentState
 from core.telemetry import get_logger
 from core.types import EventKind, Fill, OrderEvent, OrderStatus, OrderType, Side, to_decimal
-
-ENDED_WORDS = frozenset({"Cancelled", "ApiCancelled"})
-ACCEPTED_WORDS = frozenset({"PreSubmitted", "Submitted", "Filled"})
-CANCELLED = 202
-DUPLICATE_ID = 103
-REFUSED = frozenset({DUPLICATE_ID, 110, 200, 201, 203, 321, 387, 434, 461, 10006, 10318})
-"""Errors that end an order the venue has not yet told of."""
-NOT_CHANGED = frozenset({104, 105, 110, 135, 161, 201, 321, 329, 10147, 10148, 10318, 10326})
-"""Errors that answer a change or a cancel of an order that goes on as it is."""
-WARNINGS = frozenset({399, 404, 2109, 10349})
-"""Notices on orders that are taken all the same."""
-MARGIN_WORDS = ("MARGIN", "INSUFFICIENT", "EQUITY WITH LOAN")
-UNSET = Decimal("1e300")
-SIDES = {"BOT": Side.BUY, "BUY": Side.BUY, "SLD": Side.SELL, "SELL": Side.SELL}
 
 log = get_logger("brokers.ibkr")
 
@@ -54,13 +54,15 @@ class IBKRBook:
 
     now: the venue's time, for what carries none. api_client: our client's number; order ids of others are not ours.
     refusals: the last error that answered a change or a cancel, by client id. revived: orders that were given up as
-    never taken, and came to light after all; of those only fills are told.
+    never taken, and came to light after all; of those only fills are told. since: when the run began, by the venue's
+    time; what others did before is no news.
     """
 
     def __init__(self, kept: VenueLog[IBOrder], now: Callable[[], datetime], api_client: int) -> None:
         self.external: list[External] = []
         self.refusals: dict[str, tuple[int, str]] = {}
         self.revived: list[str] = []
+        self.since: datetime | None = None
         self._log = kept
         self._now = now
         self._api_client = api_client
@@ -162,11 +164,16 @@ class IBKRBook:
         remaining: float,
         average: float,
         perm_id: int,
+        parent: int,
+        last: float,
+        client: int,
         *rest: Any,
     ) -> None:
         """The message orderStatus."""
-        order = self._known("", perm_id) or self._called(order_id if not perm_id else 0)
-        if order is None:
+        order = self._known("", perm_id)
+        if order is None and client == self._api_client:
+            order = self._called(order_id)
+        if order is None or order.perm_id not in (0, perm_id):
             return
         self._meet(order, perm_id)
         order.reported = max(order.reported, to_decimal(filled))
@@ -273,7 +280,7 @@ class IBKRBook:
 
     def _kind_of_end(self, order: IBOrder) -> OrderStatus:
         expires = order.intent.expires_at
-        if expires is not None and not order.cancelling and self._now() >= expires:
+        if expires is not None and not order.cancelling and self._now() + CLOCK_ERROR >= expires:
             return OrderStatus.EXPIRED
         return OrderStatus.CANCELLED
 
@@ -302,13 +309,13 @@ class IBKRBook:
         kind = order.intent.type
         price, limit = order.price, order.limit
         if kind is OrderType.LIMIT:
-            price = _price(told.lmtPrice) or price
+            price = told_price(told.lmtPrice) or price
         elif kind in TRAILS:
-            price = _price(told.trailStopPrice) or price
+            price = told_price(told.trailStopPrice) or price
         elif kind in STOPS:
-            price = _price(told.auxPrice) or price
+            price = told_price(told.auxPrice) or price
         if kind in STOP_LIMITS:
-            limit = _price(told.lmtPrice) or limit
+            limit = told_price(told.lmtPrice) or limit
         moved, amended = (price, limit) != (order.price, order.limit), size != order.size
         order.size, order.price, order.limit = size, price, limit
         self._changed[order.client_id] = order
@@ -345,6 +352,8 @@ class IBKRBook:
             return
         self._strangers.add(key)
         self._commissions.pop(key, None)
+        if self.since is not None and execution.time < self.since - CLOCK_ERROR:
+            return
         found = External(
             execution.execId,
             contract.symbol,
@@ -387,14 +396,3 @@ class IBKRBook:
             venue_order_id=str(order.perm_id or ""),
         )
         self._news.append(replace(event, **fields))
-
-
-def execution_key(execution_id: str) -> str:
-    """What names an execution through all its corrections, which the last part counts."""
-    return execution_id.rpartition(".")[0] or execution_id
-
-
-def _price(told: Any) -> Decimal | None:
-    """A price as IBKR tells it; None where it is unset."""
-    value = to_decimal(told) if told not in (None, "") else Decimal(0)
-    return value if 0 < value < UNSET else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from brokers.ibkr_book import IBKRBook
@@ -180,6 +181,8 @@ class Reports:
         """As `review`, on a connection that may be only just being made."""
         async with self._reviewing:
             book = self.book
+            if book.since is None:
+                book.since = datetime.fromisoformat(self._log.fact("since", self.link.now().isoformat()))
             book.begin_review()
             try:
                 for what, request in REVIEW:

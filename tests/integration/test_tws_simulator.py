@@ -164,7 +164,7 @@ def test_a_large_order_fills_in_parts(gateway: Simulator) -> None:
         await ours.until(lambda: trade.orderStatus.filled == 4)
         ours.price(98.5, volume=4)
         ours.price(98.5, volume=4)
-        await ours.until(lambda: trade.orderStatus.status == "Filled")
+        await ours.until(lambda: trade.orderStatus.status == "Filled" and len(trade.fills) == 3)
         assert [fill.execution.shares for fill in trade.fills] == [4, 4, 2]
         assert [fill.execution.cumQty for fill in trade.fills] == [4, 8, 10]
         await ours.until(lambda: all(fill.commissionReport.execId for fill in trade.fills))
@@ -182,8 +182,7 @@ def test_an_order_is_modified_and_cancelled(gateway: Simulator) -> None:
         (known,) = [order for order in gateway.orders() if order["symbol"] == ours.contract.symbol]
         assert (Decimal(known["limit"]), Decimal(known["size"])) == (91, 12)
         ours.ib.cancelOrder(trade.order)
-        await ours.until(lambda: 202 in ours.codes())
-        assert trade.orderStatus.status == "Cancelled"
+        await ours.until(lambda: 202 in ours.codes() and trade.orderStatus.status == "Cancelled")
         ours.ib.cancelOrder(trade.order)
         await ours.until(lambda: 10148 in ours.codes())
 
@@ -197,13 +196,11 @@ def test_a_bracket_waits_for_its_last_leg_and_one_exit_cancels_the_other(gateway
         await ours.ib.reqCurrentTimeAsync()
         assert [order for order in gateway.orders() if order["symbol"] == ours.contract.symbol] == []
         trades = [*first, ours.ib.placeOrder(ours.contract, stop)]
-        await ours.until(lambda: all(trade.order.permId for trade in trades))
-        assert [trade.orderStatus.status for trade in trades] == ["Submitted", "PreSubmitted", "PreSubmitted"]
+        await ours.until(lambda: words(trades) == ["Submitted", "PreSubmitted", "PreSubmitted"])
         ours.price(98.5)
         await ours.until(lambda: trades[1].orderStatus.status == "Submitted")
         ours.price(94.5)
-        await ours.until(lambda: trades[1].orderStatus.status == "Cancelled")
-        assert [trade.orderStatus.status for trade in trades] == ["Filled", "Cancelled", "Filled"]
+        await ours.until(lambda: words(trades) == ["Filled", "Cancelled", "Filled"])
 
     run(gateway, scenario)
 
@@ -214,8 +211,7 @@ def test_orders_of_one_group_cancel_each_other(gateway: Simulator) -> None:
         low = await ours.place(limit("BUY", 10, 95, **group), "Submitted")
         high = await ours.place(ib_api.StopOrder("BUY", 10, 105, **group), "PreSubmitted")
         ours.price(106)
-        await ours.until(lambda: low.orderStatus.status == "Cancelled")
-        assert high.orderStatus.status == "Filled"
+        await ours.until(lambda: words([low, high]) == ["Cancelled", "Filled"])
 
     run(gateway, scenario)
 
@@ -485,6 +481,10 @@ def test_a_trade_by_hand_moves_the_position_and_belongs_to_no_client(gateway: Si
         assert (fill.execution.orderRef, fill.execution.clientId, fill.execution.orderId) == ("", 0, 0)
 
     run(gateway, scenario)
+
+
+def words(trades: list[Any]) -> list[str]:
+    return [trade.orderStatus.status for trade in trades]
 
 
 def held(ours: Desk) -> tuple[float, float]:

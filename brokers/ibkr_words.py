@@ -1,0 +1,36 @@
+"""Words and codes of IBKR's messages, and what they mean to an order."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from core.types import Side, to_decimal
+
+ENDED_WORDS = frozenset({"Cancelled", "ApiCancelled"})
+ACCEPTED_WORDS = frozenset({"PreSubmitted", "Submitted", "Filled"})
+CANCELLED = 202
+DUPLICATE_ID = 103
+REFUSED = frozenset({DUPLICATE_ID, 110, 200, 201, 203, 321, 387, 434, 461, 10006, 10318})
+"""Errors that end an order the venue has not yet told of."""
+NOT_CHANGED = frozenset({104, 105, 110, 135, 161, 201, 321, 329, 10147, 10148, 10318, 10326})
+"""Errors that answer a change or a cancel of an order that goes on as it is."""
+WARNINGS = frozenset({399, 404, 2109, 10349})
+"""Notices on orders that are taken all the same."""
+MARGIN_WORDS = ("MARGIN", "INSUFFICIENT", "EQUITY WITH LOAN")
+UNSET = Decimal("1e300")
+CLOCK_ERROR = timedelta(seconds=2)
+"""How far the venue's time may be off: it is told in whole seconds."""
+SIDES = {"BOT": Side.BUY, "BUY": Side.BUY, "SLD": Side.SELL, "SELL": Side.SELL}
+
+
+def execution_key(execution_id: str) -> str:
+    """What names an execution through all its corrections, which the last part counts."""
+    return execution_id.rpartition(".")[0] or execution_id
+
+
+def told_price(told: Any) -> Decimal | None:
+    """A price as IBKR tells it; None where it is unset."""
+    value = to_decimal(told) if told not in (None, "") else Decimal(0)
+    return value if 0 < value < UNSET else None
