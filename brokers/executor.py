@@ -111,6 +111,7 @@ class Executor:
         self._last_turn = self._journal.last_step()
         self._backlog.extend(await self._venue.fills(self._journal.last_sequence()))
         self._seen = self._venue.sequence
+        self._check_numbers()
         await self._agree(self._recovered_ledger())
         self._listener = asyncio.create_task(self._listen(), name="venue events")
         log.info(
@@ -373,6 +374,15 @@ class Executor:
         check_reconciled(
             ledger, await self._venue.positions(), await self._venue.open_orders(), self._venue.name
         )
+
+    def _check_numbers(self) -> None:
+        """What happened next would have numbers the journal has, and be taken for known."""
+        known = self._journal.last_sequence()
+        if known > self._seen:
+            raise InconsistentState(
+                f"the journal has event {known} of {self._venue.name}, which has numbered {self._seen}",
+                hint="the file in which the venue's events are kept is another's, or lost: bring it back",
+            )
 
     def _diverged(self, what: str) -> InconsistentState:
         return InconsistentState(

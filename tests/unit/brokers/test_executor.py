@@ -229,6 +229,13 @@ def test_a_changed_account_is_found_out(tmp_path: Path, frame: pd.DataFrame) -> 
         Life(tmp_path, frame).run()
 
 
+def test_a_venue_that_has_forgotten_its_events_is_found_out(tmp_path: Path, frame: pd.DataFrame) -> None:
+    assert Life(tmp_path, frame).run(cut_at=60) is None
+    (tmp_path / "venue.db").unlink()
+    with pytest.raises(InconsistentState, match=r"the journal has event \d+ of paper, which has numbered 0"):
+        Life(tmp_path, frame).run()
+
+
 class Doubtful(PaperVenue):
     """Answers every third order with a doubt: taken and silent, or never arrived."""
 
