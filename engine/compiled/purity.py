@@ -22,6 +22,7 @@ from datetime import date, time, timedelta, tzinfo
 from typing import Any
 
 import backtrader as bt
+import numpy as np
 from backtrader.linebuffer import LineBuffer
 
 MODULES = frozenset({"backtrader", "math", "cmath", "operator", "itertools", "functools", "collections", "datetime", "enum", "typing", "numbers", "abc", "dataclasses", "__future__", "numpy"})  # fmt: skip
@@ -242,7 +243,9 @@ class _Reader:
                 read = following.opname in ("LOAD_ATTR", "LOAD_METHOD")
                 self._global(name, space, following.argval if read else None)
             elif step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL", "IMPORT_NAME", "IMPORT_STAR") or (
-                step.opname in ATTRIBUTES and name in BANNED
+                step.opname in ATTRIBUTES
+                and name in BANNED
+                and not (number and name == "array" and _is_numpy(steps[number - 1], space))
             ):
                 raise _Impure
         for part in code.co_consts:
@@ -266,6 +269,11 @@ class _Reader:
             value = space[attribute]
         if value is not _MISSING:
             self.visit(value)
+
+
+def _is_numpy(step: dis.Instruction, space: dict[str, Any]) -> bool:
+    """Whether an instruction reads numpy, whose `array` is no line's."""
+    return step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and space.get(step.argval) is np
 
 
 def _from(module: str | None, tops: frozenset[str]) -> bool:
