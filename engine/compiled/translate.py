@@ -69,6 +69,8 @@ UNSUPPORTED = (
     "_notify",
     "_once",
 )
+OF_SOME_DATA = ("known only in the run", "chooses between")
+"""What is refused where nobody knows the data of an order; the strategy is then walked once a data."""
 SEQUENCE_TYPES = {FLOAT: "np.float64"}
 
 
@@ -190,7 +192,7 @@ class Translator(Signals):
         try:
             return self.settle()
         except Refused as refused:
-            if len(self.datas) == 1 or "known only in the run" not in refused.reason:
+            if len(self.datas) == 1 or not any(words in refused.reason for words in OF_SOME_DATA):
                 raise
         self.by_order_data, self.out = True, Emitter()
         self.forget()
