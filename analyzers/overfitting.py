@@ -212,7 +212,7 @@ class Interval:
 def intervals(
     returns: Floats, periods: float, *, draws: int = 2000, level: float = 0.95, seed: int = 0
 ) -> dict[str, Interval]:
-    """Percentile intervals of the annual Sharpe ratio, total return, CAGR and largest drawdown, by bootstrap.
+    """Percentile intervals of what returns alone tell (`_figures`), by stationary bootstrap.
 
     returns: (n,) per bar. periods: bars a year. Empty for fewer than eight bars.
     """
@@ -244,12 +244,47 @@ def _figures(returns: Floats, periods: float) -> dict[str, Floats]:
     end = curve[:, -1]
     with np.errstate(invalid="ignore"):
         yearly = np.where(end > 0, np.abs(end) ** (periods / n) - 1, -1.0)
+        deepest = (1 - curve / peak).max(axis=1)
+        downside = np.sqrt((np.minimum(returns, 0.0) ** 2).mean(axis=1))
+        sortino = np.where(downside > 0, returns.mean(axis=1) / downside * math.sqrt(periods), np.nan)
+        calmar = np.where(deepest > 0, yearly / deepest, np.nan)
     return {
         "sharpe": sharpe_of(moments) * math.sqrt(periods),
+        "sortino": sortino,
+        "calmar": calmar,
         "total_return": end - 1,
         "cagr": yearly,
-        "max_drawdown": (1 - curve / peak).max(axis=1),
+        "max_drawdown": deepest,
+        "volatility": returns.std(axis=1, ddof=1) * math.sqrt(periods),
     }
+
+
+def trade_intervals(
+    pnl: Floats, *, draws: int = 2000, level: float = 0.95, seed: int = 0
+) -> dict[str, Interval]:
+    """Percentile intervals of what closed trades tell: trades drawn with replacement, each on its own.
+
+    pnl: (n,) after commission. Empty for fewer than eight trades. Efron (1979).
+    """
+    n = len(pnl)
+    if n < 8:
+        return {}
+    drawn = np.random.default_rng(seed).choice(pnl, (draws, n))
+    one, many = _trade_figures(pnl[None, :]), _trade_figures(drawn)
+    tail = (1 - level) / 2
+    found = {}
+    for name, value in one.items():
+        low, high = np.nanquantile(many[name], [tail, 1 - tail]) if np.isfinite(value[0]) else (math.nan,) * 2
+        found[name] = Interval(float(value[0]), float(low), float(high), level)
+    return {name: each for name, each in found.items() if math.isfinite(each.value)}
+
+
+def _trade_figures(pnl: Floats) -> dict[str, Floats]:
+    """Of (draws, n) profits: each (draws,)."""
+    won, lost = np.maximum(pnl, 0.0).sum(axis=1), -np.minimum(pnl, 0.0).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = np.where(lost > 0, won / lost, np.nan)
+    return {"win_rate": (pnl > 0).mean(axis=1), "profit_factor": factor, "expectancy": pnl.mean(axis=1)}
 
 
 # -- the neighbourhood of the best

@@ -112,14 +112,14 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def progress(description: str, total: int | None, *, enabled: bool = True) -> Iterator[Callable[[int], None]]:
+def progress(description: str, total: int | None, *, enabled: bool = True) -> Iterator[Callable[..., None]]:
     """A progress line on a terminal, once the work has taken two seconds; elsewhere nothing.
 
-    Yields a function that takes how much is done. Whatever is printed meanwhile keeps its stream, and stands
+    Yields a function that takes how much is done, and may take a note to show beside it. Whatever is printed meanwhile keeps its stream, and stands
     above the line.
     """
     if not enabled or not sys.stderr.isatty():
-        yield lambda done: None
+        yield lambda done, note="": None
         return
     line = ProgressLine(sys.stderr, description, total)
     streams = sys.stdout, sys.stderr

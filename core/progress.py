@@ -28,7 +28,7 @@ class ProgressLine:
         self._description = description
         self._total = total
         self._patience = patience
-        self._done = 0
+        self._done, self._note = 0, ""
         self._drawn = False
         self._mid_line = False
         self._started = time.monotonic()
@@ -49,9 +49,9 @@ class ProgressLine:
         with self._lock:
             self._erase()
 
-    def advance(self, done: int) -> None:
-        """Take note that `done` of the total is done."""
-        self._done = done
+    def advance(self, done: int, note: str = "") -> None:
+        """Take note that `done` of the total is done, and of what else there is to say."""
+        self._done, self._note = done, note
 
     def above(self, stream: TextIO) -> TextIO:
         """`stream`, with what is written to it standing above this line."""
@@ -88,9 +88,12 @@ class ProgressLine:
             f"{self._done:>{len(f'{self._total:,}')},} of {self._total:,}",
         ]
         if share == 1:
-            parts.append("finishing")
+            parts.append("" if self._note else "finishing")
         elif share:
             parts.append(f"about {_duration(seconds / share - seconds)} left")
+            if self._note and seconds > 0:
+                parts.append(f"{self._done / seconds:,.0f} a second")
+        parts = [part for part in (*parts, self._note) if part]
         return "  ".join(parts)[: columns - 1]
 
     def _keep_drawing(self) -> None:

@@ -6,7 +6,7 @@ import argparse
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +59,9 @@ def parser() -> CommandParser:
         ("--boundary", {"default": "close", "choices": ("close", "carry"), "help": "what becomes of a position at the end of a window (default: close)"}),
         ("--warmup", {"type": int, "default": 0, "metavar": "BARS", "help": "bars to run before a test beyond the strategy's own warm-up"}),
         ("--permutations", {"type": int, "metavar": "N", "help": "shuffled markets to search (default: 50 where the strategy compiles)"}),
+        ("--mode", {"default": "walkforward", "choices": ("walkforward", "cpcv"), "help": "cpcv adds combinatorial purged cross-validation: many paths instead of one (default: walkforward)"}),
+        ("--groups", {"type": int, "default": 8, "metavar": "N", "help": "parts of the bars for cpcv (default: 8)"}),
+        ("--test-groups", {"type": int, "default": 2, "metavar": "N", "help": "parts judged at a time for cpcv (default: 2)"}),
         ("--jobs", {"type": int, "metavar": "N", "help": "cores to use (default: all)"}),
         ("--storage", {"metavar": "URL", "help": "keep trials in a database that several processes share: postgresql://..."}),
         ("--study", {"metavar": "NAME", "help": "name of the study in --storage (default: the strategy's)"}),
@@ -129,7 +132,10 @@ def make_plan(args: argparse.Namespace, configuration: Configuration) -> tuple[P
         "purge": args.purge, "embargo": args.embargo,
     }  # fmt: skip
     broker = stock_broker(money.cash, money.commission)
-    plan = Plan(cls, market, space, broker, cuts, settings, args.boundary, args.warmup, args.permutations)
+    groups = (args.groups, args.test_groups) if args.mode == "cpcv" else None
+    plan = Plan(
+        cls, market, space, broker, cuts, settings, args.boundary, args.warmup, args.permutations, groups
+    )
     return plan, registry.reference(cls)
 
 
@@ -199,8 +205,10 @@ def _listening(args: argparse.Namespace, plan: Plan) -> Iterator[Any]:
     import time
 
     from core.jsontext import to_json
+    from optimize.walkforward import check
 
     began, last = time.monotonic(), 0.0
+    total = (len(check(plan)) + 1) * plan.settings.trials
     if args.json:
 
         def tell(event: str, facts: Mapping[str, Any]) -> None:
@@ -210,26 +218,28 @@ def _listening(args: argparse.Namespace, plan: Plan) -> Iterator[Any]:
                 return
             last = now
             seconds = now - began
-            rate = facts.get("trials", 0) / seconds if seconds > 0 else 0.0
-            print(
-                to_json({"event": event, "seconds": seconds, "trials_a_second": rate, **facts}),
-                file=sys.stderr,
-                flush=True,
-            )
+            trials = facts.get("trials", 0)
+            pace = {"seconds": seconds}
+            if trials and seconds > 0:
+                rate = trials / seconds
+                pace |= {"trials_a_second": rate, "left_seconds": max(0, total - trials) / rate}
+            print(to_json({"event": event, **pace, **facts}), file=sys.stderr, flush=True)
 
         yield tell
         return
     from engine.sweep import compiling
-    from optimize.walkforward import check
 
-    total = (len(check(plan)) + 1) * plan.settings.trials
     with progress("trials", total) as done:
 
         def show(event: str, facts: Mapping[str, Any]) -> None:
             if event == "batch":
-                done(facts["trials"])
+                best = facts["best"]
+                done(facts["trials"], f"best {best:.3g}" if math.isfinite(best) else "")
             elif event == "window":
                 _print_window(facts)
+            elif event in ("permutation", "crossvalidation"):
+                what = "shuffled markets" if event == "permutation" else "runs of cross-validation"
+                done(total, f"{facts['done']:,} of {facts['of']:,} {what}")
             elif event == "compile":
                 compiling(facts["seconds"])
 
@@ -277,10 +287,11 @@ def _print(result: WalkForward, page: Path) -> None:
     from rich.table import Table
 
     console = Console(soft_wrap=True)
-    console.print(_windows_table(result, Table(box=box.SIMPLE_HEAD)))
-    console.print(_chosen_table(result, Table(box=box.SIMPLE_HEAD, title="chosen parameters")))
-    figures = Table(box=box.SIMPLE_HEAD, show_header=False)
-    figures.add_column()
+    narrow: Any = {"box": box.SIMPLE_HEAD, "pad_edge": False}
+    console.print(_windows_table(result, Table(**narrow)))
+    console.print(_chosen_table(result, Table(**narrow, title="chosen parameters")))
+    figures = Table(**narrow, show_header=False)
+    figures.add_column(no_wrap=True)
     figures.add_column(justify="right")
     for label, value in figure_rows(result):
         figures.add_row(label, value)
@@ -293,9 +304,9 @@ def _print(result: WalkForward, page: Path) -> None:
 
 def _windows_table(result: WalkForward, table: Table) -> Table:
     objective = result.objectives[0].name
-    for title in ("window", "learned from", "judged from", "to"):
+    for title in ("#", "learned from", "judged from", "to"):
         table.add_column(title, no_wrap=True)
-    for title in (f"{objective} in", "after", "return", "trades"):
+    for title in (objective, "after", "return", "trades"):
         table.add_column(title, justify="right", no_wrap=True)
     for each in result.windows:
         table.add_row(
@@ -326,22 +337,56 @@ def _chosen_table(result: WalkForward, table: Table) -> Table:
 def figure_rows(result: WalkForward) -> list[tuple[str, str]]:
     """Label and value of each figure of the terminal's second table; what is not known is a dash."""
     e = result.evidence
-    interval = f" ({e.interval.low:.2f} to {e.interval.high:.2f})" if e.interval is not None else ""
     return [
-        ("Sharpe out of sample, 95% interval", f"{_number(e.out_of_sample)}{interval}"),
-        ("total return out of sample", _percent(result.metrics["total_return"])),
-        ("largest drawdown out of sample", _percent(result.metrics["max_drawdown"])),
+        (
+            "Sharpe out of sample, 95% interval",
+            _number(e.out_of_sample) + _between(result, "sharpe", _number),
+        ),
+        (
+            "total return",
+            _percent(result.metrics["total_return"]) + _between(result, "total_return", _percent),
+        ),
+        (
+            "largest drawdown",
+            _percent(result.metrics["max_drawdown"]) + _between(result, "max_drawdown", _percent),
+        ),
+        ("trades won", _percent(result.metrics["win_rate"]) + _between(result, "win_rate", _percent)),
         ("walk-forward efficiency", _percent(result.efficiency)),
         ("probability of backtest overfitting", _percent(e.overfitting)),
         ("deflated Sharpe ratio", _percent(e.deflated)),
         ("as good on shuffled markets", _percent(e.permutation)),
         (
             "best parameters stand on a",
-            f"{result.neighbourhood.shape} ({_percent(e.ratio)} kept by neighbours)",
+            f"{result.neighbourhood.shape} ({_percent(e.ratio)} kept near it)",
         ),
         ("trials, as independent ones", f"{e.trials:,}, {e.effective:,.0f}"),
-        ("years of data, needed for so many trials", f"{_number(e.years)}, {_number(e.enough)}"),
+        ("years of data, needed", f"{_number(e.years)}, {_number(e.enough)}"),
+        *_paths(result),
         ("all trials, seconds", f"{result.counters['trials']:,.0f}, {result.counters['seconds']:,.1f}"),
+    ]
+
+
+def _between(result: WalkForward, name: str, show: Callable[[float], str]) -> str:
+    """A figure's interval, in brackets; nothing where there is none."""
+    found = result.intervals.get(name)
+    return "" if found is None else f" ({show(found.low)} to {show(found.high)})"
+
+
+def _paths(result: WalkForward) -> list[tuple[str, str]]:
+    """What cross-validation found, where it was asked for."""
+    import numpy as np
+
+    found = result.crossvalidation
+    if found is None:
+        return []
+    ratios = np.nan_to_num(found.figures["sharpe"])
+    return [
+        (
+            f"Sharpe of {len(ratios)} paths: lowest, median, highest",
+            ", ".join(_number(float(each)) for each in (ratios.min(), np.median(ratios), ratios.max())),
+        ),
+        ("paths that lose", _percent(found.losing)),
+        (f"of {len(found.chosen)} splits chose the same", _percent(found.agreed)),
     ]
 
 

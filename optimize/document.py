@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from analyzers.metrics import drawdowns
 from core.jsontext import jsonable
+from engine.sweep import LESS_IS_BETTER
 from optimize.importance import importance
 from optimize.search import PRUNED
 
 if TYPE_CHECKING:
     from analyzers.overfitting import Interval, Overfitting
+    from optimize.crossvalidation import CrossValidation
     from optimize.result import Judged, WalkForward
     from optimize.search import Searched
 
@@ -40,7 +42,7 @@ def document_of(result: WalkForward) -> dict[str, Any]:
     data = result.data
     document = {
         "schema": SCHEMA,
-        "kind": str(result.settings.get("mode", "walkforward")),
+        "kind": "walkforward" if result.crossvalidation is None else "cpcv",
         "strategy": result.strategy,
         "data": {
             "source": data.source,
@@ -75,6 +77,7 @@ def document_of(result: WalkForward) -> dict[str, Any]:
         "overfitting": _overfitting(
             result.overfitting, float(result.metrics.get("periods_per_year", math.nan))
         ),
+        "crossvalidation": _crossvalidation(result.crossvalidation),
         "trials": _trials(result),
         "equity": _series(result.equity),
         "in_sample_equity": _series(result.in_sample_equity),
@@ -96,6 +99,27 @@ def tables_of(result: WalkForward) -> dict[str, pd.DataFrame]:
         "trials": _trial_table(result),
         "windows": pd.DataFrame([_flat(each) for each in result.windows]),
         "equity": _equity_table(result),
+    }
+
+
+def _crossvalidation(found: CrossValidation | None) -> dict[str, Any] | None:
+    """Its figures, paths from the worst Sharpe ratio to the best; None where it was not asked for."""
+    if found is None:
+        return None
+    order = np.argsort(np.where(np.isfinite(found.figures["sharpe"]), found.figures["sharpe"], -np.inf))
+    return {
+        "groups": found.groups,
+        "tests": found.tests,
+        "purge": found.purge,
+        "embargo": found.embargo,
+        "splits": len(found.chosen),
+        "chosen": found.chosen.tolist(),
+        "in_sample": found.in_sample.tolist(),
+        "out_of_sample": found.out_of_sample.tolist(),
+        "paths": {name: values[order].tolist() for name, values in found.figures.items()},
+        "losing": found.losing,
+        "spread": dict(found.spread),
+        "agreed": found.agreed,
     }
 
 
@@ -157,6 +181,11 @@ def _trials(result: WalkForward) -> dict[str, Any]:
         "values": {
             each.name: (found.scores[kept, place] * (1.0 if each.largest else -1.0)).tolist()
             for place, each in enumerate(result.objectives)
+        },
+        "metrics": {
+            name: {"largest": name not in LESS_IS_BETTER, "values": values[kept].tolist()}
+            for name, values in found.outcome.metrics.items()
+            if name not in {each.name for each in result.objectives}
         },
         "front": [place_of[number] for number in front if number in place_of],
     }

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from analyzers.overfitting import Interval, Neighbourhood, Overfitting
     from analyzers.verdict import Evidence, Verdict
     from core.types import DataInfo
+    from optimize.crossvalidation import CrossValidation
     from optimize.objective import Objective
     from optimize.search import Searched
     from optimize.windows import Window
@@ -51,7 +52,7 @@ class WalkForward:
     whole: the search over the whole period. chosen: its best parameters. efficiency: yearly return out of sample over
     that in sample. drift: by parameter, the mean change from window to window as a part of its range.
     overfitting, neighbourhood, evidence, verdict: see `analyzers`. settings: how it was done, as plain values.
-    counters: trials by where they ran, seconds, trials a second.
+    counters: trials by where they ran, seconds, trials a second. crossvalidation: None unless it was asked for.
     """
 
     strategy: str
@@ -75,6 +76,7 @@ class WalkForward:
     settings: Mapping[str, Any]
     counters: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    crossvalidation: CrossValidation | None = None
 
 
 __all__ = ["Judged", "WalkForward"]

@@ -14,34 +14,35 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analyzers import overfitting as luck
-from analyzers.metrics import periods_per_year, simple_returns, summarize
+from analyzers.metrics import periods_per_year, summarize
 from analyzers.verdict import Evidence, verdict
 from core.cli import run_command
-from core.errors import ConfigError, UserError
+from core.errors import UserError
 from core.results import TRADE_COLUMNS
 from engine import preflight
 from engine.account import Account, copied
 from engine.backtest import backtest
 from engine.cerebro import stock_broker
 from feeds.market import Market, Source, load
-from optimize import permutation
+from optimize import judging, permutation
 from optimize.cache import ResultCache
 from optimize.cluster import Cluster
-from optimize.evaluate import Evaluation, facts_of
-from optimize.forward import BOUNDARIES, CARRY, CLOSE, Forward, forward
+from optimize.crossvalidation import CrossValidation, crossvalidate, returns_of
+from optimize.evaluate import Evaluation
+from optimize.forward import CARRY, CLOSE, Forward, forward
+from optimize.plan import Plan, check, parted
 from optimize.result import Judged, WalkForward
 from optimize.search import Log, NoLog, Searched, Settings, search
 from optimize.slices import times_of
-from optimize.space import SearchSpace, space_of
-from optimize.trials import Outcome, Span
+from optimize.space import space_of
+from optimize.trials import Span
 from optimize.windows import Window, windows
 from strategies import registry
 
@@ -68,41 +69,6 @@ def _nobody(event: str, facts: Mapping[str, Any]) -> None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """All that a walk-forward is made of; equal plans give equal results.
-
-    cuts: arguments of `optimize.windows.windows`. boundary, earlier: see `optimize.forward`. permutations: shuffled
-    markets, None for `PERMUTATIONS` where the strategy compiles and none where it does not.
-    """
-
-    strategy: type[Any]
-    market: Market
-    space: SearchSpace
-    broker: Account
-    cuts: Mapping[str, Any]
-    settings: Settings
-    boundary: str = CLOSE
-    earlier: int = 0
-    permutations: int | None = None
-
-    def facts(self) -> dict[str, Any]:
-        """What the trials depend on, as plain values: a study of other facts is another study."""
-        from engine.plan import fingerprint
-
-        settings = asdict(self.settings)
-        settings["objectives"] = [str(objective) for objective in self.settings.objectives]
-        return {
-            **facts_of(self.strategy, self.broker),
-            "data": fingerprint(self.market.frames),
-            "windows": {name: str(value) for name, value in sorted(self.cuts.items()) if value is not None},
-            "search": settings,
-            "boundary": self.boundary,
-            "earlier": self.earlier,
-            "permutations": self.permutations,
-        }
-
-
 def walkforward(
     strategy: type[Any] | str,
     data: Source | Market,
@@ -123,6 +89,7 @@ def walkforward(
     boundary: str = CLOSE,
     earlier: int = 0,
     permutations: int | None = None,
+    groups: tuple[int, int] | None = None,
     jobs: int | None = None,
     store: StudyStore | None = None,
     cache: ResultCache | None = None,
@@ -134,7 +101,7 @@ def walkforward(
     strategy, data, cash, commission, broker: as for `engine.backtest`. space, params, constraint: what may vary, what
     stays, and what must hold; see `optimize.space.space_of`. train, test, count, anchored, purge, embargo: see
     `optimize.windows.windows`. boundary: "close" or "carry", see `optimize.forward`; earlier: bars of warm-up beyond
-    the strategy's own. permutations: how many shuffled markets to search. jobs: cores to use. store: keeps trials, so
+    the strategy's own. permutations: how many shuffled markets to search. groups: see `Plan`. jobs: cores to use. store: keeps trials, so
     that the same call goes on after a stop. cache: answers what was run before. cluster: runs what does not compile.
 
     Raises UserError for what cannot be used, and when no trial of a window is feasible.
@@ -162,6 +129,7 @@ def walkforward(
         boundary,
         earlier,
         permutations,
+        groups,
     )
     return run(plan, jobs=jobs, store=store, cache=cache, cluster=cluster, listen=listen)
 
@@ -192,16 +160,6 @@ def run(
         on_compile=lambda seconds: listen("compile", {"seconds": seconds}),
     ) as evaluate:
         return _Walk(plan, evaluate, store, listen, began, jobs).result()
-
-
-def check(plan: Plan) -> tuple[Window, ...]:
-    """The windows of a plan, once everything in it was looked at. Raises UserError."""
-    plan.settings.check()
-    if plan.boundary not in BOUNDARIES:
-        raise ConfigError(f"the boundary is {plan.boundary!r}", hint=f"use {' or '.join(BOUNDARIES)}")
-    if plan.earlier < 0 or (plan.permutations or 0) < 0:
-        raise ConfigError("--warmup and --permutations must not be below zero", hint="give 0 or more")
-    return windows(times_of(plan.market.frames), **plan.cuts)
 
 
 class _Walk:
@@ -249,21 +207,24 @@ class _Walk:
         periods = periods_per_year(self.times)
         returns = equity.to_numpy()[1:] / equity.to_numpy()[:-1] - 1.0
         intervals = luck.intervals(returns, periods, draws=DRAWS, seed=self.plan.settings.seed)
+        intervals |= luck.trade_intervals(
+            trades["pnl_net"].to_numpy(dtype=np.float64), draws=DRAWS, seed=self.plan.settings.seed
+        )
         metrics = summarize(equity, trades, periods=periods)
-        ran = _ran(whole)
+        ran = judging.ran(whole)
         split = luck.overfitting(ran.moments)
         near = luck.neighbourhood(whole.points, whole.scores[:, 0], whole.best)
-        efficiency = _efficiency(judged)
+        efficiency = judging.efficiency(judged)
         effective = luck.effective_trials(ran.moments)
         evidence = Evidence(
             trials=len(whole),
             effective=effective,
-            in_sample=_mean([window.in_sample["sharpe"] for window in judged]),
+            in_sample=judging.mean([window.in_sample["sharpe"] for window in judged]),
             out_of_sample=metrics["sharpe"],
             interval=intervals.get("sharpe"),
             probability=metrics["psr"],
             overfitting=split.probability,
-            deflated=_deflated(ran, effective, in_sample),
+            deflated=judging.deflated(ran, effective, in_sample),
             efficiency=efficiency,
             permutation=self._permutation(),
             ratio=near.ratio,
@@ -284,6 +245,32 @@ class _Walk:
             overfitting=split,
             neighbourhood=near,
             evidence=evidence,
+            crossvalidation=self._crossvalidation(whole, periods),
+        )
+
+    def _crossvalidation(self, whole: Searched, periods: float) -> CrossValidation | None:
+        """Of the trials over the whole period, each run once more for the return of every bar."""
+        plan = self.plan
+        if plan.groups is None:
+            return None
+        usable = np.flatnonzero(np.isfinite(whole.scores[:, 0]))
+
+        def tell(done: int) -> None:
+            self.listen("crossvalidation", {"done": done, "of": len(usable)})
+
+        params = [whole.params[number] for number in usable.tolist()]
+        returns = returns_of(plan.strategy, params, plan.market, self.times, plan.broker, tell)
+        purge, embargo = plan.cuts["purge"], plan.cuts["embargo"]
+        return crossvalidate(
+            whole,
+            returns,
+            usable,
+            plan.space.names,
+            parted(plan, len(self.times)),
+            plan.settings.objectives[0],
+            periods,
+            purge=purge,
+            embargo=embargo,
         )
 
     def _whole(
@@ -341,7 +328,7 @@ class _Walk:
             parts.append(part)
             held = dict(part.held)
             cash *= float(np.prod(1.0 + part.returns))
-            self.listen("window", {"name": name, "of": len(self.windows), **_shown(judged[-1])})
+            self.listen("window", {"name": name, "of": len(self.windows), **judging.shown(judged[-1])})
             if not cash > 0:
                 raise UserError(
                     f"{name}: the account is lost out of sample", hint="trade smaller, or with more cash"
@@ -427,6 +414,7 @@ class _Walk:
             "windows": {name: value for name, value in plan.cuts.items() if value not in (None, False, 0)},
             "boundary": plan.boundary,
             "warmup": plan.earlier,
+            "groups": plan.groups,
             "space": {name: each.describe() for name, each in plan.space.dimensions.items()},
             "fixed": dict(plan.space.fixed or {}),
             "cash": float(plan.broker.p.cash),
@@ -443,50 +431,6 @@ class _Walk:
         if self.plan.permutations is None and self.evaluate.reason:
             notes.append("no shuffled markets were searched, since that takes long; --permutations 50 does")
         return tuple(notes)
-
-
-def _ran(found: Searched) -> Outcome:
-    """The outcome of the trials that ran over all bars."""
-    ran: NDArray[np.intp] = np.flatnonzero([not error for error in found.outcome.errors])
-    metrics = {name: values[ran] for name, values in found.outcome.metrics.items()}
-    return Outcome(metrics, [""] * len(ran), found.outcome.moments[ran])
-
-
-def _deflated(ran: Outcome, effective: float, equity: pd.Series) -> float:
-    """The deflated Sharpe ratio of the best trial over the whole period, whose equity this is."""
-    ratios = luck.sharpe_of(ran.moments.sum(axis=1))
-    returns = simple_returns(equity.to_numpy(dtype=np.float64))
-    if len(returns) < 3 or not np.isfinite(returns).all() or returns.std() == 0:
-        return math.nan
-    standard = (returns - returns.mean()) / returns.std()
-    return luck.deflated_sharpe(
-        float(returns.mean() / returns.std(ddof=1)),
-        len(returns),
-        trials=effective,
-        variance=float(ratios.var(ddof=1)) if len(ratios) > 1 else 0.0,
-        skewness=float((standard**3).mean()),
-        excess=float((standard**4).mean() - 3.0),
-    )
-
-
-def _efficiency(judged: Sequence[Judged]) -> float:
-    """Yearly return out of sample over that in sample, each the mean of the windows; NaN unless the latter earns."""
-    inside = _mean([window.in_sample["cagr"] for window in judged])
-    outside = _mean([window.out_of_sample["cagr"] for window in judged])
-    return outside / inside if inside > 0 else math.nan
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if math.isfinite(value)]
-    return sum(known) / len(known) if known else math.nan
-
-
-def _shown(window: Judged) -> dict[str, Any]:
-    return {
-        "params": dict(window.params),
-        "in_sample": window.in_sample["sharpe"],
-        "out_of_sample": window.out_of_sample["sharpe"],
-    }
 
 
 __all__ = ["Listener", "Plan", "check", "run", "walkforward"]

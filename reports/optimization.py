@@ -9,8 +9,10 @@ train_bars, test_from, test_to, test_bars, params, in_sample, out_of_sample, tri
 names: parameters that varied; chosen, chosen_metrics: the best over the whole period; drift: by parameter, part of
 its range; importance: by parameter, the most important first, alone, joint; neighbourhood: size, median, ratio,
 positive, shape; trials: total, feasible, failed, pruned, errors, stopped, and columns number, params by name, values
-by objective, front; equity, in_sample_equity: time in seconds since 1970, value; overfitting: probability,
-degradation, intercept, loss, splits, logits (edges, counts), in_sample, out_of_sample; settings, counters, notes.
+by objective, metrics by name (largest, values), front; equity, in_sample_equity: time in seconds since 1970, value; overfitting: probability,
+degradation, intercept, loss, splits, logits (edges, counts), in_sample, out_of_sample; crossvalidation: None, or groups,
+tests, purge, embargo, splits, chosen, in_sample, out_of_sample, paths by figure, losing, spread by parameter, agreed;
+settings, counters, notes.
 """
 
 from __future__ import annotations
@@ -51,9 +53,10 @@ LABELS: Mapping[str, str] = {
     verdict.STRONG: "for",
 }
 FRONT_SHOWN = 20
+PATHS_SHOWN = 24
 FOR, AGAINST, UNKNOWN = "for", "against", "unknown"
 WORDS: Mapping[str, str] = {FOR: "speaks for it", AGAINST: "speaks against it", UNKNOWN: "not known", "": ""}
-KINDS: Mapping[str, str] = {"walkforward": "Walk-forward", "cpcv": "Cross-validation"}
+KINDS: Mapping[str, str] = {"walkforward": "Walk-forward", "cpcv": "Walk-forward and cross-validation"}
 
 
 def write_optimization(document: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], folder: Path) -> Path:
@@ -115,10 +118,12 @@ def context(document: Mapping[str, Any]) -> dict[str, Any]:
         "chosen": [(key, text_of(value)) for key, value in document["chosen"].items()],
         "importance": list(_importance(document)),
         "drawn": charts["names"],
+        "heated": [metric["label"] for metric in charts["heat"]["metrics"]],
         "most_axes": MOST_AXES,
         "drift": {key: _percent(_number(value)) for key, value in document["drift"].items()},
         "front": _front(document),
         "splits": _splits(document["overfitting"]),
+        "paths": _paths(document.get("crossvalidation")),
         "settings": list(_pairs(document["settings"])),
         "counters": [(_words(key), text_of(_rounded(value))) for key, value in document["counters"].items()],
         "notes": list(dict.fromkeys((*document["notes"], *document["data"]["notes"]))),
@@ -298,6 +303,42 @@ def _splits(found: Mapping[str, Any]) -> dict[str, str] | None:
         "probability": _percent(_number(found["probability"])),
         "loss": _percent(_number(found["loss"])),
         "sentence": sentence,
+    }
+
+
+def _paths(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The cross-validation section in words; None where there was none. Of many paths an even choice is shown."""
+    if not found:
+        return None
+    columns = found["paths"]
+    count = len(columns["sharpe"])
+    shown = sorted(
+        {round(place * (count - 1) / max(1, PATHS_SHOWN - 1)) for place in range(min(count, PATHS_SHOWN))}
+    )
+    if count <= PATHS_SHOWN:
+        shown = list(range(count))
+    known = [_number(value) for value in columns["sharpe"] if value is not None]
+    most = max([abs(value) for value in known], default=0.0) or 1.0
+    rows = [
+        {
+            "number": place + 1,
+            "width": round(50 * abs(value) / most, 1),
+            "below": value < 0,
+            "figures": [figure_text(name, columns[name][place]) for name in columns],
+        }
+        for place, value in ((place, _number(columns["sharpe"][place] or 0.0)) for place in shown)
+    ]
+    return {
+        "rows": rows,
+        "count": f"{count:,}",
+        "splits": f"{found['splits']:,}",
+        "groups": found["groups"],
+        "tests": found["tests"],
+        "gap": f"{found['purge']} bars purged, {found['embargo']} more embargoed",
+        "heads": [label_of(name) for name in columns],
+        "losing": _percent(_number(found["losing"])),
+        "agreed": _percent(_number(found["agreed"])),
+        "spread": [(name, _percent(_number(value))) for name, value in found["spread"].items()],
     }
 
 

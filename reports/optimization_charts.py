@@ -18,6 +18,8 @@ CELLS = 20
 """Rows and columns of a heat-map; where a parameter took fewer values, each is one."""
 MOST_AXES = 10
 """Parameters that are drawn: the most important ones."""
+MOST_METRICS = 8
+"""Metrics that a heat-map may show."""
 MOST_POINTS, MOST_LINES, BEST_LINES = 1_500, 400, 100
 LOG_RATIO = 100
 
@@ -224,17 +226,40 @@ def _seconds(moment: str) -> int:
 def _heat(
     axes: Mapping[str, Axis], values: Floats, scores: Floats, document: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """By pair of parameters "i,j", i < j: cells row by row, the first parameter across."""
+    """By pair of parameters "i,j", i < j, of each metric: cells row by row, the first parameter across."""
     usable = np.isfinite(scores)
     listed = list(axes.values())
+    metrics, columns = _heated(values, scores, document)
     pairs = {
-        f"{one},{other}": _cells(listed[one], listed[other], values, scores, usable)
+        f"{one},{other}": [_cells(listed[one], listed[other], *column, usable) for column in columns]
         for one, other in combinations(range(len(listed)), 2)
     }
     chosen = [_cell_of(axis, document["chosen"].get(name)) for name, axis in axes.items()]
     first = [name for name in document["importance"] if name in axes][:2]
     wanted = sorted(list(axes).index(name) for name in (first if len(first) == 2 else list(axes)[:2]))
-    return {"pairs": pairs, "chosen": chosen, "first": wanted}
+    return {"metrics": metrics, "pairs": pairs, "chosen": chosen, "first": wanted}
+
+
+def _heated(
+    values: Floats, scores: Floats, document: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], list[tuple[Floats, Floats]]]:
+    """What a heat-map may show: the objectives, then what else is known of trials; and of each values and scores."""
+    objectives, trials = document["objectives"], document["trials"]
+    metrics = [_metric(each["name"], each["largest"]) for each in objectives]
+    columns = [(values, scores)]
+    for each in objectives[1:]:
+        column = floats(trials["values"][each["name"]])
+        columns.append((column, column if each["largest"] else -column))
+    room = max(0, MOST_METRICS - len(metrics))
+    for name, each in list(trials.get("metrics", {}).items())[:room]:
+        column = floats(each["values"])
+        metrics.append(_metric(name, each["largest"]))
+        columns.append((column, column if each["largest"] else -column))
+    return metrics, columns
+
+
+def _metric(name: str, largest: bool) -> dict[str, Any]:
+    return {"label": label_of(name), "unit": unit_of(name), "largest": largest}
 
 
 def _cell_of(axis: Axis, value: Any) -> int | None:
@@ -247,6 +272,7 @@ def _cell_of(axis: Axis, value: Any) -> int | None:
 
 def _cells(across: Axis, down: Axis, values: Floats, scores: Floats, usable: NDArray[np.bool_]) -> Any:
     width, size = len(across.labels), len(across.labels) * len(down.labels)
+    usable = usable & np.isfinite(scores)
     flat = down.cells[usable] * width + across.cells[usable]
     order = np.lexsort((scores[usable], flat))
     flat, ordered = flat[order], values[usable][order]

@@ -139,12 +139,13 @@
     if (!box) return;
     const one = Number(element("across").value), other = Number(element("down").value);
     const turned = one > other;
-    const pair = data.heat.pairs[turned ? `${other},${one}` : `${one},${other}`];
+    const number = Number(element("metric").value), metric = data.heat.metrics[number];
+    const pair = data.heat.pairs[turned ? `${other},${one}` : `${one},${other}`][number];
     const columns = data.axes[one].labels, rows = data.axes[other].labels;
     const index = (column, row) => (turned ? column * rows.length + row : row * columns.length + column);
     const shown = pair[element("shown").value];
     const [low, high] = range(shown);
-    const warmth = (value) => { const part = high > low ? (value - low) / (high - low) : 0.5; return data.largest ? part : 1 - part; };
+    const warmth = (value) => { const part = high > low ? (value - low) / (high - low) : 0.5; return metric.largest ? part : 1 - part; };
     const left = 14 + 7 * Math.min(14, Math.max(...rows.map((text) => text.length), 3));
     const made = canvas(box, clamp(rows.length * 20, 180, 380) + 78);
     const area = { left, right: made.width - 10, top: 26, bottom: made.height - 52 };
@@ -162,7 +163,7 @@
     thin(rows, Math.floor((area.bottom - area.top) / 18)).forEach((row) => made.add("text", { x: area.left - 6, y: area.bottom - (row + 0.5) * tall + 4, "text-anchor": "end" }, shortened(rows[row], 14)));
     made.add("text", { class: "name", x: area.right, y: area.bottom + 34, "text-anchor": "end" }, data.names[one] + " \u2192");
     made.add("text", { class: "name", x: 8, y: 16 }, data.names[other] + " \u2191");
-    legend(made, area, data.largest ? [low, high] : [high, low]);
+    legend(made, area, metric.largest ? [low, high] : [high, low], metric.unit);
     const chosen = [data.heat.chosen[one], data.heat.chosen[other]];
     if (chosen[0] !== null && chosen[1] !== null) {
       const at = corner(...chosen);
@@ -174,7 +175,7 @@
       if (mark) for (const [key, value] of Object.entries(corner(...heat.cell))) here.setAttribute(key, value);
       const i = index(...heat.cell);
       readout("heat-readout", [[data.names[one], columns[heat.cell[0]] || "\u2013"], [data.names[other], rows[heat.cell[1]] || "\u2013"],
-        ["median", figure(pair.median[i])], ["best", figure(pair.best[i])], ["trials", String(pair.count[i])]]);
+        ["median", figure(pair.median[i], metric.unit)], ["best", figure(pair.best[i], metric.unit)], ["trials", String(pair.count[i])]]);
     };
     heat.near = ([x, y]) => [Math.floor((x - area.left) / wide), Math.floor((area.bottom - y) / tall)];
     heat.show(chosen[0] ?? 0, chosen[1] ?? 0, false);
@@ -186,8 +187,8 @@
     return labels.map((_, i) => i).filter((i) => i % step === 0);
   };
 
-  function legend(made, area, [low, high]) {
-    const y = made.height - 14, texts = [figure(Number.isFinite(low) ? low : null), figure(Number.isFinite(high) ? high : null)];
+  function legend(made, area, [low, high], unit) {
+    const y = made.height - 14, texts = [low, high].map((value) => figure(Number.isFinite(value) ? value : null, unit));
     made.add("text", { x: area.left, y: y + 9 }, texts[0]);
     const start = area.left + texts[0].length * 7 + 8;
     for (let i = 0; i < 24; i += 1) made.add("rect", { class: "cell", x: start + i * 4, y, width: 4.5, height: 10 }).style.setProperty("--heat", (i / 23).toFixed(3));
@@ -330,7 +331,7 @@
     };
     across.addEventListener("change", changed(across, down, 0));
     down.addEventListener("change", changed(down, across, 1));
-    element("shown").addEventListener("change", drawHeat);
+    ["metric", "shown"].forEach((name) => element(name).addEventListener("change", drawHeat));
     element("highlight").addEventListener("change", drawLines);
   }
 

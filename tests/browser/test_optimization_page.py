@@ -91,7 +91,7 @@ def test_the_keyboard_reaches_the_selectors_and_the_charts(open_page: OpenPage):
     for _ in range(40):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.className"))
-    wanted = ["skip", "equity", "across", "down", "shown", "heat", "highlight"]
+    wanted = ["skip", "equity", "across", "down", "metric", "shown", "heat", "highlight"]
     assert [name for name in reached if name in wanted][: len(wanted)] == wanted
 
 

@@ -119,6 +119,10 @@ def test_json_is_one_document_and_progress_is_events(place: Path) -> None:
     kinds = {each["event"] for each in events}
     assert {"search", "window", "done"} <= kinds
     assert [each for each in events if each["event"] == "window"][-1]["of"] == 3
+    batch = next(each for each in events if each["event"] == "batch")
+    assert batch["trials_a_second"] > 0
+    assert batch["left_seconds"] == pytest.approx((4 * 24 - batch["trials"]) / batch["trials_a_second"])
+    assert batch["best"] is None or isinstance(batch["best"], float)
 
 
 @pytest.mark.timeout(600)

@@ -196,6 +196,18 @@ class TestBootstrap:
             covered += found.low <= 0.05 * math.sqrt(252) <= found.high
         assert 80 <= covered <= 97
 
+    def test_intervals_of_trades_cover_as_often_as_they_say(self) -> None:
+        covered = {"win_rate": 0, "expectancy": 0}
+        for seed in range(100):
+            rng = np.random.default_rng(seed)
+            pnl = np.where(rng.random(120) < 0.6, 10.0, -8.0)
+            found = of.trade_intervals(pnl, draws=300, level=0.9, seed=seed)
+            covered["win_rate"] += found["win_rate"].low <= 0.6 <= found["win_rate"].high
+            covered["expectancy"] += found["expectancy"].low <= 0.6 * 10 - 0.4 * 8 <= found["expectancy"].high
+        assert all(80 <= count <= 97 for count in covered.values())
+        assert of.trade_intervals(np.ones(7)) == {}
+        assert "profit_factor" not in of.trade_intervals(np.ones(9))
+
     def test_seeded_and_of_the_curve(self) -> None:
         returns = np.random.default_rng(1).normal(0.0005, 0.01, 300)
         found = of.intervals(returns, 252, draws=200, seed=4)

@@ -51,7 +51,7 @@ def test_a_single_value_stands_in_the_middle():
 def test_cells_hold_the_median_and_the_best_of_their_trials():
     made = document()
     data = chart_data(jsonable(made))
-    pair = data["heat"]["pairs"]["0,2"]
+    pair = data["heat"]["pairs"]["0,2"][0]
     fast, mode = made["trials"]["params"]["fast"], made["trials"]["params"]["mode"]
     values = np.array([np.nan if v is None else v for v in made["trials"]["values"]["sharpe"]])
     across, down = axis_of(fast), axis_of(mode)

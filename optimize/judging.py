@@ -1,0 +1,63 @@
+"""The figures that a walk-forward is judged by, from what its searches and windows left."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analyzers import overfitting as luck
+from analyzers.metrics import simple_returns
+from optimize.result import Judged
+from optimize.search import Searched
+from optimize.trials import Outcome
+
+
+def ran(found: Searched) -> Outcome:
+    """The outcome of the trials that ran over all bars."""
+    ran: NDArray[np.intp] = np.flatnonzero([not error for error in found.outcome.errors])
+    metrics = {name: values[ran] for name, values in found.outcome.metrics.items()}
+    return Outcome(metrics, [""] * len(ran), found.outcome.moments[ran])
+
+
+def deflated(ran: Outcome, effective: float, equity: pd.Series) -> float:
+    """The deflated Sharpe ratio of the best trial over the whole period, whose equity this is."""
+    ratios = luck.sharpe_of(ran.moments.sum(axis=1))
+    returns = simple_returns(equity.to_numpy(dtype=np.float64))
+    if len(returns) < 3 or not np.isfinite(returns).all() or returns.std() == 0:
+        return math.nan
+    standard = (returns - returns.mean()) / returns.std()
+    return luck.deflated_sharpe(
+        float(returns.mean() / returns.std(ddof=1)),
+        len(returns),
+        trials=effective,
+        variance=float(ratios.var(ddof=1)) if len(ratios) > 1 else 0.0,
+        skewness=float((standard**3).mean()),
+        excess=float((standard**4).mean() - 3.0),
+    )
+
+
+def efficiency(judged: Sequence[Judged]) -> float:
+    """Yearly return out of sample over that in sample, each the mean of the windows; NaN unless the latter earns."""
+    inside = mean([window.in_sample["cagr"] for window in judged])
+    outside = mean([window.out_of_sample["cagr"] for window in judged])
+    return outside / inside if inside > 0 else math.nan
+
+
+def mean(values: Sequence[float]) -> float:
+    """Of those that are known; NaN for none."""
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def shown(window: Judged) -> dict[str, Any]:
+    """What a listener is told of a window."""
+    return {
+        "params": dict(window.params),
+        "in_sample": window.in_sample["sharpe"],
+        "out_of_sample": window.out_of_sample["sharpe"],
+    }
