@@ -157,7 +157,9 @@ def callable_by_address(kernel: Any, run: Any) -> Any:
     found = _addresses.get((kernel, run))
     if found is None:
         signature = run.signatures[0][0].signature
-        kernel.compile(tuple(signature.args))  # as Python calls it: numba would not find that on disk by the other
+        kernel.compile(
+            tuple(signature.args)
+        )  # as Python calls it: numba would not find that on disk by the other
         found = _addresses[kernel, run] = _Address(_address_of(kernel, signature), signature)
     return found
 

@@ -64,16 +64,8 @@ def run(
             if on_bar is not None:
                 on_bar(len(recording.equity))
             return recording
-    setup = prepare(
-        cls,
-        params,
-        frames,
-        broker,
-        resample=resample,
-        sizer=sizer,
-        cheat_on_open=cheat_on_open,
-        recorder=False,
-    )
+    given: Any = {"resample": resample, "sizer": sizer, "cheat_on_open": cheat_on_open}
+    setup = prepare(cls, params, frames, broker, **given, recorder=False)
     if not setup.once:
         check_indicators(setup)
     translated = translate(setup)
