@@ -96,7 +96,11 @@ class Gateway:
 
     async def _start(self) -> Executor:
         executor = self._build()
-        await executor.start()
+        try:
+            await executor.start()
+        except BaseException:
+            await executor.stop()
+            raise
         return executor
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:

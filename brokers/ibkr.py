@@ -14,15 +14,16 @@ midnight is found out as a difference, by the reconciliation at the start, and s
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from brokers.ibkr_book import External
 from brokers.ibkr_link import IBKRSettings
 from brokers.ibkr_orders import TRAILS, IBOrder, Listed, Stage, new_order, order_fields
 from brokers.ibkr_reports import Reports
+from brokers.ibkr_words import External
 from brokers.venue_log import VenueLog
 from core.errors import OrderRejected, OutcomeUnknown, VenueFatal, VenueTransient
 from core.types import (
@@ -54,7 +55,7 @@ class IBKRVenue:
     ) -> None:
         self._symbols = tuple(symbols)
         self._log: VenueLog[IBOrder] = VenueLog(state, IBOrder)
-        self._reports = Reports(settings, self._log)
+        self._reports = Reports(settings, self._log, self._shrink)
         self._link, self._market = self._reports.link, self._reports.market
         self._handed_over = 0
 
@@ -79,7 +80,8 @@ class IBKRVenue:
         self._handed_over = self._log.sequence
         try:
             await self._reports.start()
-            for symbol in self._symbols:
+            traded = (order.intent.symbol for order in self._log.orders.values())
+            for symbol in dict.fromkeys((*self._symbols, *traded)):
                 if await self._market.listed(symbol) is None:
                     raise VenueFatal(
                         f"IBKR knows no {symbol!r}",
@@ -116,12 +118,16 @@ class IBKRVenue:
         }
 
     async def positions(self) -> Mapping[str, Position]:
-        """What is held, by symbol; prices include commissions, as IBKR has them."""
+        """What is held of the symbols looked up so far; prices include commissions, as IBKR has them.
+
+        Whatever else the account holds belongs to somebody else: to a person, or to another bot.
+        """
         session = await self._link.usable()
-        held = [p for p in session.positions(self._link.account) if p.position]
+        held = {p.contract.conId: p for p in session.positions(self._link.account) if p.position}
         return {
-            symbol: Position(symbol, to_decimal(p.position), _unit_cost(p))
-            for symbol, p in ((self._market.symbol_of(p.contract), p) for p in held)
+            symbol: _position(symbol, held[listed.contract.conId])
+            for symbol, listed in self._market.known.items()
+            if listed.contract.conId in held
         }
 
     async def open_orders(self) -> Sequence[OrderState]:
@@ -241,6 +247,11 @@ class IBKRVenue:
             raise OrderRejected(f"IBKR did not change order {client_id}: {code}: {text}", rule=str(code))
         raise OutcomeUnknown(f"IBKR has not said whether it changed order {client_id}")
 
+    async def _shrink(self, client_id: str, size: Decimal) -> None:
+        """Leave an order no larger than this."""
+        with suppress(OutcomeUnknown, OrderRejected):
+            await (self.amend(client_id, size=size) if size else self.cancel(client_id))
+
     # -- sending
 
     def _place(self, session: Any, order: IBOrder, listed: Listed) -> None:
@@ -310,6 +321,6 @@ def _same_terms(order: IBOrder, wanted: IBOrder) -> bool:
     return order.price == wanted.price or order.intent.type in TRAILS
 
 
-def _unit_cost(position: Any) -> Decimal:
-    multiplier = Decimal(position.contract.multiplier or 1)
-    return to_decimal(position.avgCost) / multiplier
+def _position(symbol: str, told: Any) -> Position:
+    multiplier = Decimal(told.contract.multiplier or 1)
+    return Position(symbol, to_decimal(told.position), to_decimal(told.avgCost) / multiplier)

@@ -8,7 +8,7 @@ counted once by execution id, and are told with their commission. An order's end
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -25,28 +25,16 @@ from brokers.ibkr_words import (
     SIDES,
     UNSET,
     WARNINGS,
+    External,
     execution_key,
     told_price,
 )
 from brokers.venue_log import VenueLog
 from core.errors import InconsistentState
 from core.telemetry import get_logger
-from core.types import EventKind, Fill, OrderEvent, OrderStatus, OrderType, Side, to_decimal
+from core.types import EventKind, Fill, OrderEvent, OrderStatus, OrderType, to_decimal
 
 log = get_logger("brokers.ibkr")
-
-
-@dataclass(frozen=True, slots=True)
-class External:
-    """An execution on the account that no order of ours brought about."""
-
-    execution_id: str
-    symbol: str
-    side: Side
-    size: Decimal
-    price: Decimal
-    time: datetime
-    order_ref: str
 
 
 class IBKRBook:
@@ -87,6 +75,16 @@ class IBKRBook:
         waiting = {order.client_id for order, _ in self._waiting.values()}
         short = {o.client_id for o in self.orders.values() if o.filled < o.reported and not o.status.terminal}
         return sorted(waiting | short)
+
+    def oversized(self) -> list[tuple[str, Decimal]]:
+        """Exits larger than what their entry has filled for good, and the size they ought to have."""
+        found = []
+        for order in self.orders.values():
+            entry = self.orders.get(order.intent.parent or "")
+            live = order.stage is Stage.KNOWN and not order.status.terminal
+            if live and entry is not None and entry.status.terminal and entry.filled < order.size:
+                found.append((order.client_id, entry.filled))
+        return found
 
     # -- what we do
 

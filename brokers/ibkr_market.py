@@ -44,13 +44,6 @@ class IBKRMarket:
         self.known[symbol] = listed
         return listed
 
-    def symbol_of(self, contract: Any) -> str:
-        """Our name for a contract; IBKR's own where we have none."""
-        for symbol, listed in self.known.items():
-            if listed.contract.conId == contract.conId:
-                return symbol
-        return str(contract.localSymbol or contract.symbol)
-
     async def quote(self, symbol: str) -> Quote | None:
         """Best bid and ask; None before the first price, and while the market is cut off."""
         listed = await self.listed(symbol)

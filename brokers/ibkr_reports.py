@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from brokers.ibkr_book import IBKRBook
@@ -30,16 +31,22 @@ log = get_logger("brokers.ibkr")
 class Reports:
     """The messages of one session with IBKR, over a link that is made anew when it breaks.
 
-    wake: set whenever something may have changed. failure: why no more will come.
+    shrink: makes an order smaller. wake: set whenever something may have changed. failure: why no more will come.
     """
 
-    def __init__(self, settings: IBKRSettings, kept: VenueLog[IBOrder]) -> None:
+    def __init__(
+        self,
+        settings: IBKRSettings,
+        kept: VenueLog[IBOrder],
+        shrink: Callable[[str, Decimal], Awaitable[object]],
+    ) -> None:
         self.link = Link(settings, hear=self._hear, up=self._review, down=self._on_down, failed=self._on_end)
         self.market = IBKRMarket(self.link)
         self.failure: TradewrightError | None = None
         self.wake = asyncio.Event()
         self._settings = settings
         self._log = kept
+        self._shrink = shrink
         self._book: IBKRBook | None = None
         self._open = False
         self._heard: asyncio.Queue[tuple[str, tuple[Any, ...]]] = asyncio.Queue()
@@ -158,8 +165,8 @@ class Reports:
             self._start_reread(0.0)
 
     def _follow_up(self, book: IBKRBook) -> None:
-        """Ask for executions that are overdue, and end orders that came to light after they were given up."""
-        if book.incomplete and self.link.ready:
+        """Ask for what is overdue, cut exits to their entry, end orders that came to light after they were given up."""
+        if (book.incomplete or book.oversized()) and self.link.ready:
             self._start_reread(self._settings.overdue)
         while book.revived:
             order = book.orders[book.revived.pop()]
@@ -173,9 +180,12 @@ class Reports:
 
     async def _read_again_after(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        if seconds == 0.0 or self.book.incomplete:
-            with suppress(VenueTransient):
+        with suppress(VenueTransient):
+            if seconds == 0.0 or self.book.incomplete:
                 await self.review()
+            for client_id, size in self.book.oversized():
+                log.warning("order.oversized", order=client_id, size=size)
+                await self._shrink(client_id, size)
 
     async def _review(self) -> None:
         """As `review`, on a connection that may be only just being made."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +24,19 @@ UNSET = Decimal("1e300")
 CLOCK_ERROR = timedelta(seconds=2)
 """How far the venue's time may be off: it is told in whole seconds."""
 SIDES = {"BOT": Side.BUY, "BUY": Side.BUY, "SLD": Side.SELL, "SELL": Side.SELL}
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """An execution on the account that no order of ours brought about."""
+
+    execution_id: str
+    symbol: str
+    side: Side
+    size: Decimal
+    price: Decimal
+    time: datetime
+    order_ref: str
 
 
 def execution_key(execution_id: str) -> str:

@@ -547,6 +547,15 @@ def test_the_exits_of_an_entry_that_filled_in_part_are_no_larger(run: Run) -> No
         await ours.venue.ping()
         sizes = {state.client_id: state.size for state in await ours.venue.open_orders()}
         assert sizes == {ours.ref("target"): D(4), ours.ref("stop"): D(4)}
+        # A gateway that leaves an exit too large is corrected.
+        stop = ours.venue._log.orders[ours.ref("stop")]
+        listed = await ours.venue._listed_again(stop)
+        ours.venue._send(
+            ours.venue._link.session, replace(stop, size=D(10)), listed, stop.order_id, transmit=True
+        )
+        await ours.until(lambda: stop.size == D(10))
+        await ours.until(lambda: stop.size == D(4))
+        assert [D(o["size"]) for o in ours.at_the_exchange() if o["type"] == "stop"] == [D(4)]
 
     run(scenario)
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from brokers.gateway import Gateway
+from core.errors import InconsistentState
 
 LONG_SECONDS = 60
 
@@ -33,6 +34,23 @@ def test_a_signal_ends_the_wait(gateway: Gateway, attempt: int) -> None:
         signal.signal(signal.SIGALRM, before)
     assert gateway.stop_requested
     assert time.monotonic() - began < LONG_SECONDS / 2
+
+
+def test_an_executor_that_cannot_start_is_stopped() -> None:
+    class Refusing:
+        stopped = False
+
+        async def start(self) -> None:
+            raise InconsistentState("the journal and the venue disagree")
+
+        async def stop(self) -> None:
+            Refusing.stopped = True
+
+    gateway = Gateway(Refusing)  # type: ignore[arg-type]
+    with pytest.raises(InconsistentState):
+        gateway.start()
+    assert Refusing.stopped
+    gateway.stop()
 
 
 def test_nothing_waits_once_a_stop_was_requested(gateway: Gateway) -> None:

@@ -222,6 +222,19 @@ def test_of_an_order_given_up_only_fills_are_told() -> None:
     assert statuses(book) == [S.FILLED]
 
 
+def test_exits_larger_than_their_entry_are_known() -> None:
+    book = book_with(intent(), intent("stop", side=Side.SELL, type=OrderType.STOP, parent="a"))
+    opened()(book)
+    opened(ref="stop", permId=PERM_ID + 1, orderId=ORDER_ID + 1)(book)
+    executed(1, 4, 4)(book)
+    charged(1, 1.0)(book)
+    assert book.oversized() == []
+    status("Cancelled", 4)(book)
+    assert book.oversized() == [("stop", D(4))]
+    opened(ref="stop", permId=PERM_ID + 1, orderId=ORDER_ID + 1, totalQuantity=4.0)(book)
+    assert book.oversized() == []
+
+
 def test_an_order_placed_during_a_review_is_not_absent() -> None:
     book = book_with()
     book.begin_review()
