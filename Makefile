@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: run test check fuzz bench format picture clean
+.PHONY: run test check fuzz bench insync format picture clean
 
 run: $(VENV)/.base
 	$(BIN)/python -m live.run momentum $(ARGS)
@@ -26,6 +26,13 @@ fuzz: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(ARGS)
 
+# IBKR's tests on ib_insync, in an environment of its own: it cannot share one with ib_async.
+INSYNC := .venv-insync
+insync: $(INSYNC)/.dev
+	$(INSYNC)/bin/python -m pytest -p no:cacheprovider tests/unit/brokers/test_ibkr_book.py \
+	  tests/contract/test_venue_contract.py tests/integration/test_tws_simulator.py \
+	  tests/integration/test_ibkr_faults.py tests/integration/test_ibkr_run.py $(ARGS)
+
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -38,7 +45,7 @@ picture: $(VENV)/.base
 	  --window-size=1280,1010 --screenshot=docs/tearsheet.png "file://$(CURDIR)/$$page"
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(INSYNC) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
@@ -55,3 +62,11 @@ $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 	@echo "Installing Tradewright and its development tools into $(VENV) (a few minutes, once)"
 	@$(PIP) install -c constraints.txt -e ".[dev]"
 	@touch $@ $(VENV)/.base
+
+$(INSYNC)/.dev: pyproject.toml constraints.txt
+	@echo "Installing Tradewright with ib_insync into $(INSYNC) (a few minutes, once)"
+	@$(PYTHON) -m venv $(INSYNC)
+	@PYTHONWARNINGS=ignore $(INSYNC)/bin/pip --quiet install -c constraints.txt -e ".[ib-insync,dev]"
+	@$(INSYNC)/bin/pip --quiet uninstall -y ib_async aeventkit
+	@PYTHONWARNINGS=ignore $(INSYNC)/bin/pip --quiet install -c constraints.txt --force-reinstall --no-deps eventkit ib_insync
+	@touch $@

@@ -27,7 +27,7 @@ class Gateway:
         self._build = build
         self._executor: Executor | None = None
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="venue", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="venue", daemon=True)
         self._stopping = False
         # A SimpleQueue may be put to in a signal handler; an Event's lock would be held by the very wait it ends.
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -93,6 +93,11 @@ class Gateway:
         if self._executor is None:
             raise RuntimeError("the gateway is not started")
         return self._executor
+
+    def _serve(self) -> None:
+        # Clients' libraries look for the thread's loop, not for the running one.
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
 
     async def _start(self) -> Executor:
         executor = self._build()

@@ -136,6 +136,7 @@ class Gateway:
         }
 
     def _carry_out(self, session: Session, number: int, fields: Fields) -> None:
+        self._data.flush()
         handler = self._handlers.get(number)
         if handler is None:
             session.error(SYSTEM, 505, f"Fatal error: Unknown message id. ({number})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ SECONDS = timedelta(seconds=5)
 BID, ASK, LAST = 1, 2, 4
 SIZES = {BID: 0, ASK: 3, LAST: 5}
 LIVE = 1
+CONFLATION_SECONDS = 0.05
 NO_DEFINITION = "No security definition has been found for the request"
 _UNITS = {
     "sec": timedelta(seconds=1),
@@ -44,7 +46,10 @@ class Series:
 
 
 class MarketData:
-    """What the market does, to whoever asked. paused: nothing is told, and what happens meanwhile only if it is asked."""
+    """What the market does, to whoever asked; as IBKR's own, quotes are not told tick by tick.
+
+    paused: nothing is told until it ends.
+    """
 
     def __init__(self, simulation: Simulation, directory: Directory) -> None:
         self.paused = False
@@ -54,6 +59,8 @@ class MarketData:
         self._quotes: dict[Key, Stock] = {}
         self._histories: dict[Key, Series] = {}
         self._real_time: dict[Key, Series] = {}
+        self._moved: set[str] = set()
+        self._soon: asyncio.TimerHandle | None = None
 
     def handlers(self) -> dict[int, Handler]:
         """What is answered here, by the number of the request."""
@@ -79,19 +86,28 @@ class MarketData:
             streams.clear()
 
     def on_tick(self, tick: Tick | None, changed: Sequence[MarketBar]) -> None:
-        """The market has moved, or (without a tick) the clock alone."""
+        """The market has moved, or (without a tick) the clock alone; who listens is told a little later."""
         if tick is None:
             self._fine.close_until(self._simulation.clock.now())
-            moved = {bar.symbol for bar in changed}
+            self._moved |= {bar.symbol for bar in changed}
         else:
             self._fine.add(tick)
-            moved = {tick.symbol}
-        if self.paused:
+            self._moved.add(tick.symbol)
+        if self._soon is None:
+            self._soon = asyncio.get_running_loop().call_later(CONFLATION_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Tell what has moved: the last quote, and every bar that was closed meanwhile."""
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
+        if self.paused or not self._moved:
             return
-        if tick is not None:
-            for (session, request), stock in self._quotes.items():
-                if stock.symbol == tick.symbol:
-                    _push_quote(session, request, tick)
+        moved, self._moved = self._moved, set()
+        for (session, request), stock in self._quotes.items():
+            tick = self._simulation.exchange.books.tick(stock.symbol)
+            if stock.symbol in moved and tick is not None:
+                _push_quote(session, request, tick)
         for (session, request), series in self._histories.items():
             if series.stock.symbol in moved:
                 for bar in self._news(series):
