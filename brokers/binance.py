@@ -35,7 +35,7 @@ from brokers.binance_orders import (
     sellable,
 )
 from brokers.venue_log import VenueLog
-from core.errors import OrderRejected, VenueFatal
+from core.errors import OrderRejected, OutcomeUnknown, VenueFatal
 from core.telemetry import get_logger
 from core.types import (
     Instrument,
@@ -101,7 +101,8 @@ class BinanceVenue:
             self._open = True
             natives = frozenset(self._pairs[symbol].native for symbol in self._symbols)
             await self._desk.begin(natives)
-            await self._ear.start(natives)
+            await self._ear.start(natives, self._lost)
+            await self._release_held()
             for order in self._book.live():
                 self._ear.expire_in_time(order.intent)
         except BaseException:
@@ -189,6 +190,7 @@ class BinanceVenue:
             return
         order = self._new_order(intent)
         async with self._ear.acting:
+            await self._desk.begin(frozenset({order.native}))
             if not intent.transmit:
                 self._book.keep(order)
                 return
@@ -252,6 +254,11 @@ class BinanceVenue:
 
     # -- within: orders
 
+    def _lost(self) -> None:
+        """Nothing more will be heard: `events()` ends, and whoever listens knows."""
+        self._open = False
+        self._wake.set()
+
     def _new_order(self, intent: OrderIntent) -> BinanceOrder:
         pair = self._pairs.get(intent.symbol)
         if pair is None:
@@ -268,12 +275,18 @@ class BinanceVenue:
 
     async def _release(self, order: BinanceOrder) -> None:
         """Send an order, with those of its bracket that were held back for it."""
-        self._book.keep(order)
         top = order.intent.parent or order.client_id
-        held = [
+        family = [
             o for o in self._book.live() if o.stage is Stage.HELD and top in (o.client_id, o.intent.parent)
         ]
-        for member in held:
+        if order.client_id not in {member.client_id for member in family}:
+            family.append(order)
+        if order.intent.parent is not None:
+            self._book.keep(order)
+        parent = self._book.order(top)
+        if parent is not None and parent.stage is Stage.SENT and await self._desk.settle(parent) is None:
+            await self._place_or_tell(parent)
+        for member in family:
             if member.intent.parent is not None:
                 self._book.accepted(replace(member, stage=Stage.WAITING), _now())
             elif member.client_id == order.client_id:
@@ -281,6 +294,13 @@ class BinanceVenue:
             else:
                 await self._place_or_tell(member)
         await self._ear.follow(top)
+
+    async def _release_held(self) -> None:
+        """A bracket whose last order had come when the session died, but not all of which was sent."""
+        async with self._ear.acting:
+            for order in self._book.live():
+                if order.stage is Stage.HELD and order.intent.transmit:
+                    await self._release(order)
 
     async def _place(self, order: BinanceOrder) -> None:
         partner = self._book.order(order.intent.oco) if order.intent.oco is not None else None
@@ -297,6 +317,10 @@ class BinanceVenue:
         """Place the parent of a bracket; that it was refused cannot be raised: another order is being submitted."""
         try:
             await self._place(order)
+        except OutcomeUnknown as doubt:
+            if await self._desk.settle(self._book.order(order.client_id) or order) is None:
+                reason = f"it never reached Binance: {doubt.message}"
+                self._book.refused(order, OrderStatus.REJECTED, _now(), reason)
         except OrderRejected as refusal:
             self._book.refused(
                 replace(order, status=OrderStatus.INTENT), OrderStatus.REJECTED, _now(), refusal.message

@@ -16,14 +16,14 @@ from typing import Any
 from brokers.binance_book import BinanceBook, outcome
 from brokers.binance_link import BinanceLink, Priority, Refused
 from brokers.binance_orders import REACHED, BinanceOrder, Stage, Trade, order_params
-from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, VenueTransient
+from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, TradingError, VenueTransient
 from core.telemetry import get_logger
 from core.types import OrderStatus, OrderType, Side
 
 MARGIN_SECONDS = 0.5
 CANCEL_ATTEMPTS = 3
 PAGE = 1000
-NO_SUCH_ORDER, UNKNOWN_ORDER, NEW_REFUSED, BOTH_REFUSED = -2013, -2011, -2021, -2022
+NO_SUCH_ORDER, UNKNOWN_ORDER, NEW_REFUSED = -2013, -2011, -2021
 DUPLICATE, INSUFFICIENT, REACHED_TEXT = "Duplicate order", "insufficient balance", "trigger immediately"
 
 log = get_logger("brokers.binance")
@@ -38,7 +38,7 @@ class BinanceDesk:
 
     async def begin(self, natives: frozenset[str]) -> None:
         """Trades before this run's first connection are nobody's news: note where they end."""
-        for native in natives - self._book.last_trade.keys():
+        for native in sorted(natives - self._book.last_trade.keys()):
             rows = await self._link.read("privateGetMyTrades", {"symbol": native, "limit": "1"})
             newest = str(rows[-1]["id"]) if rows else "0"
             self._book.last_trade[native] = int(self._book.log.fact(f"trades:{native}", newest))
@@ -88,21 +88,26 @@ class BinanceDesk:
     # -- finding out
 
     async def settle(self, order: BinanceOrder) -> BinanceOrder | None:
-        """What became of an order on its way; None once it is certain that Binance never took it."""
-        while True:
-            found = await self._look_up(order, order.sent_id())
-            if found is not None:
-                return await self.take(order.client_id, found)
-            left = self._seconds_left(order)
-            if left <= 0:
-                self._book.forget(self._known(order.client_id))
-                return None
-            await asyncio.sleep(left)
+        """What became of an order on its way; None once it is certain that Binance never took it.
+
+        One that was told before (the child of a bracket, a change of a resting order) is put back in its place then.
+        """
+        found = await self._find(order, order.sent_id())
+        if found is not None:
+            return await self.take(order.client_id, found)
+        order = self._known(order.client_id)
+        if order.status is OrderStatus.INTENT:
+            self._book.forget(order)
+            return None
+        return await self._restore(order)
 
     async def look(self, order: BinanceOrder) -> None:
         """Ask once about an order that was sent or lives at Binance, and take in the answer."""
         if order.pending:
             await self._resolve(order)
+            return
+        if order.stage is Stage.SENT and order.status is not OrderStatus.INTENT:
+            await self.settle(order)
             return
         found = await self._look_up(order, order.sent_id())
         if found is not None:
@@ -148,6 +153,40 @@ class BinanceDesk:
         if status is not None:
             order = self._book.ended(self._known(order.client_id), status, time)
         return order
+
+    async def _find(self, order: BinanceOrder, sent_id: str) -> Mapping[str, Any] | None:
+        """An order by the id it was sent with, asked for until a request sent then can no longer take effect."""
+        while True:
+            found = await self._look_up(order, sent_id)
+            left = self._seconds_left(order)
+            if found is not None or left <= 0:
+                return found
+            await asyncio.sleep(left)
+
+    async def _restore(self, order: BinanceOrder) -> BinanceOrder:
+        """An order that was told as resting and rests no more, by our own doing: put it back.
+
+        The child of a bracket waits to be placed with its sibling; any other is placed anew, once.
+        """
+        again = replace(
+            order, generation=order.generation + 2, pending=0, order_id=0, list_id=0, earlier=order.traded
+        )
+        if order.intent.parent is not None:
+            again = replace(again, stage=Stage.WAITING)
+            self._book.keep(again)
+            return again
+        log.error("order.restored", client_id=order.client_id)
+        try:
+            return await self.place(again)
+        except OutcomeUnknown as doubt:
+            found = await self._find(self._known(order.client_id), again.sent_id())
+            if found is not None:
+                return await self.take(order.client_id, found)
+            failure: TradingError = doubt
+        except OrderRejected as refusal:
+            failure = refusal
+        known = replace(self._known(order.client_id), stage=Stage.KNOWN)
+        return self._book.ended(known, OrderStatus.CANCELLED, _now(), failure.message)
 
     async def _look_up(self, order: BinanceOrder, sent_id: str) -> Mapping[str, Any] | None:
         asked = {"symbol": order.native, "origClientOrderId": sent_id}
@@ -204,6 +243,17 @@ class BinanceDesk:
             order = await self._read_own_trades(order)
         self._book.ended(self._known(order.client_id), status, int(report["transactTime"]))
 
+    async def withdrawn(self, report: Mapping[str, Any]) -> None:
+        """An order was taken off the market to be placed anew: it waits, for what it has not traded."""
+        order = self._book.owner(report["symbol"], int(report["orderId"]))
+        if order is None:
+            return
+        if Decimal(report["executedQty"]) > order.traded - order.earlier:
+            order = await self._read_own_trades(order)
+        if order.live:
+            renewed = replace(order, generation=order.generation + 1, pending=0, order_id=0, list_id=0)
+            self._book.keep(replace(renewed, stage=Stage.WAITING, earlier=order.traded))
+
     # -- changing
 
     async def change(self, order: BinanceOrder, wanted: BinanceOrder) -> bool:
@@ -257,20 +307,14 @@ class BinanceDesk:
 
     async def _not_changed(self, order: BinanceOrder, refusal: Refused) -> None:
         """A replacement that was refused: the order stands, or was cancelled and must be put back."""
-        cancelled = refusal.code == NEW_REFUSED
-        order = replace(self._known(order.client_id), pending=0)
-        self._book.keep(order)
-        if not cancelled:
-            await self.look(order)
+        order = self._known(order.client_id)
+        if refusal.code == NEW_REFUSED:
+            log.error("order.change_refused", client_id=order.client_id, reason=str(refusal.data))
+            await self._restore(order)
             return
-        log.error("order.change_refused", client_id=order.client_id, reason=str(refusal.data))
-        again = replace(order, generation=order.generation + 2, order_id=0, earlier=order.traded)
-        try:
-            await self.place(again)
-        except OrderRejected as refused:
-            self._book.ended(
-                replace(again, stage=Stage.KNOWN), OrderStatus.CANCELLED, _now(), refused.message
-            )
+        order = replace(order, pending=0)
+        self._book.keep(order)
+        await self.look(order)
 
     async def _adopt(
         self, order: BinanceOrder, wanted: BinanceOrder | None, answer: Mapping[str, Any]
@@ -292,16 +336,18 @@ class BinanceDesk:
 
     async def _resolve(self, order: BinanceOrder, wanted: BinanceOrder | None = None) -> None:
         """Find out which generation of an order lives, when a change was interrupted."""
-        while True:
-            found = await self._look_up(order, order.sent_id(order.pending))
-            if found is not None:
-                await self._adopt(self._known(order.client_id), wanted, found)
-                return
-            left = self._seconds_left(order)
-            if left <= 0:
-                break
-            await asyncio.sleep(left)
-        order = replace(self._known(order.client_id), pending=0)
+        found = await self._find(order, order.sent_id(order.pending))
+        if found is not None:
+            await self._adopt(self._known(order.client_id), wanted, found)
+            return
+        before = await self._look_up(replace(order, pending=0), order.sent_id())
+        order = self._known(order.client_id)
+        if before is not None and before["status"] == "CANCELED":
+            if Decimal(before["executedQty"]) > order.traded - order.earlier:
+                order = await self._read_own_trades(order)
+            await self._restore(order)
+            return
+        order = replace(order, pending=0)
         self._book.keep(order)
         await self.look(order)
 

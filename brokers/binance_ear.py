@@ -7,7 +7,7 @@ After every new connection everything that lives is read again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -38,10 +38,13 @@ class BinanceEar:
         self._natives: frozenset[str] = frozenset()
         self._open = False
 
-    async def start(self, natives: frozenset[str]) -> None:
-        """Listen; returns once everything missed has been read. natives: symbols to read even without an order."""
+    async def start(self, natives: frozenset[str], on_lost: Callable[[], None]) -> None:
+        """Listen; returns once everything missed has been read.
+
+        natives: symbols to read even without an order. on_lost: called when nothing more will be heard.
+        """
         self._natives, self._open = natives, True
-        await self.link.listen(self._catch_up)
+        await self.link.listen(self._catch_up, on_lost)
 
     async def stop(self) -> None:
         """Listen no more."""
@@ -85,11 +88,14 @@ class BinanceEar:
                 if order.stage is Stage.SENT or order.pending:
                     await self.desk.look(order)
             natives = self._natives | {order.native for order in self._book.log.orders.values()}
+            await self.desk.begin(natives)
             for native in sorted(natives):
                 await self.desk.read_trades(native)
             for order in self._book.live():
                 if order.stage is Stage.KNOWN:
                     await self.desk.look(order)
+                elif order.stage is Stage.WAITING and order.intent.parent is None:
+                    await self.lists.place_alone(order)
             for client_id in list(self._book.log.orders):
                 await self.follow(client_id)
 

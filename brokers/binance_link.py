@@ -16,7 +16,7 @@ from enum import IntEnum
 from typing import Any
 
 from core.connect import ccxt_stream_session
-from core.errors import OutcomeUnknown, VenueFatal, VenueTransient
+from core.errors import OutcomeUnknown, TradingError, VenueFatal, VenueTransient
 from core.telemetry import get_logger
 
 READ_ATTEMPTS = 4
@@ -82,6 +82,7 @@ class BinanceLink:
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._release: asyncio.TimerHandle | None = None
         self._listener: asyncio.Task[None] | None = None
+        self._subscribed = asyncio.Event()
 
     # -- life
 
@@ -105,7 +106,10 @@ class BinanceLink:
         session.has["fetchCurrencies"] = False
         session.streaming["keepAlive"] = int(settings.ping_seconds * 1000)
         session.handle_errors = self._judge
-        session.handle_order_update = lambda client, message: self._on_report(message)
+        session.handle_order_update = self._report
+        # Balances are asked for, not watched; ccxt's own handler fails, and its reader with it, on one that comes early.
+        session.handle_balance = lambda client, message: None
+        session.handle_event_stream_terminated = _terminated
         urls = session.urls["api"]
         urls["public"] = urls["private"] = settings.rest or urls["public"]
         urls["ws"]["spot"] = settings.streams or urls["ws"]["spot"]
@@ -118,8 +122,7 @@ class BinanceLink:
         """End the session."""
         if self._listener is not None:
             self._listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._listener
+            await asyncio.gather(self._listener, return_exceptions=True)
             self._listener = None
         if self._release is not None:
             self._release.cancel()
@@ -135,16 +138,17 @@ class BinanceLink:
 
     # -- the user stream
 
-    async def listen(self, on_up: Callable[[], Awaitable[None]]) -> None:
+    async def listen(self, on_up: Callable[[], Awaitable[None]], on_lost: Callable[[], None]) -> None:
         """Subscribe to the user stream and stay subscribed; `on_up` is called after every new subscription.
 
-        Returns once the first subscription stands and `on_up` has run.
+        Returns once the first subscription stands and `on_up` has run. on_lost: called when listening has ended,
+        which only an error that nobody can mend does, or `close`.
         """
-        stands = asyncio.Event()
-        self._listener = asyncio.create_task(self._listen(on_up, stands), name="binance user stream")
-        up = asyncio.create_task(stands.wait())
+        self._listener = asyncio.create_task(self._listen(on_up), name="binance user stream")
+        self._listener.add_done_callback(lambda task: _ended(task, on_lost))
+        up = asyncio.create_task(self._subscribed.wait())
         await asyncio.wait({self._listener, up}, return_when=asyncio.FIRST_COMPLETED)
-        if not stands.is_set():
+        if not self._subscribed.is_set():
             up.cancel()
             await self._listener
 
@@ -157,6 +161,7 @@ class BinanceLink:
         message = {"id": number, "method": "ping"}
         try:
             async with asyncio.timeout(self.settings.timeout_seconds):
+                await self._subscribed.wait()
                 await self._guarded(lambda: session.watch(url, number, message, number, answered))
         except (TimeoutError, _Broken, Refused) as error:
             raise VenueTransient(f"Binance's user stream does not answer: {error}") from error
@@ -164,7 +169,7 @@ class BinanceLink:
             if url in session.clients:
                 session.clients[url].subscriptions.pop(number, None)
 
-    async def _listen(self, on_up: Callable[[], Awaitable[None]], stands: asyncio.Event) -> None:
+    async def _listen(self, on_up: Callable[[], Awaitable[None]]) -> None:
         import ccxt
 
         failures = 0
@@ -173,7 +178,7 @@ class BinanceLink:
                 await self._turn(Priority.READ)
                 await self._open_session.authenticate({"type": "spot"})
                 await on_up()
-                stands.set()
+                self._subscribed.set()
                 failures = 0
                 await self._open_session.watch_my_trades()
             except Refused as refusal:
@@ -183,6 +188,7 @@ class BinanceLink:
                     raise _fatal(refusal) from refusal
             except (ccxt.BaseError, VenueTransient) as error:
                 log.warning("binance.stream_lost", error=str(error))
+            self._subscribed.clear()
             await self._forget_sockets()
             await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
             failures += 1
@@ -293,6 +299,15 @@ class BinanceLink:
             raise VenueTransient("the session with Binance is closed", hint="call connect() first")
         return self._session
 
+    def _report(self, client: Any, message: dict[str, Any]) -> None:
+        """What cannot be taken in (a full disk, a message without sense) ends the subscription, not the reader."""
+        import ccxt
+
+        try:
+            self._on_report(message)
+        except (TradingError, ValueError, ArithmeticError, LookupError) as error:
+            client.reject(ccxt.NetworkError(f"a report could not be taken in: {error}"), "myTrades")
+
     def _judge(
         self,
         status: int,
@@ -321,6 +336,19 @@ class BinanceLink:
 
 class _Broken(Exception):
     """No answer came."""
+
+
+def _ended(listener: asyncio.Task[None], on_lost: Callable[[], None]) -> None:
+    if not listener.cancelled() and (error := listener.exception()) is not None:
+        log.error("binance.stream_ended", error=str(error))
+    on_lost()
+
+
+def _terminated(client: Any, message: object) -> None:
+    """Binance ends a subscription but not the connection: whoever waits on it must know."""
+    import ccxt
+
+    client.reject(ccxt.NetworkError("the user stream was terminated"), "myTrades")
 
 
 def _fatal(refusal: Refused) -> VenueFatal:

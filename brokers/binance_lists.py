@@ -6,19 +6,21 @@ such a pair, as soon as their parent has filled anything, for what it has filled
 
 from __future__ import annotations
 
+import time as wall
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 from brokers.binance_book import BinanceBook
 from brokers.binance_desk import BinanceDesk
-from brokers.binance_link import BinanceLink, Refused
+from brokers.binance_link import BinanceLink, Priority, Refused
 from brokers.binance_orders import LIVE_TYPES, REACHED, BinanceOrder, Pair, Stage, price_params
 from core.errors import OrderRejected, OutcomeUnknown
 from core.telemetry import get_logger
 from core.types import OrderStatus, OrderType, Side
 
 PAIRED = 2
+PLACE_ATTEMPTS = 3
 
 log = get_logger("brokers.binance")
 
@@ -37,29 +39,21 @@ class BinanceLists:
             raise OrderRejected("Binance pairs one limit and one stop of the same side", rule="oco")
         if partner.stage is not Stage.KNOWN or partner.traded or not partner.live:
             raise OrderRejected(f"order {partner.client_id} can no longer be paired", rule="oco")
-        quantity = min(order.quantity, partner.quantity)
-        again = replace(partner, generation=partner.generation + 1, order_id=0, quantity=quantity)
-        self._book.keep(replace(partner, pending=again.generation))
-        about = {"symbol": partner.native, "orderId": str(partner.order_id), "cancelRestrictions": "ONLY_NEW"}
+        whole, quantity = partner.quantity, min(order.quantity, partner.quantity)
+        if not await self._withdraw([partner]):
+            raise OrderRejected(f"order {partner.client_id} could not be paired", rule="oco")
+        partner = replace(self._order(partner), quantity=quantity)
         try:
-            await self._link.send("privateDeleteOrder", about)
-        except (Refused, OutcomeUnknown) as failure:
-            self._book.keep(replace(self._order(partner), pending=0))
-            await self._desk.look(self._order(partner))
-            raise OrderRejected(
-                f"order {partner.client_id} could not be paired: {failure}", rule="oco"
-            ) from failure
-        try:
-            await self._place_pair(replace(again, pending=0), replace(order, quantity=quantity))
+            await self._place_pair(partner, replace(order, quantity=quantity))
         except OrderRejected:
-            await self._desk.place(replace(again, generation=again.generation + 1, quantity=partner.quantity))
+            await self.place_alone(replace(self._order(partner), quantity=whole))
             raise
+        if self._order(order).stage is Stage.ABSENT:
+            raise OutcomeUnknown(f"order {order.client_id} was lost on its way")
 
     async def protect(self, parent: BinanceOrder) -> None:
         """Let the children of a bracket follow what their parent has filled."""
-        children = [
-            o for o in self._book.live() if o.intent.parent == parent.client_id and o.stage is not Stage.HELD
-        ]
+        children = self._children(parent)
         if not children:
             return
         if not parent.received:
@@ -69,47 +63,44 @@ class BinanceLists:
             return
         pair = self._book.pairs[parent.native]
         wanted = {child.client_id: pair.lots(min(child.size, parent.received)) for child in children}
-        waiting = [child for child in children if child.stage is Stage.WAITING]
-        if waiting:
-            await self._place_children([replace(c, quantity=wanted[c.client_id]) for c in waiting], pair)
-        elif any(child.quantity < wanted[child.client_id] for child in children):
-            await self._enlarge(children, wanted, pair)
-
-    async def _place_children(self, children: Sequence[BinanceOrder], pair: Pair) -> None:
-        least = pair.instrument.min_notional or Decimal(0)
-        for child in children:
-            if child.quantity * (child.price or child.intent.reference_price) < least:
-                log.warning("order.too_small_yet", client_id=child.client_id, size=child.quantity)
+        resting = [child for child in children if child.stage is Stage.KNOWN]
+        if any(child.quantity < wanted[child.client_id] for child in resting):
+            await self._withdraw(resting)
+        for _ in range(PLACE_ATTEMPTS):
+            waiting = [child for child in self._children(parent) if child.stage is Stage.WAITING]
+            resized = [replace(child, quantity=wanted[child.client_id]) for child in waiting]
+            if not resized or too_small(resized, pair):
                 return
+            await self._place_children(resized)
+        log.error("order.unprotected", client_id=parent.client_id, size=parent.received)
+
+    def _children(self, parent: BinanceOrder) -> list[BinanceOrder]:
+        return [
+            o for o in self._book.live() if o.intent.parent == parent.client_id and o.stage is not Stage.HELD
+        ]
+
+    async def _place_children(self, children: Sequence[BinanceOrder]) -> None:
         if len(children) == PAIRED and can_pair(*children):
             await self._place_pair_or_stop(children[0], children[1])
             return
         for child in children:
-            await self._place_alone(child)
+            await self.place_alone(child)
 
-    async def _enlarge(
-        self, children: Sequence[BinanceOrder], wanted: dict[str, Decimal], pair: Pair
-    ) -> None:
-        """The parent has filled more: cancel what protects the part, and protect the whole."""
-        if any(child.traded for child in children):
-            return
-        renewed = [
-            replace(c, generation=c.generation + 1, order_id=0, list_id=0, quantity=wanted[c.client_id])
-            for c in children
-        ]
-        for child, again in zip(children, renewed, strict=True):
-            self._book.keep(replace(child, pending=again.generation))
-        first = children[0]
+    async def _withdraw(self, orders: Sequence[BinanceOrder]) -> bool:
+        """Take orders off the market (one of a list takes its list), to be placed anew; False when it was too late."""
+        for order in orders:
+            self._book.keep(replace(order, pending=order.generation + 1, sent_at=wall.time()))
+        first = orders[0]
+        about = {"symbol": first.native, "orderId": str(first.order_id)}
         try:
-            await self._link.send(
-                "privateDeleteOrder", {"symbol": first.native, "orderId": str(first.order_id)}
-            )
+            answer = await self._link.send("privateDeleteOrder", about, Priority.CANCEL)
         except (Refused, OutcomeUnknown):
-            for child in children:
-                self._book.keep(replace(self._order(child), pending=0))
-                await self._desk.look(self._order(child))
-            return
-        await self._place_children([replace(again, pending=0) for again in renewed], pair)
+            for order in orders:
+                await self._desk.look(self._order(order))
+            return False
+        for report in answer.get("orderReports", [answer]):
+            await self._desk.withdrawn(report)
+        return True
 
     async def _place_pair_or_stop(self, one: BinanceOrder, other: BinanceOrder) -> None:
         """A pair that Binance refuses, because the market is there already, becomes its stop alone."""
@@ -120,19 +111,21 @@ class BinanceLists:
             self._book.ended(
                 replace(limit, stage=Stage.KNOWN), OrderStatus.CANCELLED, _time(limit), refusal.message
             )
-            await self._place_alone(stop)
+            await self.place_alone(stop)
 
-    async def _place_alone(self, order: BinanceOrder) -> None:
+    async def place_alone(self, order: BinanceOrder) -> None:
+        """Place an order that was told before; that Binance refuses it is told as its end."""
         try:
             await self._desk.place(order)
+        except OutcomeUnknown:
+            await self._desk.settle(self._order(order))
         except OrderRejected as refusal:
             log.error("order.unprotected", client_id=order.client_id, reason=refusal.message)
-            self._book.ended(
-                replace(order, stage=Stage.KNOWN), OrderStatus.REJECTED, _time(order), refusal.message
-            )
+            known = replace(self._order(order), stage=Stage.KNOWN)
+            self._book.ended(known, OrderStatus.REJECTED, _time(order), refusal.message)
 
     async def _place_pair(self, one: BinanceOrder, other: BinanceOrder) -> None:
-        """Send a pair once. Raises OrderRejected, and leaves both as they were, when Binance refuses it."""
+        """Send a pair once. Raises OrderRejected when Binance refuses it; one that was lost waits again."""
         pair = self._book.pairs[one.native]
         orders = [self._desk.sent(one), self._desk.sent(other)]
         try:
@@ -141,7 +134,7 @@ class BinanceLists:
             raise OrderRejected(f"Binance: {refusal.text}", rule="venue") from refusal
         except OutcomeUnknown:
             for order in orders:
-                await self._desk.settle(order)
+                await self._desk.settle(self._order(order))
             return
         for report in answer["orderReports"]:
             owner = self._book.owner(one.native, int(report["orderId"]), report["clientOrderId"])
@@ -150,6 +143,15 @@ class BinanceLists:
 
     def _order(self, order: BinanceOrder) -> BinanceOrder:
         return self._book.order(order.client_id) or order
+
+
+def too_small(orders: Sequence[BinanceOrder], pair: Pair) -> bool:
+    """Whether Binance would not take these orders yet: they are worth too little."""
+    least = pair.instrument.min_notional or Decimal(0)
+    small = [o for o in orders if o.remaining * (o.price or o.intent.reference_price) < least]
+    for order in small:
+        log.warning("order.too_small_yet", client_id=order.client_id, size=order.remaining)
+    return bool(small)
 
 
 def can_pair(one: BinanceOrder, other: BinanceOrder) -> bool:

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from brokers.binance import BinanceVenue
-from brokers.binance_link import BinanceLink, BinanceSettings, Priority
+from brokers.binance_link import BinanceLink, Priority
 from core.errors import OrderRejected, OutcomeUnknown, VenueFatal, VenueTransient
-from core.types import OrderEvent, OrderIntent, OrderStatus, OrderType, Side
+from core.types import OrderIntent, OrderStatus, OrderType, Side
+from tests.integration.binance_desk import NATIVE, SYMBOL, intent, limit_buy, statuses, told, venue_on
 from tests.simulator import Simulator, simulator
 
-SYMBOL, NATIVE = "ABC/USDT", "ABCUSDT"
 PLACE = "POST /api/v3/order "
 D = Decimal
 Scenario = Callable[[BinanceVenue], Awaitable[None]]
@@ -40,16 +40,6 @@ def sim(process: Simulator) -> Simulator:
     return process
 
 
-def venue_on(sim: Simulator, state: Path | None = None, **changes: Any) -> BinanceVenue:
-    where = f"{sim.host}:{sim.port}"
-    settings: dict[str, Any] = {
-        "key": "rehearsal-key", "secret": "rehearsal-secret", "rest": f"http://{where}/api/v3",
-        "streams": f"ws://{where}/ws", "websocket_api": f"ws://{where}/ws-api/v3", "recv_window": 1_000,
-        "timeout_seconds": 1.0, "ping_seconds": 0.3,
-    }  # fmt: skip
-    return BinanceVenue(BinanceSettings(**{**settings, **changes}), symbols=[SYMBOL], state=state)
-
-
 @asynccontextmanager
 async def connected(sim: Simulator, state: Path | None = None, **changes: Any) -> AsyncIterator[BinanceVenue]:
     venue = venue_on(sim, state, **changes)
@@ -66,31 +56,6 @@ def run(sim: Simulator, scenario: Scenario, state: Path | None = None, **changes
             await scenario(venue)
 
     asyncio.run(whole())
-
-
-def intent(
-    client_id: str, kind: OrderType = OrderType.MARKET, side: Side = Side.BUY, **changes: Any
-) -> OrderIntent:
-    given = {
-        "size": D(2),
-        "reference_price": D(100),
-        "bar_time": datetime(2024, 1, 1, tzinfo=UTC),
-        "leg": 0,
-        **changes,
-    }
-    return OrderIntent(client_id=client_id, symbol=SYMBOL, side=side, type=kind, **given)
-
-
-def limit_buy(client_id: str, price: object, **changes: Any) -> OrderIntent:
-    return intent(client_id, OrderType.LIMIT, price=D(str(price)), **changes)
-
-
-async def told(venue: BinanceVenue, client_id: str) -> list[OrderEvent]:
-    return [event for event in await venue.fills(0) if event.client_id == client_id]
-
-
-async def statuses(venue: BinanceVenue, client_id: str) -> list[str]:
-    return [event.status.value for event in await told(venue, client_id)]
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -119,8 +84,8 @@ async def price(sim: Simulator, venue: BinanceVenue, value: object, **fields: ob
         ("fail-after-accept", {"code": -1007}, True),
         ("fail-after-accept", {"code": 503}, True),
         ("reject", {"code": 503}, False),
-        ("hold-answer", {"seconds": 1.5}, True),
-        ("hold", {"seconds": 1.4}, False),
+        ("hold-answer", {"seconds": 1.8}, True),
+        ("hold", {"seconds": 1.6}, False),
     ],
 )
 def test_what_became_of_an_order_is_asked_and_it_is_never_sent_twice(
@@ -294,7 +259,7 @@ def test_what_happened_while_the_stream_was_down_is_read(sim: Simulator, fault: 
         assert await statuses(venue, "b") == ["submitted", "accepted", "filled"]
         assert (await venue.positions())[SYMBOL].size == D("3.996")
 
-    run(sim, scenario)
+    run(sim, scenario, ping_seconds=0.3)
 
 
 async def _subscribed(sim: Simulator) -> bool:
