@@ -1,4 +1,4 @@
-"""Kernels of the tests: one folder a machine and a state of the sources, never the user's cache."""
+"""Kernels of the tests: one folder a machine and a state of the sources, never the user's cache; no deadlines."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+
+from hypothesis import settings
 
 from engine.compiled.kernel import FOLDER_VARIABLE, foundation
 
@@ -39,3 +41,7 @@ def _drop_old(parent: Path) -> None:
 # In the environment before any worker or command is started, so that they inherit it. A folder that is
 # named by whoever runs the tests stays.
 os.environ.setdefault(FOLDER_VARIABLE, str(kernels_of_the_tests()))
+
+# An example that takes long says that the machine is busy, not that the code is wrong.
+settings.register_profile("tradewright", deadline=None)
+settings.load_profile("tradewright")
