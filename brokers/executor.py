@@ -291,17 +291,20 @@ class Executor:
         fresh: list[OrderEvent] = []
         while self._backlog and self._backlog[0].time <= now:
             fresh.append(self._backlog.popleft())
-        fresh.extend(self._arrived)
-        self._arrived.clear()
+        if not self._backlog:
+            # Behind what was missed: the journal's last number stands for all before it.
+            fresh.extend(self._arrived)
+            self._arrived.clear()
         return fresh
 
     async def _listen(self) -> None:
         self._listening = True
         try:
             async for event in self._venue.events():
-                self._arrived.append(event)
-                self._seen = event.sequence
-                self._news.set()
+                if event.sequence > self._seen:
+                    self._arrived.append(event)
+                    self._seen = event.sequence
+                    self._news.set()
         finally:
             self._listening = False
             self._news.set()

@@ -77,7 +77,6 @@ class IBKRVenue:
         if not self._reports.ended:
             return
         self._log.open()
-        self._handed_over = self._log.sequence
         try:
             await self._reports.start()
             traded = (order.intent.symbol for order in self._log.orders.values())
@@ -90,6 +89,8 @@ class IBKRVenue:
         except BaseException:
             await self.close()
             raise
+        # What was missed is asked for with `fills`; only what comes from now on is handed over.
+        self._handed_over = self._log.sequence
 
     async def close(self) -> None:
         """End the session and `events()`; orders resting at the venue stay there."""

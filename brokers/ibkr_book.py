@@ -362,9 +362,9 @@ class IBKRBook:
             execution.orderRef,
         )
         self.external.append(found)
-        log.warning(
-            "execution.external", symbol=found.symbol, side=found.side, size=found.size, ref=found.order_ref
-        )
+        # One with a reference is another program's; one without, somebody's by hand.
+        tell = log.info if found.order_ref else log.warning
+        tell("execution.external", symbol=found.symbol, side=found.side, size=found.size, ref=found.order_ref)
 
     def _note_correction(self, execution_id: str, key: str) -> None:
         """An execution told again, perhaps corrected: what was counted stays, and a person is told."""

@@ -77,6 +77,7 @@ class Link:
         self._lost = asyncio.Event()
         self._asking = asyncio.Lock()
         self._offset = timedelta(0)
+        self._unheard: list[tuple[str, tuple[Any, ...]]] | None = []
         self._codes: list[int] = []
         self._refused = asyncio.Event()
         self._next_id: asyncio.Future[int] | None = None
@@ -214,6 +215,7 @@ class Link:
         self.account = self._choose_account(session.managedAccounts())
         self._lost.clear()
         await self._ask("the time", self._read_time, session)
+        self._let_hear()
         await self._up()
         self._ready.set()
         log.info("ibkr.connected", where=self._where, account=self.account, client=settings.client_id)
@@ -316,7 +318,16 @@ class Link:
             self._codes.append(told[1])
             if told[1] == CLIENT_ID_IN_USE:
                 self._refused.set()
-        self._hear(name, told)
+        if self._unheard is not None:
+            self._unheard.append((name, told))
+        else:
+            self._hear(name, told)
+
+    def _let_hear(self) -> None:
+        """Pass on what was told before the venue's time was known, which it is stamped with."""
+        unheard, self._unheard = self._unheard, None
+        for name, told in unheard or ():
+            self._hear(name, told)
 
     def _on_disconnected(self) -> None:
         self._ready.clear()

@@ -255,6 +255,24 @@ def test_what_happened_while_the_connection_was_gone_is_told_once(run: Run) -> N
     run(scenario)
 
 
+def test_what_was_missed_is_told_by_fills_and_not_handed_over_again(run: Run) -> None:
+    async def scenario(ours: Desk) -> None:
+        await ours.venue.submit(ours.limit("a", 90))
+        known = ours.venue.sequence
+        await ours.venue.close()
+        ours.price(89)
+        ours.venue = new_venue(ours.settings, ours.symbol, ours.state)
+        await ours.venue.connect()
+        (missed,) = await ours.venue.fills(known)
+        assert missed.status is S.FILLED
+        await ours.venue.submit(ours.limit("b", 80))
+        handed = [await anext(events) for events in [ours.venue.events()]]
+        assert handed[0].client_id == ours.ref("b")
+        assert handed[0].sequence == missed.sequence + 1
+
+    run(scenario)
+
+
 def test_a_restart_and_ids_that_roll_back_mix_up_no_orders(run: Run) -> None:
     async def scenario(ours: Desk) -> None:
         await ours.venue.submit(ours.intent("first"))
