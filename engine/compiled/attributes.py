@@ -288,8 +288,7 @@ class Attributes(Orders):
                 raise self.refuse(f"calls replace() of a {owner.type}")
             return self.attribute_of_moment(owner, f"{name}()")
         if isinstance(owner, Info):
-            entry = self.info_entry(owner, self.known(arguments[0], "a key"))
-            return entry
+            return self.info_get(owner, arguments)
         if isinstance(owner, Text) or (isinstance(owner, Number) and owner.type == STR):
             if name in ("append", "startswith", "endswith"):
                 raise self.refuse(f"calls {name}() of a string made in the run")

@@ -30,6 +30,7 @@ from engine.compiled.values import (
     Arguments,
     Closure,
     Either,
+    Entry,
     Items,
     Keywords,
     Method,
@@ -61,7 +62,7 @@ class Calls(Inline):
         function = self.evaluate(node.func)
         if self.is_silent(function):
             for part in [*node.args, *(keyword.value for keyword in node.keywords)]:
-                self.discard(self.evaluate(part.value if isinstance(part, ast.Starred) else part))
+                self.discard(self.evaluate_open(part.value if isinstance(part, ast.Starred) else part))
             self.drop(node)
             return NONE
         arguments, keywords = self.arguments(node)
@@ -290,5 +291,7 @@ class Calls(Inline):
 
     def discard(self, value: Value) -> None:
         """A value nobody uses; what computing it could raise still counts."""
+        if isinstance(value, Entry):
+            value = value.value
         if isinstance(value, Number) and "error" in value.code:
             self.out.line(f"checked({value.code}, False, error)")

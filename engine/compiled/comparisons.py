@@ -15,6 +15,7 @@ from engine.compiled.values import (
     NUMERIC,
     ORDER,
     STR,
+    Entry,
     Items,
     Number,
     Sequence,
@@ -42,13 +43,18 @@ COMPARE: dict[type, tuple[str, Callable[[Any, Any], Any]]] = {
 class Comparisons(Truth):
     """Evaluates comparisons."""
 
+    compare_entries: Callable[[ast.cmpop, Value, Value], Value]
+
     def at_compare(self, node: ast.Compare) -> Value:
         """Comparisons, chained ones too."""
-        left = self.evaluate(node.left)
+        left = self.evaluate_open(node.left)
         found: Value = Static(True)
         for op, part in zip(node.ops, node.comparators, strict=True):
-            right = self.held_if(self.evaluate(part), len(node.ops) > 1)
-            test = self.compare(op, left, right)
+            right = self.held_if(self.evaluate_open(part), len(node.ops) > 1)
+            if isinstance(left, Entry) or isinstance(right, Entry):
+                test = self.compare_entries(op, left, right)
+            else:
+                test = self.compare(op, left, right)
             if isinstance(found, Static):
                 if not found.value:
                     return found

@@ -11,6 +11,7 @@ from engine.compiled.traced import Traced
 from engine.compiled.values import (
     UNKNOWN,
     Closure,
+    Entry,
     Items,
     Mapping,
     Number,
@@ -27,6 +28,11 @@ class Expressions(Comprehensions):
 
     def evaluate(self, node: ast.expr) -> Value:
         """The value of an expression; its side effects are written out on the way."""
+        value = self.evaluate_open(node)
+        return self.settled(value) if isinstance(value, Entry) else value
+
+    def evaluate_open(self, node: ast.expr) -> Value:
+        """The same for who knows what an `Entry` is."""
         method = getattr(self, f"at_{type(node).__name__.lower()}", None)
         if method is None:
             raise self.refuse(f"uses {type(node).__name__.lower()}", node)
@@ -62,9 +68,10 @@ class Expressions(Comprehensions):
         parts = []
         for part in node.values:
             if isinstance(part, ast.FormattedValue):
-                value = self.evaluate(part.value)
+                formatted = part.format_spec is not None
+                value = (self.evaluate if formatted else self.evaluate_open)(part.value)
                 parts.append(value)
-                self.printable(value, formatted=part.format_spec is not None)
+                self.printable(value, formatted=formatted)
         if all(
             isinstance(value, Static) and isinstance(value.value, (str, int, type(None))) for value in parts
         ) and not any(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.compiled.orders import Computed
+from engine.compiled.info_entries import RECORDED, Computed
 from engine.compiled.text_keys import TextKeys
 from engine.compiled.values import (
     NONE,
@@ -19,8 +19,6 @@ from engine.compiled.values import (
 
 MOST_INFOS = 64
 """Different things orders may be given; each combination is one."""
-RECORDED = "exit_reason"
-"""The one name that a run's tables show."""
 
 
 class Infos(TextKeys):

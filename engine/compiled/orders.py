@@ -7,14 +7,12 @@ from typing import Any
 
 import backtrader as bt
 
-from engine.compiled.frames import Never
-from engine.compiled.lines import Lines
+from engine.compiled.info_entries import InfoEntries
 from engine.compiled.values import (
     BOOL,
     DATA,
     FLOAT,
     INT,
-    NONE,
     STR,
     Arguments,
     Info,
@@ -25,11 +23,6 @@ from engine.compiled.values import (
     Trade,
     Value,
 )
-
-
-class Computed:
-    """In place of a number of the run that an order was given: it may be given, and not be read again."""
-
 
 CONSTANT_OF_ORDER = {"size": (FLOAT, "size"), "exectype": (INT, "kind"), "triggered": (BOOL, "triggered")}
 CREATED = {
@@ -66,11 +59,10 @@ TRADE_NUMBERS = {
 }
 
 
-class Orders(Lines):
+class Orders(InfoEntries):
     """Orders, trades and positions, as a kernel keeps them."""
 
     broker_exact: Callable[[], bool]
-    awaited: set[Any]
 
     def data_attribute(self, owner: Number, name: str) -> Value:
         """An attribute of a data known only in the run: its name, to be printed."""
@@ -182,39 +174,6 @@ class Orders(Lines):
         if part == "created" and name in CREATED:
             return Number(f"orders[{handle}].{CREATED[name]}", FLOAT)
         raise self.refuse(f"uses {part}.{name} of an order")
-
-    def info_entry(self, owner: Info, name: str) -> Value:
-        """What an order was given besides Backtrader's own arguments."""
-        if name not in self.awaited and not any(name in entry for entry in self.infos):
-            self.awaited.add(name)
-            self.out.changed = True
-            raise Never(
-                f"no order has been given {name} yet"
-            )  # one may be, further down; the next pass knows
-        found: Value = NONE
-        handle = (
-            owner.order.code if owner.order.none == "False" else f"known_order({owner.order.code}, error)"
-        )
-        self.path.append(("info", name))  # choices of their own, however many entries there are by now
-        for code in range(len(self.infos) - 1, 0, -1):
-            value = self.infos[code].get(name)
-            if value is Computed:
-                raise self.refuse(f"reads {name} of an order's info, which was computed in the run")
-            test = Number(f"(orders[{handle}].info == {code})", BOOL)
-            first, second = Static(value), found
-            found = self.choose(test, (lambda first=first: first, []), (lambda second=second: second, []))  # type: ignore[misc]
-        self.path.pop()
-        return found
-
-    def has_info(self, owner: Info, name: str) -> Value:
-        """Whether an order was given something of this name."""
-        codes = [str(code) for code, entry in enumerate(self.infos) if name in entry]
-        if not codes:
-            return Static(False)
-        handle = (
-            owner.order.code if owner.order.none == "False" else f"known_order({owner.order.code}, error)"
-        )
-        return Number("(" + " or ".join(f"orders[{handle}].info == {code}" for code in codes) + ")", BOOL)
 
     def order_method(self, owner: Number, name: str, arguments: Arguments) -> Value:
         """isbuy(), alive() and the names of states."""

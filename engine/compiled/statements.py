@@ -19,7 +19,7 @@ class Statements(Walk):
     def do_expr(self, node: ast.Expr) -> None:
         """A call for its effect; a value nobody uses costs nothing."""
         if not isinstance(node.value, ast.Constant):
-            self.discard(self.evaluate(node.value))
+            self.discard(self.evaluate_open(node.value))
 
     def do_import(self, node: ast.Import) -> None:
         """A module imported inside a method."""
@@ -37,7 +37,8 @@ class Statements(Walk):
 
     def do_assign(self, node: ast.Assign) -> None:
         """`a = b = value`."""
-        value = self.evaluate(node.value)
+        to_name = len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
+        value = (self.evaluate_open if to_name else self.evaluate)(node.value)
         if len(node.targets) > 1:
             value = self.held(value)
         for target in node.targets:

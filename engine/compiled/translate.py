@@ -130,6 +130,7 @@ class Translator(Signals):
         self.object_cells: set[Hashable] = set()
         self.moved: set[int] = set()
         self.awaited: set[Any] = set()
+        self.asked: set[str] = set()
 
     def reset(self) -> None:
         """Start a pass."""

@@ -18,6 +18,7 @@ from engine.compiled.values import (
     TIMEDELTA,
     Closure,
     Either,
+    Entry,
     Items,
     Mapping,
     Method,
@@ -49,6 +50,8 @@ class Truth(Arithmetic):
             return self.static_truth(value)
         if isinstance(value, Number):
             return self.number_truth(value)
+        if isinstance(value, Entry):
+            return self.truth(value.value)
         if isinstance(value, Position):
             return Number(f"(positions[{value.data}].size != 0.0)", BOOL)
         if isinstance(value, Items):
@@ -110,7 +113,9 @@ class Truth(Arithmetic):
     def at_boolop(self, node: ast.BoolOp) -> Value:
         """`and`, `or`: the right side is computed only where Python would."""
         is_and = isinstance(node.op, ast.And)
-        value = self.evaluate(node.values[0])
+        value = self.evaluate_open(node.values[0])
+        if isinstance(value, Entry):  # `or` goes on where it is missing
+            value = self.settled(value) if is_and else value.value
         for following in node.values[1:]:
             if isinstance(value, Text):
                 self.evaluate(following)
@@ -152,7 +157,7 @@ class Truth(Arithmetic):
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return self.negated(self.condition(node.operand), True)
         if not isinstance(node, ast.BoolOp):
-            return self.truth(self.evaluate(node))
+            return self.truth(self.evaluate_open(node))
         is_and = isinstance(node.op, ast.And)
         found = self.condition(node.values[0])
         for following in node.values[1:]:

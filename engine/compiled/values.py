@@ -140,6 +140,18 @@ class Info:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """`order.info.name` where an order may have been given none: Backtrader then makes an empty dict.
+
+    value: what it is where it was given, None elsewhere. missing: an expression, true where it was not given.
+    """
+
+    name: str
+    value: Number | Static
+    missing: str
+
+
+@dataclass(frozen=True, slots=True)
 class Method:
     """A function bound to its first argument; both may be anything."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.compiled.emit import Emitter, Slot, Tree, is_atom
 from engine.compiled.frames import Context, Frame, Jump, Never
-from engine.compiled.values import Items, Number, Sequence, Static, Text, Undefined, Value
+from engine.compiled.values import Entry, Items, Number, Sequence, Static, Text, Undefined, Value
 from engine.refusal import Refused
 
 
@@ -24,6 +24,8 @@ class Walk:
     problems: list[tuple[str, int, str]]
     lenient: bool
     evaluate: Callable[[ast.expr], Value]
+    evaluate_open: Callable[[ast.expr], Value]
+    settled: Callable[[Entry], Value]
     truth: Callable[[Value], Value]
     condition: Callable[[ast.expr], Value]
     store_attribute: Callable[[Value, str, Value], None]
@@ -190,6 +192,8 @@ class Walk:
             return Items(
                 tuple(self.frozen(part, f"{name}_{i}") for i, part in enumerate(value.values)), value.site
             )
+        if isinstance(value, Entry):
+            return Entry(value.name, self.held(value.value), self.out.temporary(value.missing))
         return value
 
     def bind(self, name: str, value: Value) -> None:

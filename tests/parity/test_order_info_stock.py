@@ -36,7 +36,16 @@ class Positional(bt.Strategy):
         order.addinfo({"name": "entry"})
 
 
+class TakesNothing(bt.Strategy):
+    def notify_order(self, order):
+        self.reason = order.info.reason
+
+    def next(self):
+        self.buy(size=1)
+
+
 REFUSED = {
+    TakesNothing: "takes reason of an order's info, which no order is given",
     ReadsComputed: "reads bar of an order's info, which was computed in the run",
     StatesLater: "adds exit_reason to an order that is made already",
     Positional: "calls addinfo() of an order",
@@ -93,3 +102,81 @@ def test_a_text_that_is_no_key_is_left_to_the_engine_that_raises() -> None:
     refusal = on_fast("compiled", case_of(Misses)).refusal
     assert refusal is not None
     assert "exception" in refusal.reason
+
+
+class AsksForMore(bt.Strategy):
+    """Asks orders for what they were not given: an empty dict each time, and by `get` the default."""
+
+    def notify_order(self, order):
+        if order.status != order.Completed:
+            return
+        kind = order.info.kind
+        tests = (
+            order.info.never is None,
+            order.info["kind"] is not None,
+            order.info.kind == None,  # noqa: E711
+            kind is None,
+            not kind,
+            (kind or "flat") == "flat",
+            order.info.kind in ("up", "flat"),
+            order.info.kind != "up",
+            order.info.get("side", "long") == "long",
+            order.info.get("mood", "good") == "good",
+            order.info.given is None,
+        )
+        size = 0
+        for number, holds in enumerate(tests):
+            size += 2**number if holds else 0
+        print(f"{order.info.kind}")
+        if order.isbuy():
+            self.sell(size=size)
+
+    def next(self):
+        if len(self) % 3:
+            self.buy(size=20, kind="up", side="short", given=None)
+        elif len(self) % 2:
+            self.buy(size=20, given="once")
+        else:
+            self.buy(size=20)
+
+
+def test_what_an_order_was_not_given_is_an_empty_dict() -> None:
+    stock, fast = (run(case_of(AsksForMore)) for run in (on_stock, lambda case: on_fast("compiled", case)))
+    assert stock.recording is not None
+    assert len(stock.recording.orders) > 100
+    assert difference(stock, fast) is None
+
+
+class KeepsEmptyDicts(bt.Strategy):
+    """Would keep the empty dict."""
+
+    kept = "up"
+
+    def notify_order(self, order):
+        self.kept = order.info.kind
+
+    def next(self):
+        if self.kept is None:
+            self.close()
+        else:
+            self.buy(size=1, kind="up") if len(self) % 2 else self.buy(size=1)
+
+
+class MakesEntries(bt.Strategy):
+    """Sees the entry that its own question made."""
+
+    def notify_order(self, order):
+        if order.info.kind == "down" or "kind" in order.info:
+            self.close()
+
+    def next(self):
+        self.buy(size=1, kind="up") if len(self) % 2 else self.buy(size=1)
+
+
+@pytest.mark.parametrize("strategy", [KeepsEmptyDicts, MakesEntries])
+def test_an_empty_dict_that_matters_is_left_to_another_engine(strategy: type[bt.Strategy]) -> None:
+    case = case_of(strategy)
+    refusal = on_fast("compiled", case).refusal
+    assert refusal is not None
+    assert "exception" in refusal.reason
+    assert difference(on_stock(case), on_fast("lean", case)) is None
