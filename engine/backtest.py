@@ -64,20 +64,14 @@ def backtest(
     it, and for bars fewer than the warm-up; StrategyError when the strategy itself fails.
     """
     from engine import preflight
-    from engine.account import copied, costs_of
-    from engine.cerebro import stock_broker
+    from engine.account import costs_of
     from engine.choose import Task, execute
     from engine.result import run_result
     from feeds.market import Market, load
     from strategies import registry
 
     preflight.check_engine(engine)
-    if broker is None:
-        preflight.check_money(cash, commission)
-        account = stock_broker(cash, commission)
-    else:
-        account = copied(broker)
-        preflight.check_money(account.p.cash, 0.0)
+    account = _account(broker, cash, commission)
     cls = registry.load(strategy)
     resolved = registry.resolve_params(cls, params or {})
     market = data if isinstance(data, Market) else load(data, settings=settings)
@@ -97,6 +91,20 @@ def backtest(
         resample=tuple(resample),
         notes=outcome.notes,
     )
+
+
+def _account(broker: bt.brokers.BackBroker | None, cash: float, commission: float) -> bt.brokers.BackBroker:
+    """A broker for one run: a copy of the given one, or an ordinary one."""
+    from engine import preflight
+    from engine.account import copied
+    from engine.cerebro import stock_broker
+
+    if broker is None:
+        preflight.check_money(cash, commission)
+        return stock_broker(cash, commission)
+    account = copied(broker)
+    preflight.check_money(account.p.cash, 0.0)
+    return account
 
 
 def _name_of(cls: type[bt.Strategy]) -> str:

@@ -134,35 +134,21 @@ def sweep(
     from engine.account import copied
     from engine.cerebro import stock_broker
     from engine.choose import Task
-    from engine.sweep_metrics import METRICS
     from engine.sweep_run import Sweeping
     from feeds.market import Market, load
     from strategies import registry
 
     began = time.perf_counter()
-    for name in (metric, *metrics):
-        if name not in METRICS:
-            raise UnknownNameError("metric", name, METRICS)
-    if engine not in ("auto", "lean"):
-        raise UnknownNameError("engine", engine, ("auto", "lean"))
+    _check_names((metric, *metrics), engine)
     preflight.check_money(cash, commission)
     cls = registry.load(strategy)
     given = combinations_of(space)
     market = data if isinstance(data, Market) else load(data)
     preflight.check_frames(market.frames)
-    names = tuple(dict.fromkeys(name for each in given for name in each))
-    for name in names:
-        if name not in dict(cls.params._getitems()):
-            raise UnknownNameError("parameter", name, dict(cls.params._getitems()))
+    names = _parameters_of(cls, given)
     account = copied(broker) if broker is not None else stock_broker(cash, commission)
-    run = Sweeping(
-        Task(cls, {}, market.frames, account, sizer=sizer),
-        given,
-        (metric, *metrics),
-        jobs,
-        on_done,
-        on_compile=on_compile,
-    )
+    task = Task(cls, {}, market.frames, account, sizer=sizer)
+    run = Sweeping(task, given, (metric, *metrics), jobs, on_done, on_compile=on_compile)
     if engine == "auto":
         run.compiled()
     else:
@@ -173,6 +159,25 @@ def sweep(
     return SweepResult(
         run.table(names), names, metric, "compiled" if compiled else "lean", run.reason, run.counters
     )
+
+
+def _check_names(metrics: Sequence[str], engine: str) -> None:
+    from engine.sweep_metrics import METRICS
+
+    for name in metrics:
+        if name not in METRICS:
+            raise UnknownNameError("metric", name, METRICS)
+    if engine not in ("auto", "lean"):
+        raise UnknownNameError("engine", engine, ("auto", "lean"))
+
+
+def _parameters_of(cls: type[bt.Strategy], given: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Names of the parameters that combinations give, each of which the strategy has."""
+    names = tuple(dict.fromkeys(name for each in given for name in each))
+    for name in names:
+        if name not in dict(cls.params._getitems()):
+            raise UnknownNameError("parameter", name, dict(cls.params._getitems()))
+    return names
 
 
 def parse_space(texts: Sequence[str]) -> dict[str, list[Any]]:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.compiled.evaluation import Evaluation
 from engine.compiled.program import Node, Plan, Program, values_of
 from engine.compiled.running import book_of, moments_of, steps_of
-from engine.compiled.traced import Evaluation
 from engine.refusal import Refused
 from engine.sweep_nodes import Chain, chain_of, split
 
 if TYPE_CHECKING:
+    from engine.compiled.assembly import Translated
     from engine.compiled.records import Book
-    from engine.compiled.translate import Translated
 
 TABLE_BYTES = 256 * 2**20
 """Memory for shared lines at one time; more combinations are run in blocks."""

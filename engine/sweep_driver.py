@@ -50,6 +50,7 @@ def _drive(  # type: ignore[no-untyped-def]
     """
     calls, whole, numbers, alike, failed = chain
     equity, cash = curves[0], curves[1]
+    account, fills, trades = book.account, book.fills, book.trades
     own = np.empty(rows.shape[1], np.int64)
     filled = -1
     for place in range(first * TOGETHER, len(rows), stride * TOGETHER):
@@ -68,19 +69,11 @@ def _drive(  # type: ignore[no-untyped-def]
                 continue
             reset(book, start)
             ended[c] = kernel(table, own, floats[c], ints[c], book, index, equity, cash)
-            if book.account[0]["overflow"] != 0:
+            if account[0]["overflow"] != 0:
                 ended[c] = FULL
             if ended[c] == DONE:
                 told = measure(
-                    equity,
-                    periods,
-                    book.account,
-                    book.fills,
-                    book.trades,
-                    len(book.lengths),
-                    groups,
-                    scratch,
-                    out[c],
+                    equity, periods, account, fills, trades, len(book.lengths), groups, scratch, out[c]
                 )
                 if not told:
                     ended[c] = NOT_FINITE

@@ -15,8 +15,9 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.compiled.evaluation import Evaluation
+from engine.compiled.formulas import Expression
 from engine.compiled.program import UNSET, Node, Program, Task, run_task
-from engine.compiled.traced import Evaluation, Expression
 from indicators import kernels, operations, windows
 
 (

@@ -16,11 +16,13 @@ import backtrader as bt
 import numpy as np
 
 from engine.account import copied
-from engine.compiled.program import Program, build
+from engine.compiled.assembly import Translated
+from engine.compiled.evaluation import Evaluation
+from engine.compiled.program import Program
+from engine.compiled.program_reader import build
 from engine.compiled.purity import Witness, watched, witness_of
-from engine.compiled.traced import Evaluation
-from engine.compiled.translate import Translated, translate
-from engine.compiled.warm import key_of
+from engine.compiled.recipe_keys import key_of
+from engine.compiled.translate import translate
 from engine.refusal import Refused
 from engine.setup import prepare
 

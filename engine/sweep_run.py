@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from engine.choose import Task
+    from engine.compiled.assembly import Translated
     from engine.compiled.program import Program
-    from engine.compiled.translate import Translated
     from engine.sweep_block import Bench, Work
 
 MOST_TRACES = 64
@@ -126,7 +126,7 @@ class Sweeping:
 
     def _groups(self, numbers: Any) -> list[Any]:
         """Combinations that may be traced together: alike in every parameter that is no number, and in kinds."""
-        from engine.compiled.traced import EXACT, traceable
+        from engine.compiled.formulas import EXACT, traceable
 
         own = [self.params[number] for number in numbers.tolist()]
         keys = []
@@ -201,7 +201,7 @@ class Sweeping:
         self._on_compile(seconds)
 
     def _held(self, program: Any, waiting: Any, params: Mapping[str, Any], varied: Sequence[str]) -> Any:
-        from engine.compiled.traced import Evaluation
+        from engine.compiled.evaluation import Evaluation
 
         traced = tuple(program.trace.numbers)
         held = np.ones(len(waiting), np.bool_)

@@ -20,7 +20,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from engine.compiled.lowering import Copier, Reader, Signature, Writer
+from engine.compiled.lowered_types import Copier, Reader, Signature, Writer
 from engine.compiled.machine import compile_functions
 from engine.compiled.records import (
     ACCOUNT,

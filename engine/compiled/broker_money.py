@@ -117,6 +117,71 @@ def trial(address: int, handle: int, cash: float) -> float:
 
 
 @inner
+def close_part(address: int, data: int, closed: float, price: float, pnl: float) -> tuple[float, float]:
+    """Take the cash of what closes: its value at the price it was opened at, and the commission."""
+    desk = desk_at(address, 0)
+    account = account_at(desk.account, 0)
+    scheme = scheme_at(desk.schemes, data)
+    position = position_at(desk.positions, data)
+    cash = account.cash
+    value = value_of(address, data, -closed, position.price, rules_at(desk.rules, 0).shortcash)
+    back = value / scheme.leverage if value > 0.0 else value
+    cash += back + pnl * scheme.stocklike
+    commission = commission_of(address, data, closed, price)
+    cash -= commission
+    if scheme.stocklike == 0:
+        cash += -closed * (price - position.adjust_base) * scheme.mult
+    account.cash = cash
+    return value, commission
+
+
+@inner
+def open_part(
+    address: int, data: int, opened: float, price: float, cash: float
+) -> tuple[float, float, float]:
+    """What is left of `cash` once so much is opened, its value, and the commission."""
+    desk = desk_at(address, 0)
+    value = value_of(address, data, opened, price, rules_at(desk.rules, 0).shortcash)
+    cash -= value / scheme_at(desk.schemes, data).leverage if value > 0.0 else value
+    commission = commission_of(address, data, opened, price)
+    cash -= commission
+    return cash, value, commission
+
+
+@inner
+def refuse_the_rest(address: int, handle: int) -> None:
+    """End an order for want of cash."""
+    end(address, handle, MARGIN)
+    cancel_others(address, handle)
+    dissolve(address, handle)
+
+
+@inner
+def fill_order(
+    address: int,
+    handle: int,
+    size: float,
+    price: float,
+    when: float,
+    value: float,
+    commission: float,
+    pnl: float,
+) -> None:
+    """Add a fill to what an order has filled so far."""
+    order = order_at(desk_at(address, 0).orders, handle)
+    order.remaining -= size
+    order.executed = when
+    worth = order.filled * order.average
+    part = size * price
+    order.filled += size
+    order.average = (worth + part) / order.filled
+    order.value += value
+    order.commission += commission
+    order.pnl += pnl
+    order.status = PARTIAL if order.remaining != 0.0 else COMPLETED
+
+
+@inner
 def execute(address: int, handle: int, price: float, when: float, step: int) -> None:
     """Fill what remains of an order; without the cash only what closes, and the rest ends as Margin.
 
@@ -136,23 +201,13 @@ def execute(address: int, handle: int, price: float, when: float, step: int) -> 
     entry = position.price
     new_size, new_price, opened, closed = moved(position.size, entry, order.remaining, price)
     pnl = (0.0 - closed) * (price - entry) * scheme.mult
-    cash = account.cash
     closed_value = closed_commission = opened_value = opened_commission = 0.0
     if closed != 0.0:
-        closed_value = value_of(address, data, -closed, entry, rules.shortcash)
-        back = closed_value / scheme.leverage if closed_value > 0.0 else closed_value
-        cash += back + pnl * scheme.stocklike
-        closed_commission = commission_of(address, data, closed, price)
-        cash -= closed_commission
-        if futures:
-            cash += -closed * (price - position.adjust_base) * scheme.mult
-        account.cash = cash
+        closed_value, closed_commission = close_part(address, data, closed, price, pnl)
+    cash = account.cash
     short_of_cash = False
     if opened != 0.0:
-        opened_value = value_of(address, data, opened, price, rules.shortcash)
-        cash -= opened_value / scheme.leverage if opened_value > 0.0 else opened_value
-        opened_commission = commission_of(address, data, opened, price)
-        cash -= opened_commission
+        cash, opened_value, opened_commission = open_part(address, data, opened, price, cash)
         if cash < 0.0:
             short_of_cash = True
             opened = opened_value = opened_commission = 0.0
@@ -168,42 +223,23 @@ def execute(address: int, handle: int, price: float, when: float, step: int) -> 
         if closed != 0.0 and rules.int2pnl != 0:
             closed_commission += position.credit
             position.credit = 0.0
-        order.remaining -= size
-        order.executed = when
-        worth = order.filled * order.average
-        part = size * price
-        order.filled += size
-        order.average = (worth + part) / order.filled
-        order.value += closed_value + opened_value
-        order.commission += closed_commission + opened_commission
-        order.pnl += pnl
-        order.status = PARTIAL if order.remaining != 0.0 else COMPLETED
+        value, commission = closed_value + opened_value, closed_commission + opened_commission
+        fill_order(address, handle, size, price, when, value, commission, pnl)
         if account.fills >= desk.fills_room:
             account.overflow = 1
             return
         fill = fill_at(desk.fills, account.fills)
         account.fills += 1
-        fill.order = handle
-        fill.data = data
-        fill.step = step
-        fill.time = when
-        fill.size = size
-        fill.price = price
-        fill.closed = closed
-        fill.closed_value = closed_value
-        fill.closed_commission = closed_commission
-        fill.opened = opened
-        fill.opened_value = opened_value
-        fill.opened_commission = opened_commission
-        fill.pnl = pnl
-        fill.position_size = new_size
-        fill.position_price = new_price
+        fill.order, fill.data, fill.step, fill.time = handle, data, step, when
+        fill.size, fill.price, fill.pnl = size, price, pnl
+        fill.closed, fill.opened = closed, opened
+        fill.closed_value, fill.closed_commission = closed_value, closed_commission
+        fill.opened_value, fill.opened_commission = opened_value, opened_commission
+        fill.position_size, fill.position_price = new_size, new_price
         note(address, handle, 1)
         cancel_others(address, handle)
     if short_of_cash:
-        end(address, handle, MARGIN)
-        cancel_others(address, handle)
-        dissolve(address, handle)
+        refuse_the_rest(address, handle)
 
 
 @inner

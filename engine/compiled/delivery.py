@@ -14,7 +14,7 @@ import backtrader as bt
 import numpy as np
 from backtrader.linebuffer import LineActions, LineBuffer, _LineForward
 
-from engine.compiled.program import only_binds
+from engine.compiled.program_reader import only_binds
 from engine.lean_delivery import deliver_as_stock, deliver_periods, follows, plain_times
 from engine.primitive import Primitive
 from engine.primitives import PRIMITIVES, primitive_of

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import collections
 import datetime
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any
 
 import backtrader as bt
-from backtrader.lineroot import LineRoot
 
 from engine.compiled.cells import ABSENT, LISTS
-from engine.compiled.emit import LIST, TUPLE, Slot
+from engine.compiled.dict_entries import DictEntries
+from engine.compiled.emit import LIST, TUPLE
 from engine.compiled.frames import Never
-from engine.compiled.lists import Lists
 from engine.compiled.values import (
     BOOL,
     DATA,
@@ -39,24 +38,12 @@ from engine.compiled.values import (
 )
 
 
-class Dicts(Lists):
+class Dicts(DictEntries):
     """Entries by key or index."""
 
     is_text_of_run: Callable[[Any], bool]
     text_item: Callable[[Static, Any], Value]
     store_text_item: Callable[[Static, Any, Value], None]
-
-    def entry_slots(self, thing: Any, every: bool = False) -> list[Slot]:
-        """The slots of a dict's entries."""
-        return [
-            slot
-            for key, slot in self.out.slots.items()
-            if isinstance(key, tuple) and key[:2] == ("entry", id(thing)) and slot.written
-        ]
-
-    def entry_key(self, thing: Any, key: Any) -> Hashable:
-        """The slot key of one entry."""
-        return ("entry", id(thing), id(key) if isinstance(key, LineRoot) else key)
 
     def item(self, owner: Value, index: Any) -> Value:
         """`owner[index]` and `owner[a:b]`."""
@@ -164,28 +151,6 @@ class Dicts(Lists):
             found = self.choose(test, (lambda v=values[number]: v, []), (lambda v=found: v, []))  # type: ignore[misc]
         return found
 
-    def entry(self, thing: dict[Any, Any], key: Any) -> Value:
-        """One entry of a dict that was there after `__init__`, or that the run makes."""
-        slot = self.out.slots.get(self.entry_key(thing, key))
-        if slot is not None and slot.written:
-            return self.read_slot(slot)
-        if key not in thing:
-            if isinstance(thing, collections.defaultdict) and thing.default_factory is not None:
-                self.keep.append(thing)
-                value = thing.default_factory()
-                if isinstance(value, LISTS):
-                    return Static(
-                        self.defaults.setdefault(self.entry_key(thing, key), value),
-                        self.entry_key(thing, key),
-                    )
-                return Static(value)
-            if any(isinstance(k, tuple) and k[:2] == ("entry", id(thing)) for k in self.out.slots):
-                slot = self.cell(self.entry_key(thing, key), "entry", ABSENT)
-                return self.read_slot(slot)
-            self.out.line("fault(error)")
-            return NONE
-        return self.lifted(thing[key], self.entry_key(thing, key), in_instance=True)
-
     def store_item(self, owner: Value, index: Value, value: Value) -> None:
         """`owner[index] = value`."""
         if isinstance(owner, Mapping):
@@ -248,26 +213,6 @@ class Dicts(Lists):
             return
         raise self.refuse(f"deletes an entry of {describe(owner)}")
 
-    def pop_entry(self, owner: Static, arguments: Arguments) -> Value:
-        """`d.pop(key)` and `d.pop(key, default)`."""
-        if isinstance(arguments[0], Number) and arguments[0].type == DATA:
-            raise self.refuse("removes an entry by a data known only in the run")
-        key = self.known(arguments[0], "a key")
-        thing = owner.value
-        slot = self.cell(self.entry_key(thing, key), "entry", thing.get(key, ABSENT))
-        if not slot.missing:
-            slot.missing = self.out.changed = True
-        if len(arguments) == 1:
-            self.out.line(f"if {slot.name}_missing: fault(error)")
-            value = self.held(slot.number()) if slot.type else NONE
-        else:
-            present = Number(f"(not {slot.name}_missing)", BOOL)
-            value = self.choose(
-                present, (lambda: slot.number() if slot.type else NONE, []), (lambda: arguments[1], [])
-            )
-        self.out.line(f"{slot.name}_missing = True")
-        return value
-
     def static_method(self, method: Method, arguments: Arguments, keywords: Keywords) -> Value:
         """A built-in method of something known now: of strings, lists and dicts."""
         owner, name = method.owner, method.name
@@ -287,48 +232,6 @@ class Dicts(Lists):
         ) and all(self.is_plain(value) for value in [*arguments, *keywords.values()]):
             return self.compute(getattr(thing, name), arguments, keywords)
         raise self.refuse(f"calls {name}() of a {type(thing).__name__}")
-
-    def dict_method(self, owner: Static, name: str, arguments: Arguments) -> Value:
-        """Methods of a dict that was there after `__init__`."""
-        thing = owner.value
-        if name == "get":
-            default = arguments[1] if len(arguments) > 1 else NONE
-            if isinstance(arguments[0], Number) and arguments[0].type == DATA:
-                return self.by_data(arguments[0], lambda data: self.get_entry(thing, data, default))
-            return self.get_entry(thing, self.known(arguments[0], "a key"), default)
-        if name in ("items", "keys", "values") and not any(slot.missing for slot in self.entry_slots(thing)):
-            return self.mapping_method(Mapping({key: self.entry(thing, key) for key in thing}), name, [], {})
-        if name == "pop":
-            return self.pop_entry(owner, arguments)
-        if name == "clear":
-            self.store_container(None, "dict", thing, Mapping({}))
-            return NONE
-        if name == "setdefault":
-            key = self.known(arguments[0], "a key")
-            if key in thing:
-                return self.entry(thing, key)
-        raise self.refuse(f"calls {name}() of a dict the run changes")
-
-    def get_entry(self, thing: dict[Any, Any], key: Any, default: Value) -> Value:
-        """`d.get(key, default)`."""
-        slot = self.out.slots.get(self.entry_key(thing, key))
-        if slot is None or not slot.written:
-            if key in thing:
-                return self.entry(thing, key)
-            self.keep.append(thing)
-            return default
-        if not slot.missing:
-            return self.read_slot(slot)
-        if slot.type is None:
-            return (
-                default
-                if isinstance(default, Static) and default.value is None
-                else self.choose(
-                    Number(f"(not {slot.name}_missing)", BOOL), (lambda: NONE, []), (lambda: default, [])
-                )
-            )
-        present = Number(f"(not {slot.name}_missing)", BOOL)
-        return self.choose(present, (slot.number, []), (lambda: default, []))
 
     def mapping_method(self, owner: Mapping, name: str, arguments: Arguments, keywords: Keywords) -> Value:
         """Methods of a dict made in the same call."""
@@ -403,16 +306,6 @@ class Dicts(Lists):
             return Static(True)
         codes = [test.code for test in tests if isinstance(test, Number)]
         return Number("(" + " or ".join(codes) + ")", BOOL) if codes else Static(False)
-
-    def contains_key(self, thing: dict[Any, Any], value: Value) -> Value:
-        """`key in d`."""
-        if isinstance(value, Number) and value.type == DATA:
-            return self.by_data(value, lambda data: self.contains_key(thing, Static(data)))
-        key = self.known(value, "a key")
-        slot = self.out.slots.get(self.entry_key(thing, key))
-        if slot is not None and slot.written:
-            return Number(f"(not {slot.name}_missing)", BOOL) if slot.missing else Static(True)
-        return Static(key in thing)
 
     def elements(self, value: Value) -> list[Value] | None:
         """The parts of something whose length is known now, None for anything else."""

@@ -20,6 +20,7 @@ from engine.compiled.kernel import folder
 from engine.compiled.lowering import lowered
 
 HERE = Path(__file__).parent
+LOWERING = ("lowering.py", "lowered_expressions.py", "lowered_types.py")
 DIGEST = hashlib.sha256().digest_size
 
 
@@ -46,7 +47,8 @@ def _made_of(functions: Sequence[Callable[..., Any]], codegen: Any) -> str:
     """Hash of everything the machine code follows from: sources, layouts, compilers, the processor."""
     digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__} {codegen.magic_tuple()}".encode())
     files = {Path(function.__code__.co_filename) for function in functions}
-    for file in sorted(files | {HERE / "records.py", HERE / "lowering.py", Path(__file__)}):
+    own = {HERE / name for name in ("records.py", *LOWERING)}
+    for file in sorted(files | own | {Path(__file__)}):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:24]
 

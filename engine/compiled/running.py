@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from engine.compiled.assembly import Line, Translated
     from engine.compiled.records import Book
-    from engine.compiled.translate import Line, Translated
     from engine.recording import Recording
     from engine.setup import Setup
 

@@ -18,14 +18,13 @@ parameters for which all guards hold, and each number in it can be evaluated for
 from __future__ import annotations
 
 import dis
-import math
 import operator
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import backtrader as bt
 import numpy as np
@@ -33,147 +32,23 @@ from backtrader import linebuffer, lineiterator, lineroot, strategy
 from backtrader.indicators import basicops
 from numpy.typing import NDArray
 
+from engine.compiled.formulas import (
+    COMPARISONS,
+    OPERATIONS,
+    Expression,
+    Kind,
+    Number,
+    _combined,
+    _kind,
+    constant,
+    traceable,
+)
 from engine.compiled.values import COMPENSATES
 
-Kind: TypeAlias = Literal["i", "f"]
-Number: TypeAlias = int | float
-Column: TypeAlias = NDArray[Any]
-"""int64 or float64."""
-Flags: TypeAlias = NDArray[np.bool_]
-
-EXACT = 2**53
-"""Whole numbers up to here are exact as floats, so that int64 and float64 arithmetic agree with Python's."""
 LARGEST = 100
 """Operations in the largest expression that is recorded; a larger one is cut by a guard."""
 
 CAN_FAIL = frozenset({"/", "//", "%", "**", "divmod", "round", "floor", "ceil", "trunc"})
-OPERATIONS: Mapping[str, Callable[..., Any]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "//": operator.floordiv,
-    "%": operator.mod,
-    "**": operator.pow,
-    "neg": operator.neg,
-    "abs": operator.abs,
-    "floor": math.floor,
-    "ceil": math.ceil,
-    "trunc": math.trunc,
-    "round": round,
-    "max": max,
-    "min": min,
-}
-COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    "==": operator.eq,
-    "!=": operator.ne,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Expression:
-    """How a number follows from parameters.
-
-    operation: a key of `OPERATIONS`, "parameter" or "constant". operands: expressions; of a parameter its name, of a
-    constant the number and its text (which tells 0.0 from -0.0). kind: "i" for int, "f" for float.
-    """
-
-    operation: str
-    operands: tuple[Any, ...]
-    kind: Kind
-    size: int = 1
-
-    def of(self, values: Mapping[str, Number]) -> Number:
-        """The number for one combination, by Python's own arithmetic; raises what that raises."""
-        if self.operation == "parameter":
-            return values[self.operands[0]]
-        if self.operation == "constant":
-            number: Number = self.operands[0]
-            return number
-        result: Number = OPERATIONS[self.operation](*(operand.of(values) for operand in self.operands))
-        return result
-
-    def parameters(self) -> frozenset[str]:
-        """Names of the parameters it depends on; empty for a constant."""
-        if self.operation == "parameter":
-            return frozenset(self.operands)
-        if self.operation == "constant":
-            return frozenset()
-        return frozenset().union(*(operand.parameters() for operand in self.operands))
-
-    def __str__(self) -> str:
-        if self.operation in ("parameter", "constant"):
-            return str(self.operands[0])
-        if len(self.operands) == 2 and self.operation not in ("max", "min", "round"):
-            return f"({self.operands[0]} {self.operation} {self.operands[1]})"
-        return f"{self.operation}({', '.join(map(str, self.operands))})"
-
-
-def constant(value: Number) -> Expression:
-    """A number that is the same for every combination."""
-    return Expression("constant", (value, repr(value)), _kind(value))
-
-
-Terms: TypeAlias = dict["Expression | None", int]
-"""Whole numbers as the largest of several: expression plus offset each; under None a constant."""
-
-
-def _terms(expression: Expression) -> Terms:
-    if expression.operation == "constant":
-        return {None: expression.operands[0]}
-    if expression.operation == "max":
-        merged: Terms = {}
-        for operand in expression.operands:
-            merged = _largest_terms(merged, _terms(operand))
-        return merged
-    if expression.operation == "+" and expression.operands[1].operation == "constant":
-        return {expression.operands[0]: expression.operands[1].operands[0]}
-    return {expression: 0}
-
-
-def _largest_terms(left: Terms, right: Terms) -> Terms:
-    merged = dict(left)
-    for term, offset in right.items():
-        merged[term] = max(offset, merged.get(term, offset))
-    return merged
-
-
-def _shifted(terms: Terms, offset: int) -> Terms:
-    return {term: own + offset for term, own in terms.items()}
-
-
-def _of_terms(terms: Terms) -> Expression:
-    """The one expression for these terms: whole numbers are exact, so that order and brackets do not matter."""
-    parts = []
-    for term, offset in terms.items():
-        if term is None:
-            parts.append(constant(offset))
-        elif offset == 0:
-            parts.append(term)
-        else:
-            parts.append(Expression("+", (term, constant(offset)), "i", term.size + 2))
-    if len(parts) == 1:
-        return parts[0]
-    parts.sort(key=str)
-    return Expression("max", tuple(parts), "i", 1 + sum(part.size for part in parts))
-
-
-def _combined(symbol: str, operands: tuple[Expression, ...], kind: Kind) -> Expression:
-    """The expression of an operation. Warm-up lengths, which are sums and maxima, get a short normal form."""
-    if kind == "i" and symbol == "max":
-        return _of_terms(_largest_terms(_terms(operands[0]), _terms(operands[1])))
-    if kind == "i" and symbol in ("+", "-"):
-        left, right = operands
-        if symbol == "+" and left.operation == "constant":
-            left, right = right, left
-        if right.operation == "constant":
-            offset = right.operands[0]
-            return _of_terms(_shifted(_terms(left), offset if symbol == "+" else -offset))
-    return Expression(symbol, operands, kind, 1 + sum(operand.size for operand in operands))
 
 
 def expression(value: Traced | Number) -> Expression:
@@ -188,10 +63,6 @@ def plain(value: Any) -> Any:
 
 def _bare(value: Any) -> Any:
     return value.value if type(value) is Traced else value
-
-
-def _kind(value: Number) -> Kind:
-    return "f" if isinstance(value, float) else "i"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,11 +107,6 @@ class Trace:
         if guard not in self._known:
             self._known.add(guard)
             self.guards.append(guard)
-
-
-def traceable(value: Any) -> bool:
-    """Whether a parameter can be traced: a Python int or float (no bool, no numpy number) of moderate size."""
-    return type(value) is float or (type(value) is int and abs(value) <= EXACT)
 
 
 def trace_parameters(
@@ -524,161 +390,3 @@ def tracing() -> Iterator[None]:
 
 
 # -- all combinations at once
-
-
-class Evaluation:
-    """Expressions over columns of parameters, one row a combination.
-
-    columns: int64 or float64 arrays of the same length, by parameter. Each expression is computed once.
-    """
-
-    def __init__(self, columns: Mapping[str, Column], rows: int) -> None:
-        self.rows = rows
-        self._columns = columns
-        self._done: dict[Expression, tuple[Column, Flags]] = {}
-        self._distinct: dict[frozenset[str], tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
-
-    def values(self, expression: Expression) -> tuple[Column, Flags]:
-        """Its value in each row, and where that is known to be what Python computes.
-
-        Not known is what raises, is of another kind than traced, or leaves the whole numbers exact as floats.
-        """
-        found = self._done.get(expression)
-        if found is None:
-            found = self._done[expression] = self._compute(expression)
-        return found
-
-    def _compute(self, expression: Expression) -> tuple[Column, Flags]:
-        if expression.operation == "parameter":
-            column = self._columns[expression.operands[0]]
-            wanted = np.float64 if expression.kind == "f" else np.int64
-            if column.dtype != wanted:
-                return np.zeros(self.rows, wanted), np.zeros(self.rows, np.bool_)
-            return column, _exact(column)
-        if expression.operation == "constant":
-            dtype = np.float64 if expression.kind == "f" else np.int64
-            if not traceable(expression.operands[0]):
-                return np.zeros(self.rows, dtype), np.zeros(self.rows, np.bool_)
-            return np.full(self.rows, expression.operands[0], dtype), np.ones(self.rows, np.bool_)
-        operands = [self.values(operand) for operand in expression.operands]
-        known = operands[0][1]
-        for _, each in operands[1:]:
-            known = known & each
-        columns = [column for column, _ in operands]
-        direct = _DIRECT.get((expression.operation, expression.kind))
-        with np.errstate(all="ignore"):
-            if direct is not None:
-                values, possible = direct(*columns)
-                return values, known & possible & _exact(values)
-            return _one_by_one(expression, columns, known)
-
-    def distinct(self, names: Iterable[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Distinct values of some parameters: a row of each, and of every row the number of its values."""
-        key = frozenset(names)
-        found = self._distinct.get(key)
-        if found is None:
-            codes = np.zeros(self.rows, np.int64)
-            for name in sorted(key):
-                own = np.unique(self._columns[name], return_inverse=True)[1]
-                codes = codes * (int(own.max(initial=0)) + 1) + own
-                # Numbered anew each time, so that many parameters do not overflow.
-                codes = np.unique(codes, return_inverse=True)[1]
-            found = self._distinct[key] = np.unique(codes, return_index=True)[1], codes
-        return found
-
-    def outcome(self, guard: Guard) -> Flags:
-        """Where the guard holds, (rows,)."""
-        left, known = self.values(guard.left)
-        if guard.comparison == "known":
-            return known
-        right, also_known = self.values(guard.right)
-        if guard.comparison == "is":
-            same: Flags = left.view(np.int64) == right.view(np.int64)
-            return known & same
-        met: Flags = COMPARISONS[guard.comparison](left, right) == guard.outcome
-        return known & also_known & met
-
-
-def holds(trace: Trace, evaluation: Evaluation) -> Flags:
-    """The combinations for which what the trace made holds, (rows,)."""
-    held = np.ones(evaluation.rows, np.bool_)
-    for guard in trace.guards:
-        held &= evaluation.outcome(guard)
-    return held
-
-
-def _exact(column: Column) -> Flags:
-    if column.dtype == np.float64:
-        return np.ones(len(column), np.bool_)
-    return (column >= -EXACT) & (column <= EXACT)
-
-
-def _always(apply: Callable[..., Column]) -> Callable[..., tuple[Column, Flags]]:
-    def direct(*columns: Column) -> tuple[Column, Flags]:
-        values = apply(*columns)
-        return values, np.ones(len(values), np.bool_)
-
-    return direct
-
-
-def _product(left: Column, right: Column) -> tuple[Column, Flags]:
-    size = np.abs(left.astype(np.float64) * right.astype(np.float64))
-    return left * right, size <= EXACT
-
-
-def _quotient(left: Column, right: Column) -> tuple[Column, Flags]:
-    return left / right, right != 0
-
-
-def _larger(*columns: Column) -> Column:
-    largest: Column = np.maximum.reduce(columns)
-    return largest
-
-
-_DIRECT: Mapping[tuple[str, str], Callable[..., tuple[Column, Flags]]] = {
-    ("+", "i"): _always(np.add),
-    ("+", "f"): _always(np.add),
-    ("-", "i"): _always(np.subtract),
-    ("-", "f"): _always(np.subtract),
-    ("*", "i"): _product,
-    ("*", "f"): _always(np.multiply),
-    ("/", "f"): _quotient,
-    ("neg", "i"): _always(np.negative),
-    ("neg", "f"): _always(np.negative),
-    ("abs", "i"): _always(np.abs),
-    ("abs", "f"): _always(np.abs),
-    ("max", "i"): _always(_larger),
-}
-"""Operations for which numpy's arithmetic is Python's; all others run in Python, one distinct pair at a time."""
-
-
-def _one_by_one(expression: Expression, columns: list[Column], known: Flags) -> tuple[Column, Flags]:
-    wanted = float if expression.kind == "f" else int
-    apply = OPERATIONS[expression.operation]
-    values = np.zeros(len(known), np.float64 if wanted is float else np.int64)
-    possible = known.copy()
-    results: dict[tuple[str, ...], Number | None] = {}
-    for row, operands in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
-        if not known[row]:
-            continue
-        key = tuple(map(repr, operands))
-        if key not in results:
-            results[key] = _computed(apply, operands, wanted)
-        result = results[key]
-        if result is None:
-            possible[row] = False
-        else:
-            values[row] = result
-    return values, possible
-
-
-def _computed(apply: Callable[..., Any], operands: tuple[Number, ...], wanted: type) -> Number | None:
-    try:
-        result: Any = apply(*operands)
-    except (ArithmeticError, ValueError, TypeError):
-        return None
-    return _number(result) if type(result) is wanted and traceable(result) else None
-
-
-def _number(value: Any) -> Number:
-    return value  # type: ignore[no-any-return]

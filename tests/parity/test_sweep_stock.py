@@ -12,8 +12,9 @@ from core.errors import ConfigError, UnknownNameError
 from engine.cerebro import assemble, history_feed, run, stock_broker
 from engine.choose import Task
 from engine.compiled import kernel
-from engine.compiled.program import Plan, build, columns_of
-from engine.compiled.traced import Evaluation
+from engine.compiled.evaluation import Evaluation
+from engine.compiled.program import Plan, columns_of
+from engine.compiled.program_reader import build
 from engine.sweep import combinations_of, parse_space, sweep
 from engine.sweep_metrics import METRICS
 from engine.sweep_nodes import chain_of, fill_own, split

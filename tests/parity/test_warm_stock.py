@@ -17,7 +17,8 @@ from engine.account import copied
 from engine.cerebro import stock_broker
 from engine.choose import first_difference
 from engine.compiled import running, warm
-from engine.compiled.program import build
+from engine.compiled.program_reader import build
+from engine.compiled.recipes import day_numbers
 from engine.setup import date2num
 from engine.sweep import sweep
 
@@ -275,9 +276,9 @@ def test_day_numbers_are_those_of_backtrader(start: str, tz: str | None, freq: s
         start = "1700-02-27"
     index = pd.date_range(start, periods=7000, freq=freq, tz=tz)
     naive = index if tz is None else index.tz_convert(None)
-    assert warm.day_numbers(index).tobytes() == date2num(naive).tobytes()
+    assert day_numbers(index).tobytes() == date2num(naive).tobytes()
     picked = naive[::997]
-    assert warm.day_numbers(index)[::997].tolist() == [bt.date2num(each) for each in picked.to_pydatetime()]
+    assert day_numbers(index)[::997].tolist() == [bt.date2num(each) for each in picked.to_pydatetime()]
 
 
 @pytest.mark.parametrize("cls", [Dated, Clocked, Chancy, Counting], ids=lambda cls: cls.__name__)

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.compiled.kernel import FOLDER_VARIABLE
-from engine.compiled.lowering import NotLowered, Reader, Writer, lowered
+from engine.compiled.lowered_types import NotLowered, Reader, Writer
+from engine.compiled.lowering import lowered
 from engine.compiled.machine import compile_functions
 
 LIMIT = 7

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.compiled import ufuncs
-from engine.compiled.runtime import deviation, place_of, variance
+from engine.compiled.runtime import place_of
+from engine.compiled.sum_runtime import deviation, variance
 from engine.compiled.vector_runtime import (
     extreme_of,
     extreme_place,

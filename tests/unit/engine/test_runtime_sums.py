@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from engine.compiled.runtime import compensated, rounding, settled, total
+from engine.compiled.sum_runtime import compensated, rounding, settled, total
 from engine.compiled.values import COMPENSATES
 
 HARD = (0.0, -0.0, 1.0, -1.0, 0.1, 1 / 3, 2.0**53, 1e16, -1e16, 1e100, -1e100, 1e308, -1e308, 5e-324)

@@ -15,16 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.compiled.traced import (
-    Evaluation,
-    Trace,
-    Traced,
-    expression,
-    holds,
-    plain,
-    trace_parameters,
-    traceable,
-)
+from engine.compiled.evaluation import Evaluation, holds
+from engine.compiled.formulas import traceable
+from engine.compiled.traced import Trace, Traced, expression, plain, trace_parameters
 from engine.compiled.values import COMPENSATES
 
 CONCRETE = {
