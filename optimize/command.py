@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.cli import CommandParser, print_json, progress
 from core.errors import ConfigError
+from core.telemetry import close_logging, configure_logging
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -87,7 +88,11 @@ def main(args: argparse.Namespace) -> int:
     folder, resumed = run_folder(configuration.reports.directory, reference, facts)
     if not args.json:
         print(_headline(plan, reference, len(cuts)), flush=True)
-    result = _searched(args, plan, reference, facts, folder, resumed)
+    configure_logging(configuration.log.model_copy(update={"console": "off"}), run_dir=folder)
+    try:
+        result = _searched(args, plan, reference, facts, folder, resumed)
+    finally:
+        close_logging()
     page = _write(result, folder)
     if args.json:
         print_json({**_summary(result), "folder": folder, "report": page})

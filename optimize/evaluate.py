@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 ALONE = 4
 """So few trials are run in this process: starting others takes longer."""
+TRACED = 16
+"""Trials of a batch that are run again in Python for where they raised."""
 
 
 class Evaluation:
@@ -127,7 +129,17 @@ class Evaluation:
             # The refusal was of the strategy, not of these parameters: do not ask again.
             self._compiles = len(left) < len(params)
         columns = {name: run.column(name).copy() for name in self.metrics}
-        return Outcome(columns, list(run.errors), run.moments), left
+        return Outcome(
+            columns, list(run.errors), run.moments, self._traced(task, params, run.errors, span)
+        ), left
+
+    def _traced(
+        self, task: Task, params: Sequence[Params], errors: Sequence[str], span: Span
+    ) -> dict[int, str]:
+        """Tracebacks of the first compiled trials that raised, run again in Python: a kernel has no frames to show."""
+        failed = [number for number, error in enumerate(errors) if error][:TRACED]
+        found = run_each(task, [params[each] for each in failed], self.metrics, self._times[span.first])
+        return {failed[place]: text for place, text in found.tracebacks.items()}
 
     def _one_by_one(self, params: Sequence[Params], span: Span) -> Outcome:
         part = Part(self._times[span.start], self._times[span.last - 1], self._times[span.first])

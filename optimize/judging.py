@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from analyzers import overfitting as luck
 from analyzers.metrics import simple_returns
+from core.telemetry import get_logger
 from optimize.result import Judged
-from optimize.search import Searched
+from optimize.search import PRUNED, Searched
 from optimize.trials import Outcome
+
+_log = get_logger("optimize.trials")
 
 
 def ran(found: Searched) -> Outcome:
@@ -61,3 +64,17 @@ def shown(window: Judged) -> dict[str, Any]:
         "in_sample": window.in_sample["sharpe"],
         "out_of_sample": window.out_of_sample["sharpe"],
     }
+
+
+def log_failures(name: str, found: Searched) -> None:
+    """Write down every trial of a search that could not run: its number, its parameters, and what was raised where."""
+    for number, error in enumerate(found.outcome.errors):
+        if error and error != PRUNED:
+            _log.error(
+                "trial failed",
+                search=name,
+                trial=number,
+                params=found.params[number],
+                error=error,
+                traceback=found.outcome.tracebacks.get(number),
+            )

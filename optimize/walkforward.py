@@ -193,6 +193,7 @@ class _Walk:
 
         found = search(plan.space, self.evaluate, span, plan.settings, log=log, on_batch=batch)
         self.trials += len(found)
+        judging.log_failures(name, found)
         return found
 
     def result(self) -> WalkForward:

@@ -14,6 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.cli import run_command
+from optimize import command
+
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "optimize.walkforward"]
 STRATEGY = '''
@@ -176,24 +179,64 @@ def test_a_second_run_is_answered_from_the_cache(place: Path) -> None:
     assert first["folder"] != second["folder"]
 
 
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        (["--space", "fats=1:5"], "did you mean fast?"),
-        (["--space", "slow=9:5"], "is empty"),
-        (["--constraint", "fast > slow * 100"], "no combination satisfies"),
-        (["--train", "9000", "--test", "10"], "both a length and a number"),
-        (["--windows", "900"], "too few for 900 windows"),
-        (["--min-trades", "100000"], "enough trades"),
-        (["--storage", "postgresql://nobody@127.0.0.1:1/none"], "cannot be used"),
-        (["--cluster", "tcp://127.0.0.1:1"], "cannot be reached"),
-        (["--objective", "sharp"], "did you mean sharpe?"),
-        (["--trials", "0"], "--trials is 0"),
-        (["--param", "mode=broken"], "planned"),
-        (["--sampler", "magic"], "invalid choice"),
-    ],
-)
-def test_a_mistake_is_one_line(place: Path, more: list[str], words: str) -> None:
+def test_the_study_goes_on_where_trials_raise_and_the_log_names_them(place: Path) -> None:
+    done = run(place, "--space", "mode=plain,broken", "--trials", "8", "--permutations", "0", "--jobs", "1")
+    assert done.returncode == 0, done.stderr
+    folder = (place / done.stdout.splitlines()[-1]).parent
+    trials = pd.read_parquet(folder / "trials.parquet")
+    broken = trials["params_mode"] == "broken"
+    assert 0 < broken.sum() < len(trials)
+    assert trials.loc[broken, "sharpe"].isna().all()
+    assert trials.loc[~broken, "sharpe"].notna().any()
+    records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    failed = [
+        each for each in records if each["event"] == "trial failed" and each["search"] == "whole period"
+    ]
+    assert [each["trial"] for each in failed] == np.flatnonzero(broken).tolist()
+    for each in failed:
+        assert each["params"]["mode"] == "broken"
+        assert each["params"]["fast"] == trials["params_fast"][each["trial"]]
+        assert 'raise ZeroDivisionError("planned")' in each["traceback"]
+
+
+MISTAKES = [
+    (["--space", "fats=1:5"], "did you mean fast?"),
+    (["--space", "slow=9:5"], "is empty"),
+    (["--constraint", "fast > slow * 100"], "no combination satisfies"),
+    (["--train", "9000", "--test", "10"], "both a length and a number"),
+    (["--windows", "900"], "too few for 900 windows"),
+    (["--min-trades", "100000"], "enough trades"),
+    (["--storage", "postgresql://nobody@127.0.0.1:1/none"], "cannot be used"),
+    (["--objective", "sharp"], "did you mean sharpe?"),
+    (["--trials", "0"], "--trials is 0"),
+    (["--sampler", "magic"], "invalid choice"),
+]
+IN_A_PROCESS = [
+    (["--cluster", "tcp://127.0.0.1:1"], "cannot be reached"),
+    (["--param", "mode=broken"], "planned"),
+]
+
+
+@pytest.mark.parametrize(("more", "words"), MISTAKES)
+def test_a_mistake_is_one_line(
+    place: Path,
+    more: list[str],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    with pytest.raises(SystemExit) as left:
+        run_command(command.parser(), command.main, [*arguments(*more)[len(COMMAND) :]])
+    error = capsys.readouterr().err
+    assert left.value.code == 2, error
+    assert words in error
+    assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(("more", "words"), IN_A_PROCESS)
+def test_a_mistake_is_one_line_of_the_whole_command(place: Path, more: list[str], words: str) -> None:
     done = run(place, *more)
     assert done.returncode == 2, done.stderr
     assert words in done.stderr
