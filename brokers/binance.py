@@ -103,6 +103,7 @@ class BinanceVenue:
             await self._desk.begin(natives)
             await self._ear.start(natives, self._lost)
             await self._release_held()
+            self._handed_over = self._book.log.sequence
             for order in self._book.live():
                 self._ear.expire_in_time(order.intent)
         except BaseException:

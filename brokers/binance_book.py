@@ -139,7 +139,10 @@ class BinanceBook:
             status=order.status if order.status.terminal else status,
         )
         self._count(fill)
-        self._tell(order, [self._event(order, status, trade.time, fill=fill)])
+        reason = ""
+        if whole and order.received != order.size:
+            reason = f"{order.received:f} of {order.size:f}: whole lots, less what commissions took"
+        self._tell(order, [self._event(order, status, trade.time, fill=fill, reason=reason)])
         return order
 
     def ended(self, order: BinanceOrder, status: OrderStatus, time: int, reason: str = "") -> BinanceOrder:
@@ -178,8 +181,8 @@ class BinanceBook:
     def _fill(self, order: BinanceOrder, trade: Trade) -> Fill:
         pair, side = self.pairs[order.native], order.intent.side
         size, commission, currency = trade.quantity, trade.commission, trade.asset or pair.quote
-        if currency == pair.base:
-            size, commission, currency = size - side.sign * commission, commission * trade.price, pair.quote
+        if currency == pair.base and side is Side.BUY:
+            size, commission, currency = size - commission, commission * trade.price, pair.quote
         return Fill(
             f"{order.native}:{trade.id}",
             order.client_id,

@@ -361,9 +361,9 @@ def _bar(data: bt.feed.DataBase) -> Bar:
 
 
 def _signed_size(order: bt.Order, fill: Fill) -> float:
-    """The fill's size with its sign; whole where the order's is whole."""
+    """The fill's size with its sign; an integer where the order's is one, and nothing was taken off it."""
     size = fill.size * fill.side.sign
-    return int(size) if isinstance(order.size, int) else float(size)
+    return int(size) if isinstance(order.size, int) and size == int(size) else float(size)
 
 
 def _resize(order: bt.Order, size: Decimal) -> None:

@@ -115,7 +115,8 @@ def advance(standing: Standing, event: OrderEvent) -> Standing:
     """The order after `event`.
 
     Raises IllegalTransition for a step that does not exist, and InconsistentState when fills and status do
-    not add up: a fill of another order, more filled than ordered, FILLED with something left.
+    not add up: a fill of another order, more filled than ordered, FILLED with something left and no reason given
+    (a venue that trades whole lots, or takes its commission off what was bought, gives one).
     """
     allowed = LEGAL.get(standing.status, frozenset())
     unmoved = event.kind is not EventKind.STATUS and event.status is standing.status
@@ -136,7 +137,7 @@ def advance(standing: Standing, event: OrderEvent) -> Standing:
         moved = _filled(moved, event)
     elif event.status in _EXECUTED and event.status is not standing.status:
         raise _inconsistent(event, f"is reported {event.status} without a fill")
-    if event.status is OrderStatus.FILLED and moved.filled != moved.size:
+    if event.status is OrderStatus.FILLED and moved.filled != moved.size and not event.reason:
         raise _inconsistent(event, f"is reported filled with {moved.filled} of {moved.size}")
     return moved
 

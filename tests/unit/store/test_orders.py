@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -64,6 +65,14 @@ def test_a_moved_trigger_leaves_the_status(kind: EventKind) -> None:
 def test_what_does_not_add_up_is_refused(event: OrderEvent) -> None:
     with pytest.raises(InconsistentState):
         advance(Standing(SIZE, status=OrderStatus.ACCEPTED), event)
+
+
+def test_a_venue_that_fills_less_than_asked_must_say_why() -> None:
+    short = replace(an_event(OrderStatus.FILLED, Decimal(9)), reason="whole lots alone are traded")
+    assert advance(Standing(SIZE, status=OrderStatus.ACCEPTED), short).filled == 9
+    more = replace(an_event(OrderStatus.FILLED, Decimal(11)), reason="as it pleased")
+    with pytest.raises(InconsistentState):
+        advance(Standing(SIZE, status=OrderStatus.ACCEPTED), more)
 
 
 events = st.builds(
