@@ -116,6 +116,22 @@ def test_a_pair_is_chosen_by_keys_and_equal_choices_swap(open_page: OpenPage):
     assert page.locator("#heat-readout").inner_text() != before
 
 
+def test_the_heat_map_shows_any_pair_by_any_metric(open_page: OpenPage):
+    page = open_page()
+    shown = """() => [...document.querySelectorAll("#heat rect.cell")].map(cell => cell.style.getPropertyValue("--heat")).join()"""
+    axes, metrics = page.locator("#across option").count(), page.locator("#metric option").count()
+    assert axes == 3
+    assert metrics >= 2
+    seen = set()
+    for across, down in ((0, 1), (0, 2), (1, 2)):
+        page.locator("#across").select_option(str(across))
+        page.locator("#down").select_option(str(down))
+        for metric in range(2):
+            page.locator("#metric").select_option(str(metric))
+            seen.add(page.evaluate(shown))
+    assert len(seen) == 6, "each pair and each metric is another picture"
+
+
 def test_more_lines_are_highlighted_on_demand(open_page: OpenPage):
     page = open_page()
     high = page.locator("#lines .high")
