@@ -18,6 +18,8 @@ LIBRARIES = (f"{os.sep}site-packages{os.sep}", os.path.dirname(os.__file__) + os
 class Inline(BuiltinCalls):
     """Writes calls out in place."""
 
+    endless: set[tuple[str, int]]
+
     def inline_closure(self, closure: Closure, arguments: Arguments, keywords: Keywords) -> Value:
         """A lambda or inner function."""
         if keywords:
@@ -105,7 +107,12 @@ class Inline(BuiltinCalls):
 
     def run_frame(self, frame: Frame, body: list[ast.stmt], values: dict[str, Value]) -> Value:
         """Walk a body with its own names; the value it returns."""
-        if len(self.frames) > DEPTH_LIMIT:
+        place = (frame.file, body[0].lineno)
+        if len(self.frames) > DEPTH_LIMIT or place in self.endless:
+            if (
+                self.lenient
+            ):  # it goes on after a refusal: with two calls in it, two to the power of the limit
+                self.endless.add(place)
             raise self.refuse(f"{frame.name} calls itself, or calls go deeper than {DEPTH_LIMIT}")
         returns = [part for part in _statements(body) if isinstance(part, ast.Return)]
         simple = not returns or (len(returns) == 1 and body[-1] is returns[0])

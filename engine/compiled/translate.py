@@ -90,6 +90,7 @@ class Translator(Assembly):
         self.lines: dict[int, int] = {}
         self.sites: dict[Any, int] = {}
         self.dead = self.opening = False
+        self.endless: set[tuple[str, int]] = set()  # bodies that went deeper than the limit
         self.problems: list[tuple[str, int, str]] = []
         self.dropped: list[tuple[str, int, str]] = []
         self.rows: dict[int, int] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).parents[2]
 BROKEN = """
 import backtrader as bt
 
@@ -29,3 +30,10 @@ def test_a_mistake_is_one_line(forked: Any, tmp_path: Path) -> None:
     assert done.stderr.strip().splitlines() == [
         "python -m engine.explain: unknown strategy 'momentun'; did you mean momentum?"
     ]
+
+
+def test_a_helper_that_calls_itself_twice_is_explained_once(forked: Any) -> None:
+    """Not once for each of the 2 ** 24 calls down to the limit."""
+    done = forked(ROOT, "tests/parity/corpus/recursion.py:Recursion", module="engine.explain")
+    assert done.code == 0
+    assert done.stdout.count("^ fibonacci calls itself") == 1
