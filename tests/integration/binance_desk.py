@@ -16,14 +16,16 @@ SYMBOL, NATIVE = "ABC/USDT", "ABCUSDT"
 D = Decimal
 
 
-def venue_on(sim: Simulator, state: Path | None = None, **changes: Any) -> BinanceVenue:
+def venue_on(
+    sim: Simulator, state: Path | None = None, of: type[BinanceVenue] = BinanceVenue, **changes: Any
+) -> BinanceVenue:
     where = f"{sim.host}:{sim.port}"
     settings: dict[str, Any] = {
         "key": "rehearsal-key", "secret": "rehearsal-secret", "rest": f"http://{where}/api/v3",
         "streams": f"ws://{where}/ws", "websocket_api": f"ws://{where}/ws-api/v3", "recv_window": 1_000,
         "timeout_seconds": 1.2, "ping_seconds": 3.0,
     }  # fmt: skip
-    return BinanceVenue(BinanceSettings(**{**settings, **changes}), symbols=[SYMBOL], state=state)
+    return of(BinanceSettings(**{**settings, **changes}), symbols=[SYMBOL], state=state)
 
 
 def intent(

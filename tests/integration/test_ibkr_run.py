@@ -12,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import backtrader as bt
 import pandas as pd
 import pytest
 
@@ -22,11 +21,11 @@ from brokers.ibkr_link import IBKRSettings
 from core.types import Bar, OrderEvent
 from engine.recording import Recording
 from engine.replay import PaperReplay
+from tests.integration.timetable import CLOSES, Timetable
 from tests.simulator import Simulator, simulator
 
 SETTINGS = IBKRSettings(answer=5, heartbeat=1, patience=20, overdue=0.2, reconnect_first=0.05)
 SYMBOLS = [f"R{number:02}" for number in range(60)]
-CLOSES = [100, 101, 103, 99, 96, 98, 102, 104, 101, 97, 95, 99]
 _clients = itertools.count(500)
 _symbols = iter(SYMBOLS)
 
@@ -35,28 +34,6 @@ _symbols = iter(SYMBOLS)
 def gateway() -> Iterator[Simulator]:
     with simulator("tws", "--symbols", ",".join(SYMBOLS), "--cash", "1000000") as running:
         yield running
-
-
-class Timetable(bt.Strategy):
-    """Brackets, a cancel, a trail and a market order, decided by the bars alone."""
-
-    def __init__(self) -> None:
-        self.seen = 0
-        self.resting: bt.Order | None = None
-
-    def next(self) -> None:
-        self.seen += 1
-        if self.seen == 2:
-            self.buy_bracket(size=5, exectype=bt.Order.Market, stopprice=97, limitprice=110)
-        elif self.seen == 3:
-            self.resting = self.buy(size=2, exectype=bt.Order.Limit, price=50)
-        elif self.seen == 5:
-            self.cancel(self.resting)
-        elif self.seen == 6:
-            self.buy(size=3)
-            self.sell(size=3, exectype=bt.Order.StopTrail, trailamount=4)
-        elif self.seen == 11:
-            self.buy(size=1, exectype=bt.Order.Limit, price=96)
 
 
 class Stepped(IBKRVenue):
