@@ -8,7 +8,7 @@ part's first bar it holds what its parameters would have it hold, and the differ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,21 @@ def forward(
     )
 
 
+def stitched(
+    parts: Sequence[Forward], index: pd.DatetimeIndex, cash: float
+) -> tuple[pd.Series, pd.DataFrame]:
+    """Equity and every trade of parts lived through one after the other.
+
+    index: the bars of all parts and the one before them, on which the account holds `cash`.
+    """
+    returns = np.concatenate([part.returns for part in parts])
+    values = cash * np.cumprod(np.concatenate([[1.0], 1.0 + returns]))
+    equity = pd.Series(values, index=index, name="equity")
+    tables = [part.trades for part in parts if len(part.trades)]
+    trades = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(TRADE_COLUMNS))
+    return equity, trades
+
+
 def _moved(
     account: Account,
     fills: pd.DataFrame,
@@ -161,4 +176,4 @@ def _with_ends(
     return ends if trades.empty else pd.concat([trades, ends], ignore_index=True)
 
 
-__all__ = ["AT_THE_END", "BOUNDARIES", "CARRY", "CLOSE", "Forward", "forward"]
+__all__ = ["AT_THE_END", "BOUNDARIES", "CARRY", "CLOSE", "Forward", "forward", "stitched"]

@@ -103,11 +103,13 @@ def queue_from(args: argparse.Namespace) -> Queue:
 def check(arguments: Sequence[str]) -> None:
     """Refuse what `python -m optimize.walkforward` would refuse: exit code 2, or UserError. Loads the market."""
     from engine.command import settings_from
-    from optimize import command, walkforward
+    from optimize import plan
+    from optimize.arguments import make_plan
+    from optimize.arguments import parser as walkforward_parser
 
-    args = command.parser().parse_args(list(arguments))
-    plan, _ = command.make_plan(args, settings_from(args))
-    walkforward.check(plan)
+    args = walkforward_parser().parse_args(list(arguments))
+    asked, _ = make_plan(args, settings_from(args))
+    plan.check(asked)
 
 
 def main(args: argparse.Namespace, check: Check = check) -> int:

@@ -11,11 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analyzers import overfitting as luck
-from analyzers.metrics import simple_returns
+from analyzers.metrics import periods_per_year, simple_returns, summarize
 from core.telemetry import get_logger
+from optimize.forward import Forward
+from optimize.plan import Plan
 from optimize.result import Judged
 from optimize.search import PRUNED, Searched
+from optimize.space import SearchSpace
 from optimize.trials import Outcome
+from optimize.windows import Window
 
 _log = get_logger("optimize.trials")
 
@@ -44,6 +48,35 @@ def deflated(ran: Outcome, effective: float, equity: pd.Series) -> float:
     )
 
 
+def judged(plan: Plan, times: pd.DatetimeIndex, window: Window, found: Searched, part: Forward) -> Judged:
+    """One window: what its search chose, and the figures of that in and out of sample."""
+    best = found.best
+    test = np.cumprod(np.concatenate([[1.0], 1.0 + part.returns]))
+    index = times[max(0, window.test.first - 1) : window.test.last]
+    series = pd.Series(test[-len(index) :], index=index)
+    return Judged(
+        window=window,
+        params={name: found.params[best][name] for name in plan.space.names},
+        in_sample={name: float(values[best]) for name, values in found.outcome.metrics.items()},
+        out_of_sample=summarize(series, part.trades, periods=periods_per_year(times)),
+        trained_from=times[window.train.first],
+        trained_to=times[window.train.last - 1],
+        begins=times[window.test.first],
+        ends=times[window.test.last - 1],
+        trials=len(found),
+        feasible=int(np.isfinite(found.scores[:, 0]).sum()),
+        engine=part.engine,
+        stopped=found.stopped,
+    )
+
+
+def drift(space: SearchSpace, judged: Sequence[Judged]) -> dict[str, float]:
+    """How far each parameter moved from window to window on average, a fraction of its range."""
+    points = space.encode([window.params for window in judged])
+    moves = np.abs(np.diff(points, axis=0)).mean(axis=0) if len(points) > 1 else np.zeros(points.shape[1])
+    return dict(zip(space.names, moves.tolist(), strict=True))
+
+
 def efficiency(judged: Sequence[Judged]) -> float:
     """Yearly return out of sample over that in sample, each the mean of the windows; NaN unless the latter earns."""
     inside = mean([window.in_sample["cagr"] for window in judged])
@@ -64,6 +97,19 @@ def shown(window: Judged) -> dict[str, Any]:
         "in_sample": window.in_sample["sharpe"],
         "out_of_sample": window.out_of_sample["sharpe"],
     }
+
+
+def notes(plan: Plan, whole: Searched, reason: str) -> tuple[str, ...]:
+    """What a reader should know of how trials ran. reason: why the strategy does not compile, "" when it does."""
+    found = []
+    if reason:
+        found.append(f"trials ran one by one, {reason}")
+    failed = [error for error in whole.outcome.errors if error and error != PRUNED]
+    if failed:
+        found.append(f"{len(failed):,} of {len(whole):,} trials could not run; the first: {failed[0]}")
+    if plan.permutations is None and reason:
+        found.append("no shuffled markets were searched, since that takes long; --permutations 50 does")
+    return tuple(found)
 
 
 def log_failures(name: str, found: Searched) -> None:

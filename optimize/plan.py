@@ -56,6 +56,24 @@ class Plan:
             "groups": self.groups,
         }
 
+    def described(self) -> dict[str, Any]:
+        """What a reader is told of how it was done, as plain values."""
+        return {
+            "sampler": self.settings.sampler,
+            "trials": self.settings.trials,
+            "seed": self.settings.seed,
+            "objectives": [str(objective) for objective in self.settings.objectives],
+            "min_trades": self.settings.min_trades,
+            "windows": {name: value for name, value in self.cuts.items() if value not in (None, False, 0)},
+            "boundary": self.boundary,
+            "warmup": self.earlier,
+            "groups": self.groups,
+            "space": {name: each.describe() for name, each in self.space.dimensions.items()},
+            "fixed": dict(self.space.fixed or {}),
+            "cash": float(self.broker.p.cash),
+            "commission": float(self.broker.comminfo[None].p.commission),
+        }
+
 
 def check(plan: Plan) -> tuple[Window, ...]:
     """The windows of a plan, once everything in it was looked at. Raises UserError."""

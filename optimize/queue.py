@@ -20,23 +20,23 @@ machine that was suspended for longer than that: it is ended when the machine wa
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import re
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from core.errors import ConfigError, UnknownNameError, UserError
 from core.redact import redact_text
+from optimize.cron import parse_cron
+from optimize.locks import holds, is_locked
 
 LEASE = 60.0
 """Seconds that the beat of a worker on another machine may stand still."""
@@ -50,7 +50,6 @@ QUEUED, RUNNING, DONE, FAILED, CANCELLED, SCHEDULED = (
     "cancelled",
     "scheduled",
 )
-CRON_FIELDS = ("minute", "hour", "day", "month", "day_of_week")
 _NAME = "tradewright"
 
 
@@ -255,9 +254,9 @@ class Queue:
     def is_gone(self, claim: Claim, beat: bytes | None) -> bool:
         """Whether the worker of a claim has ended. beat: what it said last, None when it left."""
         if beat is None:
-            return not _is_locked(Path(claim.lock), claim.worker)
-        if claim.host == socket.gethostname() and _holds(Path(claim.lock), claim.worker):
-            return not _is_locked(Path(claim.lock), claim.worker)
+            return not is_locked(Path(claim.lock), claim.worker)
+        if claim.host == socket.gethostname() and holds(Path(claim.lock), claim.worker):
+            return not is_locked(Path(claim.lock), claim.worker)
         now = time.monotonic()
         seen, since = self._beats.get(claim.worker, (None, now))
         if seen != beat:
@@ -349,68 +348,6 @@ def _open_redis(address: str, folder: Path, name: str) -> Queue:
     return queue
 
 
-def parse_cron(line: str) -> Callable[[datetime], bool]:
-    """What a line of five fields (minute, hour, day, month, weekday; Sunday is 0) says of a minute."""
-    from huey import crontab
-
-    hint = 'write five fields, such as "0 2 * * *" for every night at two, UTC'
-    fields = line.split()
-    if len(fields) != len(CRON_FIELDS):
-        raise ConfigError(f"--cron {line!r} has {len(fields)} fields", hint=hint)
-    try:
-        due: Callable[[datetime], bool] = crontab(**dict(zip(CRON_FIELDS, fields, strict=True)), strict=True)
-    except ValueError as error:
-        raise ConfigError(f"--cron {line!r}: {error}", hint=hint) from error
-    return due
-
-
-def minutes(since: datetime, until: datetime) -> Iterator[datetime]:
-    """The whole minutes after `since`, up to `until`."""
-    minute = since.replace(second=0, microsecond=0) + timedelta(minutes=1)
-    while minute <= until:
-        yield minute
-        minute += timedelta(minutes=1)
-
-
-# -- locks
-
-
-def lock(path: Path, worker: str) -> int | None:
-    """A descriptor that holds the file locked for its process and those it hands it to; None when it is locked."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, worker.encode())
-    return descriptor
-
-
-def _holds(path: Path, worker: str) -> bool:
-    """Whether this is the file that the worker locked: not one of another machine with the same name."""
-    try:
-        return path.read_text() == worker
-    except OSError:
-        return False
-
-
-def _is_locked(path: Path, worker: str) -> bool:
-    """Whether the worker, or a job of it, still holds its lock here."""
-    if not _holds(path, worker):
-        return False
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
 def _plain(value: Claim | End) -> dict[str, Any]:
     return {name: getattr(value, name) for name in type(value).__dataclass_fields__}
 
@@ -419,4 +356,4 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-__all__ = ["Claim", "End", "Job", "Queue", "lock", "minutes", "open_queue", "parse_cron"]
+__all__ = ["Claim", "End", "Job", "Queue", "open_queue"]

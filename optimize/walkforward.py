@@ -14,36 +14,34 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import pandas as pd
 
 from analyzers import overfitting as luck
 from analyzers.metrics import periods_per_year, summarize
 from analyzers.verdict import Evidence, verdict
 from core.cli import run_command
 from core.errors import UserError
-from core.results import TRADE_COLUMNS
 from engine import preflight
 from engine.account import Account, copied
 from engine.backtest import backtest
 from engine.cerebro import stock_broker
 from feeds.market import Market, Source, load
-from optimize import judging, permutation
+from optimize import judging
 from optimize.cache import ResultCache
 from optimize.cluster import Cluster
 from optimize.crossvalidation import CrossValidation, crossvalidate, returns_of
 from optimize.evaluate import Evaluation
-from optimize.forward import CARRY, CLOSE, Forward, forward
+from optimize.forward import CARRY, CLOSE, Forward, forward, stitched
 from optimize.plan import Plan, check, parted
 from optimize.result import Judged, WalkForward
 from optimize.search import Log, NoLog, Searched, Settings, search
+from optimize.shuffled import PERMUTATIONS, share_as_good
 from optimize.slices import times_of
 from optimize.space import space_of
 from optimize.trials import Span
-from optimize.windows import Window, windows
+from optimize.windows import windows
 from strategies import registry
 
 if TYPE_CHECKING:
@@ -51,9 +49,6 @@ if TYPE_CHECKING:
 
 METRICS = ("sharpe", "total_return", "cagr", "max_drawdown", "volatility", "trades", "end_value")
 """Figures that every trial has, besides the objectives."""
-PERMUTATIONS = 50
-PERMUTED_TRIALS = 64
-"""Trials of the search on each shuffled market, and of the same search on the real one."""
 DRAWS = 2000
 
 
@@ -101,22 +96,21 @@ def walkforward(
     strategy, data, cash, commission, broker: as for `engine.backtest`. space, params, constraint: what may vary, what
     stays, and what must hold; see `optimize.space.space_of`. train, test, count, anchored, purge, embargo: see
     `optimize.windows.windows`. boundary: "close" or "carry", see `optimize.forward`; earlier: bars of warm-up beyond
-    the strategy's own. permutations: how many shuffled markets to search. groups: see `Plan`. jobs: cores to use. store: keeps trials, so
-    that the same call goes on after a stop. cache: answers what was run before. cluster: runs what does not compile.
+    the strategy's own. permutations: how many shuffled markets to search. groups: see `Plan`. jobs: cores to use. store: keeps trials,
+    so that the same call goes on after a stop. cache: answers what was run before. cluster: runs what does not
+    compile.
 
     Raises UserError for what cannot be used, and when no trial of a window is feasible.
     """
     cls = registry.load(strategy)
     market = data if isinstance(data, Market) else load(data)
     preflight.check_frames(market.frames)
-    if broker is None:
-        preflight.check_money(cash, commission)
-        broker = stock_broker(cash, commission)
+    account = _account(cash, commission) if broker is None else broker
     plan = Plan(
         cls,
         market,
         space_of(cls, space, fixed=params, constraint=constraint),
-        broker,
+        account,
         {
             "train": train,
             "test": test,
@@ -132,6 +126,11 @@ def walkforward(
         groups,
     )
     return run(plan, jobs=jobs, store=store, cache=cache, cluster=cluster, listen=listen)
+
+
+def _account(cash: float, commission: float) -> Account:
+    preflight.check_money(cash, commission)
+    return stock_broker(cash, commission)
 
 
 def run(
@@ -204,7 +203,11 @@ class _Walk:
         in_sample = backtest(
             self.plan.strategy, self.plan.market, chosen, broker=copied(self.plan.broker)
         ).equity
-        equity, trades = self._stitched(parts)
+        equity, trades = stitched(
+            parts,
+            self.times[self.windows[0].test.first - 1 : self.windows[-1].test.last],
+            float(self.plan.broker.p.cash),
+        )
         periods = periods_per_year(self.times)
         returns = equity.to_numpy()[1:] / equity.to_numpy()[:-1] - 1.0
         intervals = luck.intervals(returns, periods, draws=DRAWS, seed=self.plan.settings.seed)
@@ -249,6 +252,17 @@ class _Walk:
             crossvalidation=self._crossvalidation(whole, periods),
         )
 
+    def _permutation(self) -> float:
+        """What shuffled markets say; NaN where none are to be searched."""
+        count = self.plan.permutations
+        if count is None:
+            count = PERMUTATIONS if not self.evaluate.reason else 0
+
+        def tell(done: int) -> None:
+            self.listen("permutation", {"done": done, "of": count})
+
+        return share_as_good(self.plan, count, jobs=self.jobs, tell=tell)
+
     def _crossvalidation(self, whole: Searched, periods: float) -> CrossValidation | None:
         """Of the trials over the whole period, each run once more for the return of every bar."""
         plan = self.plan
@@ -287,17 +301,17 @@ class _Walk:
             windows=windows,
             whole=whole,
             names=self.plan.space.names,
-            drift=self._drift(windows),
+            drift=judging.drift(self.plan.space, windows),
             evidence=evidence,
             verdict=verdict(evidence),
-            settings=self._settings(),
+            settings=self.plan.described(),
             counters={
                 **self.evaluate.counters,
                 "trials": self.trials,
                 "seconds": seconds,
                 "trials_a_second": self.trials / seconds if seconds else 0.0,
             },
-            notes=self._notes(whole),
+            notes=judging.notes(self.plan, whole, self.evaluate.reason),
             **found,
         )
 
@@ -325,7 +339,7 @@ class _Walk:
                 earlier=earlier,
                 before=held,
             )
-            judged.append(self._judged(window, found, part))
+            judged.append(judging.judged(self.plan, self.times, window, found, part))
             parts.append(part)
             held = dict(part.held)
             cash *= float(np.prod(1.0 + part.returns))
@@ -336,107 +350,10 @@ class _Walk:
                 )
         return tuple(judged), parts
 
-    def _judged(self, window: Window, found: Searched, part: Forward) -> Judged:
-        best = found.best
-        test = np.cumprod(np.concatenate([[1.0], 1.0 + part.returns]))
-        index = self.times[max(0, window.test.first - 1) : window.test.last]
-        series = pd.Series(test[-len(index) :], index=index)
-        names = self.plan.space.names
-        return Judged(
-            window=window,
-            params={name: found.params[best][name] for name in names},
-            in_sample={name: float(values[best]) for name, values in found.outcome.metrics.items()},
-            out_of_sample=summarize(series, part.trades, periods=periods_per_year(self.times)),
-            trained_from=self.times[window.train.first],
-            trained_to=self.times[window.train.last - 1],
-            begins=self.times[window.test.first],
-            ends=self.times[window.test.last - 1],
-            trials=len(found),
-            feasible=int(np.isfinite(found.scores[:, 0]).sum()),
-            engine=part.engine,
-            stopped=found.stopped,
-        )
-
-    def _stitched(self, parts: Sequence[Forward]) -> tuple[pd.Series, pd.DataFrame]:
-        """Equity from the bar before the first test on, and every trade."""
-        returns = np.concatenate([part.returns for part in parts])
-        first = self.windows[0].test.first
-        values = float(self.plan.broker.p.cash) * np.cumprod(np.concatenate([[1.0], 1.0 + returns]))
-        equity = pd.Series(values, index=self.times[first - 1 : self.windows[-1].test.last], name="equity")
-        tables = [part.trades for part in parts if len(part.trades)]
-        trades = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(TRADE_COLUMNS))
-        return equity, trades
-
-    def _permutation(self) -> float:
-        """The share of shuffled markets on which a search does at least as well, the real one counted in."""
-        count = self.plan.permutations
-        if count is None:
-            count = PERMUTATIONS if not self.evaluate.reason else 0
-        if not count:
-            return math.nan
-        settings = replace(
-            self.plan.settings,
-            trials=min(self.plan.settings.trials, PERMUTED_TRIALS),
-            minutes=None,
-            prune=False,
-        )
-        real = self._best_of(self.plan.market, settings)
-        if not math.isfinite(real):
-            return math.nan
-        beaten = 0
-        for number in range(count):
-            shuffled = permutation.permuted(self.plan.market, self.plan.settings.seed * 100_003 + number)
-            beaten += self._best_of(shuffled, settings) >= real
-            self.listen("permutation", {"done": number + 1, "of": count})
-        return (1 + beaten) / (1 + count)
-
-    def _best_of(self, market: Market, settings: Settings) -> float:
-        plan = self.plan
-        span = Span(0, len(self.times))
-        names = [objective.name for objective in settings.objectives]
-        with Evaluation(plan.strategy, market, plan.broker, metrics=names, jobs=self.jobs) as evaluate:
-            found = search(plan.space, evaluate, span, settings)
-        usable = found.scores[np.isfinite(found.scores[:, 0]), 0]
-        return float(usable.max()) if len(usable) else -math.inf
-
-    def _drift(self, judged: Sequence[Judged]) -> dict[str, float]:
-        points = self.plan.space.encode([window.params for window in judged])
-        moves = np.abs(np.diff(points, axis=0)).mean(axis=0) if len(points) > 1 else np.zeros(points.shape[1])
-        return dict(zip(self.plan.space.names, moves.tolist(), strict=True))
-
-    def _settings(self) -> dict[str, Any]:
-        plan = self.plan
-        return {
-            "sampler": plan.settings.sampler,
-            "trials": plan.settings.trials,
-            "seed": plan.settings.seed,
-            "objectives": [str(objective) for objective in plan.settings.objectives],
-            "min_trades": plan.settings.min_trades,
-            "windows": {name: value for name, value in plan.cuts.items() if value not in (None, False, 0)},
-            "boundary": plan.boundary,
-            "warmup": plan.earlier,
-            "groups": plan.groups,
-            "space": {name: each.describe() for name, each in plan.space.dimensions.items()},
-            "fixed": dict(plan.space.fixed or {}),
-            "cash": float(plan.broker.p.cash),
-            "commission": float(plan.broker.comminfo[None].p.commission),
-        }
-
-    def _notes(self, whole: Searched) -> tuple[str, ...]:
-        notes = []
-        if self.evaluate.reason:
-            notes.append(f"trials ran one by one, {self.evaluate.reason}")
-        failed = [error for error in whole.outcome.errors if error and error != "pruned"]
-        if failed:
-            notes.append(f"{len(failed):,} of {len(whole):,} trials could not run; the first: {failed[0]}")
-        if self.plan.permutations is None and self.evaluate.reason:
-            notes.append("no shuffled markets were searched, since that takes long; --permutations 50 does")
-        return tuple(notes)
-
 
 __all__ = ["Listener", "Plan", "check", "run", "walkforward"]
 
 if __name__ == "__main__":
-    from optimize import command
+    from optimize import arguments, command
 
-    run_command(command.parser(), command.main)
+    run_command(arguments.parser(), command.main)

@@ -173,7 +173,7 @@ class Worker:
 
     def _fire(self) -> None:
         """Make the jobs of every minute since the last look."""
-        from optimize.queue import minutes
+        from optimize.cron import minutes
 
         for minute in minutes(self._minute, self._clock.now()):
             for job in self.queue.fire(minute):
@@ -195,7 +195,8 @@ class Worker:
         return bool(waiting)
 
     def _begin(self, job: Job) -> bool:
-        from optimize.queue import FAILED, Claim, lock
+        from optimize.locks import lock
+        from optimize.queue import FAILED, Claim
 
         path, log = self.queue.folder / job.lock_name, self.queue.folder / f"{job.id}.log"
         held = lock(path, self.name)

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConfigError, UnknownNameError, UserError
-from optimize.queue import Claim, End, Job, Queue, lock, minutes, open_queue, parse_cron
+from optimize.cron import minutes, parse_cron
+from optimize.locks import lock
+from optimize.queue import Claim, End, Job, Queue, open_queue
 from tests.queue_servers import redis_server
 
 NIGHT = datetime(2024, 3, 5, 2, 0, tzinfo=UTC)

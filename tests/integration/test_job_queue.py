@@ -176,7 +176,8 @@ def test_the_job_of_a_killed_worker_ends_with_it_and_is_run_again(
 
 def test_a_job_that_outlives_its_worker_keeps_others_away(queue: Queue, tmp_path: Path) -> None:
     """Where no system ends it: another process holds the lock."""
-    from optimize.queue import Claim, lock
+    from optimize.locks import lock
+    from optimize.queue import Claim
 
     job = queue.submit(["ok"], tmp_path)
     path = queue.folder / job.lock_name

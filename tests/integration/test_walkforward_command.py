@@ -16,6 +16,7 @@ import pytest
 
 from core.cli import run_command
 from optimize import command
+from optimize.arguments import parser
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "optimize.walkforward"]
@@ -228,7 +229,7 @@ def test_a_mistake_is_one_line(
     monkeypatch.chdir(place)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     with pytest.raises(SystemExit) as left:
-        run_command(command.parser(), command.main, [*arguments(*more)[len(COMMAND) :]])
+        run_command(parser(), command.main, [*arguments(*more)[len(COMMAND) :]])
     error = capsys.readouterr().err
     assert left.value.code == 2, error
     assert words in error
