@@ -130,6 +130,8 @@ class LeanTelling:
             trades.append(Trade(data=data, tradeid=order.tradeid, historyon=strategy._tradehistoryon))
         trade = trades[-1]
         if bit.closed:
+            if trade.isclosed:  # by another trade id's orders; what was told of it is written down later
+                trade = trades[-1] = copy_trade(trade)
             self._update(trade, order, bit, bit.closed, bit.closedvalue, bit.closedcomm)
             if trade.isclosed:
                 told.append(copy_trade(trade) if wanted else trade)

@@ -213,6 +213,7 @@ CORPUS: tuple[Entry, ...] = (
     ),
     Entry("trade_ids.py", "TradeIds", "tradeid from itertools.cycle"),
     Entry("two_legs.py", "TwoLegs", "tradeid constants, trade.tradeid"),
+    Entry("reopened_legs.py", "ReopenedLegs", "a trade id that sells what others hold"),
     Entry("weekly_timer.py", "WeeklyTimer", "add_timer, notify_timer"),
     Entry("environment.py", "UsesEnvironment", "self.env, names of datas, data0_close", starts=(0, 0)),
     Entry("cash_and_value.py", "CashAndValue", "notify_cashvalue"),
