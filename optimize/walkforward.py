@@ -106,19 +106,15 @@ def walkforward(
     market = data if isinstance(data, Market) else load(data)
     preflight.check_frames(market.frames)
     account = _account(cash, commission) if broker is None else broker
+    cuts = {
+        "train": train, "test": test, "count": count, "anchored": anchored, "purge": purge, "embargo": embargo
+    }  # fmt: skip
     plan = Plan(
         cls,
         market,
         space_of(cls, space, fixed=params, constraint=constraint),
         account,
-        {
-            "train": train,
-            "test": test,
-            "count": count,
-            "anchored": anchored,
-            "purge": purge,
-            "embargo": embargo,
-        },
+        cuts,
         settings or Settings(),
         boundary,
         earlier,
