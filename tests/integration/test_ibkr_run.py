@@ -178,7 +178,9 @@ def test_killed_and_started_again_it_ends_as_if_it_had_not_been(
     if count == 1 and place != "first":
         pytest.skip("it happens once")
     if place == "last" and step.startswith(("events.", "venue.")):
-        pytest.skip("how often messages arrive differs from run to run: which step is the last one is not known")
+        pytest.skip(
+            "how often messages arrive differs from run to run: which step is the last one is not known"
+        )
     account = Account(gateway, tmp_path)
     account.die_at(step, {"first": 1, "middle": count // 2, "last": count}[place])
     recording = account.run()
