@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -24,6 +24,7 @@ from brokers.base import SimulatedVenue, Venue
 from brokers.journal import Journal
 from brokers.reconcile import Ledger, check_reconciled
 from brokers.risk import Account, RiskGate, check_order
+from brokers.stop_levels import StopLevels
 from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, VenueFatal, VenueTransient
 from core.telemetry import correlation, get_logger
 from core.types import (
@@ -32,15 +33,9 @@ from core.types import (
     Fill,
     OrderEvent,
     OrderIntent,
-    OrderState,
-    OrderStatus,
-    OrderType,
     to_decimal,
 )
 
-STOP_TYPES = frozenset(
-    {OrderType.STOP, OrderType.STOP_LIMIT, OrderType.STOP_TRAIL, OrderType.STOP_TRAIL_LIMIT}
-)
 ASK_ATTEMPTS = 5
 ASK_PAUSE_SECONDS = 0.2
 
@@ -78,6 +73,7 @@ class Executor:
         self._market = venue if isinstance(venue, SimulatedVenue) else None
         self._journal = journal
         self._risk = risk or RiskGate()
+        self._stops = StopLevels(venue, journal)
         self._on_step = on_step
         self._on_event = on_event
         self._book = book
@@ -152,6 +148,7 @@ class Executor:
                     f"order {intent.client_id} ({intent.side} {intent.size:f} {intent.symbol}) is new"
                 )
             try:
+                self._check_parent(intent)
                 allowed = self._risk.check(self._no_larger_than_parent(intent), self._account())
             except OrderRejected as refusal:
                 return self._refuse(intent, refusal)
@@ -216,16 +213,18 @@ class Executor:
         parent = self._known.get(intent.parent) if intent.parent else None
         return replace(intent, size=parent.size) if parent and parent.size < intent.size else intent
 
+    def _check_parent(self, intent: OrderIntent) -> None:
+        if intent.parent in self._ledger.refused:
+            raise OrderRejected("the entry of its bracket was refused", rule="bracket")
+
     async def _send(self, intent: OrderIntent) -> Submission:
         try:
             await self._venue.submit(intent)
         except OrderRejected as refusal:
-            return Submission(intent, (self._reject(intent, refusal.message),))
+            return self._reject(intent, refusal.message)
         except (OutcomeUnknown, VenueTransient) as doubt:
             if not await self._ask_until_known(intent):
-                return Submission(
-                    intent, (self._reject(intent, f"never reached the venue: {doubt.message}"),)
-                )
+                return self._reject(intent, f"never reached the venue: {doubt.message}")
         self._on_step("submit.returned")
         return Submission(intent, tuple(await self._settle(self._time_of(intent))))
 
@@ -244,18 +243,25 @@ class Executor:
     def _refuse(self, intent: OrderIntent, refusal: OrderRejected) -> Submission:
         with self._journal.transaction():
             self._journal.record_intent(intent, step=self._turn)
-            event = self._reject(intent, refusal.message)
+            submission = self._reject(intent, refusal.message)
         self._known[intent.client_id] = intent
         self._turns[intent.client_id] = self._turn
         self._repeated.add(intent.client_id)
-        return Submission(intent, (event,))
+        return submission
 
-    def _reject(self, intent: OrderIntent, reason: str) -> OrderEvent:
-        event = self._journal.record_rejection(intent.client_id, reason, bar=intent.bar_time, step=self._turn)
-        self._ledger.apply(event, intent)
-        self._on_event(event, intent)
-        log.info("order.rejected", symbol=intent.symbol, reason=reason)
-        return event
+    def _reject(self, intent: OrderIntent, reason: str) -> Submission:
+        """Journal that an order came to nothing, and with it those of its bracket that will wait for it in vain."""
+        refused = [*self._ledger.bracket_waiting_for(intent, self._known.values()), intent]
+        with self._journal.transaction():
+            events = [
+                self._journal.record_rejection(o.client_id, reason, bar=o.bar_time, step=self._turn)
+                for o in refused
+            ]
+        for event, order in zip(events, refused, strict=True):
+            self._ledger.apply(event, order)
+            self._on_event(event, order)
+            log.info("order.rejected", order=order.client_id, symbol=order.symbol, reason=reason)
+        return Submission(intent, tuple(events))
 
     async def _settle(self, now: datetime) -> list[OrderEvent]:
         """This turn's events: the recorded ones, else what has arrived, written down before it is returned."""
@@ -266,13 +272,13 @@ class Executor:
             return recorded
         fresh = await self._fresh_events(now)
         if fresh:
-            levels = await self._stop_levels(fresh)
+            levels = await self._stops.ask(fresh, self._known)
             self._on_step("events.begin")
             with self._journal.transaction():
                 for event in fresh:
                     self._journal.append_event(event, bar=now, step=self._turn)
                     self._apply(event)
-                    self._keep_stop(event, levels.get(event.client_id))
+                    self._stops.keep(event, levels, self._bars, self._turn)
                     if event.fill is not None:
                         self._book(event.fill, self._intent_of(event))
             self._on_step("events.committed")
@@ -321,27 +327,6 @@ class Executor:
                 fill = event.fill
                 price, size = (fill.price, fill.size) if fill else (None, None)
                 log.info("order.event", status=event.status, sequence=event.sequence, price=price, size=size)
-
-    async def _stop_levels(self, events: Sequence[OrderEvent]) -> dict[str, OrderState]:
-        """Where the protective orders these events speak of stand at the venue."""
-        levels = {}
-        for client_id in dict.fromkeys(event.client_id for event in events if _sets_stop(event)):
-            if self._known[client_id].type in STOP_TYPES:
-                state = await self._venue.order(client_id)
-                if state is not None:
-                    levels[client_id] = state
-        return levels
-
-    def _keep_stop(self, event: OrderEvent, level: OrderState | None) -> None:
-        """Write down where a protective order stands, at first and at every move."""
-        if level is None or not _sets_stop(event):
-            return
-        trigger, limit = (
-            (event.trigger, event.limit) if event.trigger is not None else (level.trigger, level.limit)
-        )
-        bar = self._bars.get(level.symbol)
-        high_water = to_decimal(bar.close) if bar and event.kind is EventKind.TRAIL else None
-        self._journal.save_stop(event.client_id, level.symbol, trigger, limit, high_water, self._turn)
 
     def _intent_of(self, event: OrderEvent) -> OrderIntent:
         intent = self._known.get(event.client_id)
@@ -392,8 +377,3 @@ class Executor:
             f"the strategy did not repeat its decisions: {what}",
             hint="its code, parameters, data or limits changed since the run began; start a new run instead",
         )
-
-
-def _sets_stop(event: OrderEvent) -> bool:
-    """Whether an event says where a protective order stands."""
-    return event.kind is EventKind.TRAIL or event.status is OrderStatus.ACCEPTED

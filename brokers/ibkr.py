@@ -182,12 +182,13 @@ class IBKRVenue:
             raise OrderRejected(f"IBKR knows no {intent.symbol!r}", rule="instrument")
         order = new_order(intent, listed, self._log.orders)
         session = await self._link.usable()
-        book.note(order)
         if not intent.transmit:
+            book.note(order)
             return
-        family = [*self._held_family(order), order]
+        family = [*self._waiting_for(order), order]
+        book.place({member.client_id: session.client.getReqId() for member in family}, family)
         for member in family:
-            self._place(session, member, listed)
+            self._send(session, member, listed, member.order_id, transmit=member.intent.transmit)
         await self._told(family)
 
     async def cancel(self, client_id: str) -> bool:
@@ -255,11 +256,6 @@ class IBKRVenue:
 
     # -- sending
 
-    def _place(self, session: Any, order: IBOrder, listed: Listed) -> None:
-        order_id = session.client.getReqId()
-        self._reports.book.place(order, order_id)
-        self._send(session, order, listed, order_id, transmit=order.intent.transmit)
-
     def _send(self, session: Any, order: IBOrder, listed: Listed, order_id: int, *, transmit: bool) -> None:
         parent = self._log.orders.get(order.intent.parent or "")
         fields = order_fields(
@@ -275,12 +271,21 @@ class IBKRVenue:
         except ConnectionError as error:
             raise OutcomeUnknown(f"the connection broke while order {order.client_id} was sent") from error
 
-    def _held_family(self, last: IBOrder) -> list[IBOrder]:
-        """The orders that waited for `last`: its bracket's entry first."""
-        entry = last.intent.parent
-        held = [order for order in self._log.orders.values() if order.stage is Stage.HELD]
-        family = [o for o in held if entry is not None and entry in (o.client_id, o.intent.parent)]
-        return sorted((o for o in family if o is not last), key=lambda order: order.intent.parent is not None)
+    def _waiting_for(self, last: IBOrder) -> list[IBOrder]:
+        """The orders of its bracket that IBKR does not have: its entry first."""
+        if last.intent.parent is None:
+            return []
+        entry = self._log.orders[last.intent.parent]
+        if entry.status.terminal and not entry.filled:
+            raise OrderRejected(f"the entry of its bracket has ended: {entry.status}", rule="bracket")
+        family = [o for o in self._log.orders.values() if o is entry or o.intent.parent == entry.client_id]
+        away = (Stage.HELD, Stage.ABSENT)
+        family = [
+            o for o in family if o.stage in away and not o.status.terminal and o.client_id != last.client_id
+        ]
+        if entry not in family and not entry.status.terminal and not entry.order_id:
+            raise VenueTransient(f"IBKR has not told by what id it knows {entry.client_id}, the entry")
+        return sorted(family, key=lambda order: order.intent.parent is not None)
 
     async def _told(self, family: Sequence[IBOrder]) -> None:
         """Wait until IBKR has said something of each order. Raises OutcomeUnknown when it does not."""

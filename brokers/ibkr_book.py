@@ -7,7 +7,7 @@ counted once by execution id, and are told with their commission. An order's end
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -92,13 +92,15 @@ class IBKRBook:
         """Write down an order before it is sent."""
         self._log.commit([], [(order.client_id, order)])
 
-    def place(self, order: IBOrder, order_id: int) -> None:
-        """From now on this connection calls the order `order_id`. Written down before it is sent."""
-        order.order_id, order.stage, order.abandoned = order_id, Stage.SENT, False
-        self._by_id[order_id] = order.client_id
-        if self._seen is not None:
-            self._seen.add(order.client_id)
-        self.note(order)
+    def place(self, order_ids: Mapping[str, int], orders: Iterable[IBOrder]) -> None:
+        """From now on this connection calls each order by that id; all are written down at once, before one is sent."""
+        placed = list(orders)
+        for order in placed:
+            order.order_id, order.stage, order.abandoned = order_ids[order.client_id], Stage.SENT, False
+            self._by_id[order.order_id] = order.client_id
+            if self._seen is not None:
+                self._seen.add(order.client_id)
+        self._log.commit([], [(order.client_id, order) for order in placed])
 
     def flush(self) -> int:
         """Write down what has happened since the last time; returns the number of new events."""

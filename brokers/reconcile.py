@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -23,7 +23,10 @@ class Difference:
 
 
 class Ledger:
-    """Cash, positions and open orders as the events tell them; cash starts at `cash`."""
+    """Cash, positions and open orders as the events tell them; cash starts at `cash`.
+
+    heard: client ids of the orders any event spoke of. refused: of those that were rejected.
+    """
 
     def __init__(self, cash: Decimal = Decimal(0)) -> None:
         self.cash = cash
@@ -31,9 +34,14 @@ class Ledger:
         self.traded: dict[str, Decimal] = {}
         self.remaining: dict[str, tuple[OrderIntent, Decimal]] = {}
         self.triggers: dict[str, Decimal] = {}
+        self.heard: set[str] = set()
+        self.refused: set[str] = set()
 
     def apply(self, event: OrderEvent, intent: OrderIntent) -> None:
         """Take one event in."""
+        self.heard.add(event.client_id)
+        if event.status is OrderStatus.REJECTED:
+            self.refused.add(event.client_id)
         if event.trigger is not None:
             self.triggers[event.client_id] = event.trigger
         if event.kind is not EventKind.STATUS:
@@ -52,6 +60,13 @@ class Ledger:
             self.triggers.pop(event.client_id, None)
         else:
             self.remaining[event.client_id] = (intent, remaining)
+
+    def bracket_waiting_for(self, last: OrderIntent, orders: Iterable[OrderIntent]) -> list[OrderIntent]:
+        """The orders a venue holds back until `last` completes their bracket; none where `last` completes none."""
+        if last.parent is None or not last.transmit:
+            return []
+        bracket = [order for order in orders if last.parent in (order.client_id, order.parent)]
+        return [order for order in bracket if not order.transmit and order.client_id not in self.heard]
 
     def entering(self) -> dict[tuple[str, Side], Decimal]:
         """Units of open orders that would add to what is held, per symbol and side.

@@ -554,6 +554,40 @@ def test_a_bracket_begun_in_one_session_is_sent_whole_in_the_next(run: Run) -> N
     run(scenario)
 
 
+def test_a_bracket_that_was_lost_on_its_way_is_sent_whole_or_not_at_all(run: Run) -> None:
+    async def scenario(ours: Desk) -> None:
+        entry, target, stop = bracket(ours)
+        await ours.venue.submit(entry)
+        await ours.venue.submit(target)
+        ours.fault("drop-before-accept", match="placeOrder")
+        with pytest.raises(OutcomeUnknown):
+            await ours.venue.submit(stop)
+        assert await ours.ask("stop") is None
+        assert ours.at_the_exchange() == []
+        await ours.venue.submit(stop)
+        assert [order["client_id"] for order in ours.at_the_exchange()] == [
+            ours.ref(name) for name in ("entry", "target", "stop")
+        ]
+        assert [order["parent"] is None for order in ours.at_the_exchange()] == [True, False, False]
+
+    run(scenario)
+
+
+def test_an_exit_never_leaves_without_its_entry(run: Run) -> None:
+    async def scenario(ours: Desk) -> None:
+        entry, target, stop = bracket(ours)
+        ours.fault("reject", match="placeOrder", code=201, text="Order rejected")
+        for leg in (entry, target, stop):
+            await ours.venue.submit(leg)
+        await ours.until(lambda: S.REJECTED in ours.statuses("entry"))
+        late = replace(stop, client_id=ours.ref("late"))
+        with pytest.raises(OrderRejected, match="entry of its bracket has ended"):
+            await ours.venue.submit(late)
+        assert [o for o in ours.at_the_exchange() if o["status"] == "open"] == []
+
+    run(scenario)
+
+
 def test_the_exits_of_an_entry_that_filled_in_part_are_no_larger(run: Run) -> None:
     async def scenario(ours: Desk) -> None:
         ours.price(100, volume=4)

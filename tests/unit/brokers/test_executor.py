@@ -19,8 +19,8 @@ import pytest
 
 import store
 from brokers.paper import PaperVenue
-from brokers.risk import Limits, RiskGate
-from core.errors import InconsistentState, OutcomeUnknown, VenueFatal
+from brokers.risk import Account, Limits, RiskGate
+from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, VenueFatal
 from core.types import OrderEvent, OrderIntent, OrderType, Side, to_decimal
 from engine.parity import compare
 from engine.recording import Recording
@@ -256,6 +256,15 @@ class Lost(Doubtful):
     taken = False
 
 
+class Severed(PaperVenue):
+    """The connection breaks whenever the last order of a bracket is sent."""
+
+    async def submit(self, intent: OrderIntent) -> None:
+        if intent.parent is not None and intent.transmit:
+            raise OutcomeUnknown("the connection broke")
+        await super().submit(intent)
+
+
 class Silent(PaperVenue):
     """Stops reporting after the fifth event."""
 
@@ -294,6 +303,41 @@ def test_an_order_that_never_arrived_is_rejected(tmp_path: Path, frame: pd.DataF
     with store.open_store(f"sqlite:///{tmp_path}/journal.db") as database:
         reasons = {item.event.reason for item in database.journal("run").events()}
     assert "never reached the venue: no answer in time" in reasons
+
+
+def test_a_bracket_whose_last_order_is_lost_comes_to_nothing_as_a_whole(
+    tmp_path: Path, frame: pd.DataFrame
+) -> None:
+    first = run_on(Severed, tmp_path, frame)
+    rejected = first.orders[first.orders["status"] == "rejected"]
+    assert list(rejected["type"][:3]) == ["market", "stop", "limit"], (
+        "nobody waits for a bracket that never left"
+    )
+    assert compare(first, run_on(Severed, tmp_path, frame)).identical
+
+
+class OneLegRefused(RiskGate):
+    """Refuses the last order of every bracket."""
+
+    def check(self, intent: OrderIntent, account: Account) -> OrderIntent:
+        if intent.parent is not None and intent.transmit:
+            raise OrderRejected("not this one", rule="test")
+        return super().check(intent, account)
+
+
+def test_a_bracket_whose_last_order_is_refused_never_leaves(tmp_path: Path, frame: pd.DataFrame) -> None:
+    (tmp_path / "whole").mkdir()
+    whole = Life(tmp_path / "whole", frame)
+    undisturbed = whole.run(risk=OneLegRefused)
+    assert undisturbed is not None
+    assert list(undisturbed.orders["status"][:3]) == ["rejected"] * 3
+    for number in range(1, 30):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        assert Life(folder, frame).run(cut_at=number, risk=OneLegRefused) is None
+        resumed = Life(folder, frame).run(risk=OneLegRefused)
+        assert resumed is not None
+        assert compare(undisturbed, resumed).identical, f"cut at step {number}"
 
 
 def test_a_venue_that_falls_silent_ends_the_run(tmp_path: Path, frame: pd.DataFrame) -> None:

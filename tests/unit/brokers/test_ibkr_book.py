@@ -36,7 +36,7 @@ def book_with(*intents: OrderIntent) -> IBKRBook:
     for number, each in enumerate(intents):
         order = new_order(each, ABC, book.orders)
         book.note(order)
-        book.place(order, ORDER_ID + number)
+        book.place({order.client_id: ORDER_ID + number}, [order])
     return book
 
 
@@ -240,7 +240,7 @@ def test_an_order_placed_during_a_review_is_not_absent() -> None:
     book.begin_review()
     order = new_order(intent(), ABC, book.orders)
     book.note(order)
-    book.place(order, ORDER_ID)
+    book.place({order.client_id: ORDER_ID}, [order])
     book.end_review()
     assert order.stage is Stage.SENT
 
