@@ -1,9 +1,10 @@
-"""Kernels of the tests: one folder a machine and a state of the sources, never the user's cache; no deadlines."""
+"""Kernels of the tests: one folder a machine and a state of the sources, never the user's cache; no deadlines; Ctrl-C."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import time
 from contextlib import suppress
@@ -41,6 +42,10 @@ def _drop_old(parent: Path) -> None:
 # In the environment before any worker or command is started, so that they inherit it. A folder that is
 # named by whoever runs the tests stays.
 os.environ.setdefault(FOLDER_VARIABLE, str(kernels_of_the_tests()))
+
+# Started in the background of a script, the suite inherits that Ctrl-C is ignored, and so would its commands.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # An example that takes long says that the machine is busy, not that the code is wrong.
 settings.register_profile("tradewright", deadline=None)
