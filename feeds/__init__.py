@@ -9,18 +9,32 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from feeds.bridge import LiveData
+    from feeds.consensus import Consensus, merged_bar
     from feeds.market import Market, load
     from feeds.quality import QualityReport
     from feeds.replay import Replay
+    from feeds.ring import RingBuffer
 
-__all__ = ["LiveData", "Market", "QualityReport", "Replay", "load"]
+__all__ = [
+    "Consensus",
+    "LiveData",
+    "Market",
+    "QualityReport",
+    "Replay",
+    "RingBuffer",
+    "load",
+    "merged_bar",
+]
 
 _HOME = {
+    "Consensus": "feeds.consensus",
     "LiveData": "feeds.bridge",
     "Market": "feeds.market",
     "QualityReport": "feeds.quality",
     "Replay": "feeds.replay",
+    "RingBuffer": "feeds.ring",
     "load": "feeds.market",
+    "merged_bar": "feeds.consensus",
 }
 
 
