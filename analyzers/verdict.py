@@ -23,7 +23,7 @@ class Evidence:
     overfitting. deflated: deflated Sharpe ratio of the best trial over all bars. efficiency: yearly return out of
     sample over that in sample. permutation: share of shuffled markets on which the same search does as well. ratio:
     what the best trial's neighbours keep of its value. trades: closed out of sample. years: of all bars; enough:
-    the years that so many trials need.
+    the years that so many trials need. entries: share of random moments of entry that earn as much out of sample.
     """
 
     trials: int
@@ -40,6 +40,7 @@ class Evidence:
     trades: int
     years: float
     enough: float
+    entries: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ def _doubts(e: Evidence) -> list[str]:
         )
     if e.permutation > 1 - SURE:
         found.append(f"the same search does as well on {e.permutation:.0%} of shuffled markets")
+    if e.entries > 1 - SURE:
+        found.append(f"entries at random moments, held as long, earn as much in {e.entries:.0%} of draws")
     if e.ratio < 0.5:
         found.append("its parameters stand on a spike: their neighbours keep less than half of its value")
     return found

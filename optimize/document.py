@@ -74,6 +74,7 @@ def document_of(result: WalkForward) -> dict[str, Any]:
             **dataclasses.asdict(result.neighbourhood),
             "shape": result.neighbourhood.shape,
         },
+        "entries": dataclasses.asdict(result.entries),
         "overfitting": _overfitting(
             result.overfitting, float(result.metrics.get("periods_per_year", math.nan))
         ),

@@ -21,6 +21,7 @@ from engine.account import Account, copied
 from engine.backtest import backtest
 from engine.probe import probe
 from feeds.market import Market
+from optimize.holdings import weights_of
 from optimize.slices import cut
 from optimize.trials import Span
 
@@ -34,7 +35,8 @@ AT_THE_END = "window_end"
 class Forward:
     """One part lived through. returns: (bars,) per bar. trades: closed in it. held: units by symbol at its end.
 
-    engine: which ran it. warmup: bars that were run before the part.
+    engine: which ran it. warmup: bars that were run before the part. weights: what was held bar by bar, see
+    `optimize.holdings`.
     """
 
     returns: NDArray[np.float64]
@@ -42,6 +44,7 @@ class Forward:
     held: Mapping[str, float]
     engine: str
     warmup: int
+    weights: Mapping[str, pd.DataFrame]
 
 
 def forward(
@@ -83,6 +86,7 @@ def forward(
         )
         values[-1] -= cost
         trades = _with_ends(trades, positions, closes, times[span.last - 1], account)
+    weights = weights_of(result, part.frames, account, cash, times[span.first], closed=boundary == CLOSE)
     with np.errstate(divide="ignore", invalid="ignore"):
         returns = values[1:] / values[:-1] - 1.0
     held = {} if boundary == CLOSE else {symbol: size for symbol, (size, _, _) in positions.items()}
@@ -92,6 +96,7 @@ def forward(
         held,
         result.engine,
         warmup,
+        weights,
     )
 
 

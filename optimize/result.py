@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analyzers.entries import EntryTest
     from analyzers.overfitting import Interval, Neighbourhood, Overfitting
     from analyzers.verdict import Evidence, Verdict
     from core.types import DataInfo
@@ -51,7 +52,7 @@ class WalkForward:
     whole period with the parameters that were best on it, which is what a search without a walk-forward would show.
     whole: the search over the whole period. chosen: its best parameters. efficiency: yearly return out of sample over
     that in sample. drift: by parameter, the mean change from window to window as a part of its range.
-    overfitting, neighbourhood, evidence, verdict: see `analyzers`. settings: how it was done, as plain values.
+    overfitting, neighbourhood, entries, evidence, verdict: see `analyzers`. settings: how it was done, as plain values.
     counters: trials by where they ran, seconds, trials a second. crossvalidation: None unless it was asked for.
     """
 
@@ -71,6 +72,7 @@ class WalkForward:
     drift: Mapping[str, float]
     overfitting: Overfitting
     neighbourhood: Neighbourhood
+    entries: EntryTest
     evidence: Evidence
     verdict: Verdict
     settings: Mapping[str, Any]

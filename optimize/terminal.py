@@ -160,6 +160,7 @@ def figure_rows(result: WalkForward) -> list[tuple[str, str]]:
         ("probability of backtest overfitting", _percent(e.overfitting)),
         ("deflated Sharpe ratio", _percent(e.deflated)),
         ("as good on shuffled markets", _percent(e.permutation)),
+        ("as good with random entries", _random_entries(result)),
         (
             "best parameters stand on a",
             f"{result.neighbourhood.shape} ({_percent(e.ratio)} kept near it)",
@@ -175,6 +176,13 @@ def _between(result: WalkForward, name: str, show: Callable[[float], str]) -> st
     """A figure's interval, in brackets; nothing where there is none."""
     found = result.intervals.get(name)
     return "" if found is None else f" ({show(found.low)} to {show(found.high)})"
+
+
+def _random_entries(result: WalkForward) -> str:
+    found = result.entries
+    if not math.isfinite(found.probability):
+        return f"too few entries ({found.entries:,})"
+    return f"{_percent(found.probability)} ({found.entries:,} entries)"
 
 
 def _paths(result: WalkForward) -> list[tuple[str, str]]:

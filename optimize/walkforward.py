@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from analyzers import overfitting as luck
+from analyzers.entries import EntryTest, entry_test
 from analyzers.metrics import periods_per_year, summarize
 from analyzers.verdict import Evidence, verdict
 from core.cli import run_command
@@ -34,6 +35,7 @@ from optimize.cluster import Cluster
 from optimize.crossvalidation import CrossValidation, crossvalidate, returns_of
 from optimize.evaluate import Evaluation
 from optimize.forward import CARRY, CLOSE, Forward, forward, stitched
+from optimize.holdings import held_of
 from optimize.plan import Plan, check, parted
 from optimize.result import Judged, WalkForward
 from optimize.search import Log, NoLog, Searched, Settings, search
@@ -216,6 +218,7 @@ class _Walk:
         near = luck.neighbourhood(whole.points, whole.scores[:, 0], whole.best)
         efficiency = judging.efficiency(judged)
         effective = luck.effective_trials(ran.moments)
+        entries = self._entries(parts)
         evidence = Evidence(
             trials=len(whole),
             effective=effective,
@@ -231,6 +234,7 @@ class _Walk:
             trades=len(trades),
             years=len(self.times) / periods if periods > 0 else math.nan,
             enough=luck.minimum_backtest_length(effective),
+            entries=entries.probability,
         )
         return self._whole(
             windows=judged,
@@ -244,9 +248,16 @@ class _Walk:
             efficiency=efficiency,
             overfitting=split,
             neighbourhood=near,
+            entries=entries,
             evidence=evidence,
             crossvalidation=self._crossvalidation(whole, periods),
         )
+
+    def _entries(self, parts: Sequence[Forward]) -> EntryTest:
+        """What was held out of sample against the same at random moments."""
+        index = self.times[self.windows[0].test.first : self.windows[-1].test.last]
+        held = held_of([part.weights for part in parts], self.plan.market, index)
+        return entry_test(held, seed=self.plan.settings.seed)
 
     def _permutation(self) -> float:
         """What shuffled markets say; NaN where none are to be searched."""

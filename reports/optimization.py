@@ -8,7 +8,7 @@ sample; intervals: by metric value, low, high, level; efficiency; windows: of ea
 train_bars, test_from, test_to, test_bars, params, in_sample, out_of_sample, trials, feasible, engine, stopped;
 names: parameters that varied; chosen, chosen_metrics: the best over the whole period; drift: by parameter, part of
 its range; importance: by parameter, the most important first, alone, joint; neighbourhood: size, median, ratio,
-positive, shape; trials: total, feasible, failed, pruned, errors, stopped, and columns number, params by name, values
+positive, shape; entries: against random moments, probability, entries, earned, random, draws; trials: total, feasible, failed, pruned, errors, stopped, and columns number, params by name, values
 by objective, metrics by name (largest, values), front; equity, in_sample_equity: time in seconds since 1970, value; overfitting: probability,
 degradation, intercept, loss, splits, logits (edges, counts), in_sample, out_of_sample; crossvalidation: None, or groups,
 tests, purge, embargo, splits, chosen, in_sample, out_of_sample, paths by figure, losing, spread by parameter, agreed;
@@ -17,7 +17,6 @@ settings, counters, notes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,9 +28,10 @@ from analyzers import verdict
 from core.jsontext import to_json
 from core.redact import redact
 from reports.artefacts import explained, write, write_text
-from reports.figures import MISSING, show, signed
+from reports.figures import MISSING
 from reports.html import environment, script_json, template_text
 from reports.optimization_charts import MOST_AXES, chart_data, figure_text, label_of, text_of
+from reports.optimization_evidence import cards, entries, number, paths, percent, splits
 
 PAGE = "optimization.html"
 LONG = ("trials", "equity", "in_sample_equity")
@@ -53,9 +53,6 @@ LABELS: Mapping[str, str] = {
     verdict.STRONG: "for",
 }
 FRONT_SHOWN = 20
-PATHS_SHOWN = 24
-FOR, AGAINST, UNKNOWN = "for", "against", "unknown"
-WORDS: Mapping[str, str] = {FOR: "speaks for it", AGAINST: "speaks against it", UNKNOWN: "not known", "": ""}
 KINDS: Mapping[str, str] = {"walkforward": "Walk-forward", "cpcv": "Walk-forward and cross-validation"}
 
 
@@ -109,7 +106,7 @@ def context(document: Mapping[str, Any]) -> dict[str, Any]:
         "end": _day(document["data"]["end"]),
         "symbols": symbols,
         "mark": LABELS.get(document["verdict"]["label"], "neutral"),
-        "cards": list(_cards(document)),
+        "cards": list(cards(document)),
         "objective": label_of(objective["name"]),
         "windows": _windows(document),
         "names": document["names"],
@@ -120,10 +117,11 @@ def context(document: Mapping[str, Any]) -> dict[str, Any]:
         "drawn": charts["names"],
         "heated": [metric["label"] for metric in charts["heat"]["metrics"]],
         "most_axes": MOST_AXES,
-        "drift": {key: _percent(_number(value)) for key, value in document["drift"].items()},
+        "drift": {key: percent(number(value)) for key, value in document["drift"].items()},
         "front": _front(document),
-        "splits": _splits(document["overfitting"]),
-        "paths": _paths(document.get("crossvalidation")),
+        "splits": splits(document["overfitting"]),
+        "entries": entries(document["entries"]),
+        "paths": paths(document.get("crossvalidation")),
         "settings": list(_pairs(document["settings"])),
         "counters": [(_words(key), text_of(_rounded(value))) for key, value in document["counters"].items()],
         "notes": list(dict.fromkeys((*document["notes"], *document["data"]["notes"]))),
@@ -131,81 +129,6 @@ def context(document: Mapping[str, Any]) -> dict[str, Any]:
         "script": Markup(template_text("optimization.js")),
         "style": Markup(template_text("tearsheet.css") + template_text("optimization.css")),
     }
-
-
-def _cards(document: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    """The figures behind the verdict: label, value, a line below, and whether it speaks for the strategy."""
-    e = {key: _number(value) for key, value in document["evidence"].items() if key != "interval"}
-    interval = document["evidence"]["interval"]
-    between = "too few bars for an interval"
-    if interval:
-        between = (
-            f"{interval['level']:.0%} between {_ratio(interval['low'])} and {_ratio(interval['high'])}; "
-            f"in sample {_ratio(e['in_sample'])}"
-        )
-    sure = verdict.SURE
-    yield _card(
-        "Sharpe out of sample",
-        _ratio(e["out_of_sample"]),
-        between,
-        _mark(e["probability"], e["probability"] >= sure and e["out_of_sample"] > 0),
-    )
-    yield _card(
-        "Probability of overfitting (PBO)",
-        _percent(e["overfitting"]),
-        "splits in which the best in sample ends below the median out of sample",
-        _mark(e["overfitting"], e["overfitting"] <= verdict.LOW_OVERFITTING),
-    )
-    yield _card(
-        "Deflated Sharpe",
-        _percent(e["deflated"]),
-        "chance that the best trial is more than the luck of so many tries",
-        _mark(e["deflated"], e["deflated"] >= sure),
-    )
-    yield _card(
-        "Walk-forward efficiency",
-        _percent(e["efficiency"]),
-        "yearly return out of sample, as a part of that in sample",
-        _mark(e["efficiency"], e["efficiency"] >= 0.5),
-    )
-    yield _card(
-        "Permutation test",
-        _percent(e["permutation"]),
-        "of shuffled markets on which the same search does as well",
-        _mark(e["permutation"], e["permutation"] <= 1 - sure),
-    )
-    yield _card(
-        "Minimum backtest length",
-        f"{show(e['enough'], 'ratio')} years",
-        f"below it so many trials show a Sharpe of 1 without skill; the data has {show(e['years'], 'ratio')}",
-        _mark(e["enough"] - e["years"], e["years"] >= e["enough"]),
-    )
-    yield _card(
-        "Effective trials",
-        show(e["effective"], "count"),
-        f"independent ones among {show(e['trials'], 'count')}, by how alike their returns are",
-        "",
-    )
-    yield _card(
-        "Neighbours of the best",
-        _percent(e["ratio"]),
-        _neighbours(document["neighbourhood"]),
-        _mark(e["ratio"], e["ratio"] >= 0.5),
-    )
-
-
-def _card(label: str, value: str, below: str, mark: str) -> dict[str, str]:
-    return {"label": label, "value": value, "below": below, "mark": mark, "words": WORDS[mark]}
-
-
-def _mark(value: float, good: bool) -> str:
-    return UNKNOWN if math.isnan(value) else FOR if good else AGAINST
-
-
-def _neighbours(found: Mapping[str, Any]) -> str:
-    if found["shape"] == "unknown":
-        return "too few trials near the best to tell a plateau from a spike"
-    return f"of its value, in the median of {found['size']:,} trials near it: a {found['shape']}"
 
 
 def _windows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -284,64 +207,6 @@ def _front(document: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"rows": rows, "total": len(trials["front"]), "heads": heads}
 
 
-def _splits(found: Mapping[str, Any]) -> dict[str, str] | None:
-    """The overfitting section in words; None where nothing could be split."""
-    if not found["splits"]:
-        return None
-    slope = _number(found["degradation"])
-    if math.isnan(slope):
-        sentence = "The best in sample was equally good in all of them, so there is no slope."
-    elif slope > 0:
-        sentence = f"Each 1.00 of Sharpe more in sample went with {slope:.2f} more out of sample."
-    else:
-        sentence = (
-            f"Each 1.00 of Sharpe more in sample went with {-slope:.2f} less out of sample; two halves share one "
-            "history, so this alone says little, even of a trial that is the best in both."
-        )
-    return {
-        "count": f"{found['splits']:,}",
-        "probability": _percent(_number(found["probability"])),
-        "loss": _percent(_number(found["loss"])),
-        "sentence": sentence,
-    }
-
-
-def _paths(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The cross-validation section in words; None where there was none. Of many paths an even choice is shown."""
-    if not found:
-        return None
-    columns = found["paths"]
-    count = len(columns["sharpe"])
-    shown = sorted(
-        {round(place * (count - 1) / max(1, PATHS_SHOWN - 1)) for place in range(min(count, PATHS_SHOWN))}
-    )
-    if count <= PATHS_SHOWN:
-        shown = list(range(count))
-    known = [_number(value) for value in columns["sharpe"] if value is not None]
-    most = max([abs(value) for value in known], default=0.0) or 1.0
-    rows = [
-        {
-            "number": place + 1,
-            "width": round(50 * abs(value) / most, 1),
-            "below": value < 0,
-            "figures": [figure_text(name, columns[name][place]) for name in columns],
-        }
-        for place, value in ((place, _number(columns["sharpe"][place] or 0.0)) for place in shown)
-    ]
-    return {
-        "rows": rows,
-        "count": f"{count:,}",
-        "splits": f"{found['splits']:,}",
-        "groups": found["groups"],
-        "tests": found["tests"],
-        "gap": f"{found['purge']} bars purged, {found['embargo']} more embargoed",
-        "heads": [label_of(name) for name in columns],
-        "losing": _percent(_number(found["losing"])),
-        "agreed": _percent(_number(found["agreed"])),
-        "spread": [(name, _percent(_number(value))) for name, value in found["spread"].items()],
-    }
-
-
 def _pairs(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
     """Settings as words; what holds others is spread out."""
     for key, value in values.items():
@@ -354,21 +219,8 @@ def _pairs(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, s
             yield name, text_of(value)
 
 
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
-
-
 def _rounded(value: Any) -> Any:
     return round(value, 1) if isinstance(value, float) else value
-
-
-def _percent(value: float) -> str:
-    """As exact as a probability from a few hundred draws is."""
-    return signed(f"{value:.1%}") if math.isfinite(value) else MISSING
-
-
-def _ratio(value: Any) -> str:
-    return show(_number(value), "ratio")
 
 
 def _sign(value: Any) -> str:

@@ -48,6 +48,8 @@ GOOD = Evidence(
         ({"deflated": 0.7}, "some evidence", "counting 40 independent trials, luck explains it at 30%"),
         ({"permutation": 0.2}, "some evidence", "on 20% of shuffled markets"),
         ({"permutation": math.nan}, "strong evidence", "holds out of sample"),
+        ({"entries": 0.2}, "some evidence", "random moments, held as long, earn as much in 20% of draws"),
+        ({"entries": 0.03}, "strong evidence", "holds out of sample"),
         ({"ratio": 0.2}, "some evidence", "on a spike"),
         ({"interval": Interval(1.6, -0.4, 3.5, 0.95)}, "some evidence", "may as well be -0.40"),
         ({"interval": None}, "strong evidence", "(Sharpe 1.60)"),

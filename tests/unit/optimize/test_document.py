@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from analyzers import overfitting as luck
+from analyzers.entries import EntryTest
 from analyzers.metrics import summarize
 from analyzers.verdict import Evidence, verdict
 from core.space import Int
@@ -100,8 +101,8 @@ def result() -> WalkForward:
     )  # fmt: skip
     return WalkForward(
         "Crossing", market.info, OBJECTIVES, tuple(judged), equity, inside.trades, metrics, spans, inside.equity,
-        whole, chosen, space.names, math.nan, {"fast": 0.2, "slow": 0.1}, split, near, evidence, verdict(evidence),
-        {"sampler": "random", "space": {"fast": "2 to 9"}}, {"compiled": 160}, ("a note",),
+        whole, chosen, space.names, math.nan, {"fast": 0.2, "slow": 0.1}, split, near,
+        EntryTest(0.25, 30, 0.04, 0.01, 5000), evidence, verdict(evidence), {"sampler": "random", "space": {"fast": "2 to 9"}}, {"compiled": 160}, ("a note",),
     )  # fmt: skip
 
 

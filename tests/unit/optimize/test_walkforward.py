@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analyzers.entries import LEAST
 from core.errors import ConfigError, UserError
 from engine import backtest
 from engine.cerebro import stock_broker
@@ -91,6 +92,10 @@ def test_noise_is_not_called_an_edge() -> None:
     labels = [each.verdict.label for each in found]
     assert sum(label in ("no evidence", "likely overfit") for label in labels) >= 45
     assert 0.4 <= np.mean([each.overfitting.probability for each in found]) <= 0.6
+    entries = [each.entries.probability for each in found if each.entries.entries >= LEAST]
+    assert len(entries) >= 20
+    assert 0.35 <= np.mean(entries) <= 0.65
+    assert sum(each <= 0.05 for each in entries) <= 4
 
 
 def test_an_edge_is_found_and_called_one() -> None:
@@ -100,6 +105,7 @@ def test_an_edge_is_found_and_called_one() -> None:
     assert found.chosen["slow"] <= 30
     assert found.overfitting.probability < 0.2
     assert found.evidence.permutation < 0.06
+    assert found.evidence.entries == found.entries.probability < 0.01
     assert found.metrics["sharpe"] > 1
 
 
@@ -158,6 +164,15 @@ def test_the_stitched_run_is_the_windows_runs_one_after_the_other() -> None:
     assert found.equity.iloc[0] == 100_000.0
     total = found.trades["pnl_net"].sum()
     assert found.equity.iloc[-1] - 100_000.0 == pytest.approx(total, rel=1e-6)
+
+
+def test_what_entries_earned_is_what_the_account_did() -> None:
+    """Without costs, and not compounded; but for a position's size, which is that of its last fill."""
+    found = walk(trending(3, 1000), commission=0.0)
+    moves = found.equity.pct_change().dropna()
+    assert abs(moves.sum()) > 0.1
+    assert found.entries.earned == pytest.approx(moves.sum(), abs=0.01)
+    assert found.entries.entries == len(found.trades)
 
 
 def test_carried_positions_are_not_closed_at_the_border() -> None:

@@ -60,9 +60,25 @@ def test_the_verdict_comes_first_and_the_figures_behind_it_follow():
 
 def test_what_is_not_known_is_said_and_not_judged():
     text = page()
-    card = text[text.index("Permutation test") : text.index("Minimum backtest length")]
+    card = text[text.index("Permutation test") : text.index("Random entries")]
     assert "not known" in card
     assert "speaks" not in card
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ({}, "earned as much in 2.1% of 5,000 draws: 2.0% of the account on average, against 31.0%"),
+        (
+            {"probability": None, "earned": None, "random": None, "entries": 6, "draws": 0},
+            "entered 6 times: too few",
+        ),
+        ({"probability": 1.0, "entries": 1, "draws": 0}, "always held the same side"),
+    ],
+)
+def test_entries_are_compared_with_random_ones_in_words(entries: dict[str, Any], words: str):
+    text = page(entries=document()["entries"] | entries)
+    assert words in text[text.index('id="entries"') :]
 
 
 @pytest.mark.parametrize(
