@@ -81,7 +81,7 @@ def test_the_verdict_and_the_tables_are_there_without_scripts(open_page: OpenPag
     expect(page.locator("#windows tbody tr")).to_have_count(4)
     expect(page.locator("#importance tr")).to_have_count(3)
     expect(page.locator("#front-table tbody tr")).to_have_count(2)
-    expect(page.locator(".card")).to_have_count(8)
+    expect(page.locator(".card")).to_have_count(9)
 
 
 def test_the_keyboard_reaches_the_selectors_and_the_charts(open_page: OpenPage):
