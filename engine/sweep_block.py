@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.compiled.broker import grown
 from engine.compiled.evaluation import Evaluation
-from engine.compiled.program import Node, Plan, Program, values_of
+from engine.compiled.planning import Plan
+from engine.compiled.program import Node, Program, values_of
 from engine.compiled.running import book_of, moments_of, steps_of
 from engine.refusal import Refused
 from engine.sweep_nodes import Chain, chain_of, split
@@ -23,15 +25,33 @@ TABLE_BYTES = 256 * 2**20
 """Memory for shared lines at one time; more combinations are run in blocks."""
 MOST = 4096
 """Combinations of the largest block."""
+MOST_ORDERS = 4096
+"""Orders of the largest books that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all combinations run over: `index` and `times` of `running.steps_of`, and empty books."""
+    """What all combinations run over: `index` and `times` of `running.steps_of`, and empty books; spare: used ones."""
 
     index: NDArray[np.int64]
     times: NDArray[np.float64]
     book: Book
+    spare: list[Book] = field(default_factory=list)
+
+    def books(self, count: int, cash: float) -> list[Book]:
+        """Books to run on, which have to be reset; taken out, as another thread may sweep, too."""
+        found: list[Book] = []
+        while len(found) < count:
+            try:
+                found.append(self.spare.pop())
+            except IndexError:
+                found.append(grown(self.book, cash))
+        return found
+
+    def keep(self, books: Sequence[Book]) -> None:
+        """Take books back for the next sweep, unless they are large."""
+        if len(self.spare) < len(books) and max(len(book.orders) for book in books) <= MOST_ORDERS:
+            self.spare.extend(books)
 
 
 def bench_of(program: Program) -> Bench:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from engine.compiled.evaluation import Evaluation
 from engine.compiled.formulas import Expression
-from engine.compiled.program import UNSET, Node, Program, Task, run_task
+from engine.compiled.planning import Batch, Task, run_task
+from engine.compiled.program import UNSET, Node, Program
 from indicators import kernels, operations, windows
 
 (
@@ -55,11 +56,11 @@ class Code:
     numbers: tuple[Any, ...] = ()
 
 
-def code_of(call: Node | Task) -> Code | None:
+def code_of(node: Node) -> Code | None:
     """None for what has to be called from Python."""
-    if call.before != (UNSET,) or not 1 <= len(call.sources) <= 2:
+    if node.before != (UNSET,) or not 1 <= len(node.sources) <= 2:
         return None
-    kernel, scalars = call.kernel, call.scalars
+    kernel, scalars = node.kernel, node.scalars
     if kernel in WINDOWED:
         return Code(WINDOWED[kernel], scalars[0], scalars[1:]) if _is_whole(scalars[0]) else None
     if kernel is kernels.delay:
@@ -69,7 +70,7 @@ def code_of(call: Node | Task) -> Code | None:
     if kernel is kernels.own:
         return Code(OWN, scalars[0])
     if kernel is kernels.operate:
-        return Code(LINES, scalars[0]) if len(call.sources) == 2 else _with_number(*scalars)
+        return Code(LINES, scalars[0]) if len(node.sources) == 2 else _with_number(*scalars)
     if kernel is kernels.logic and scalars[1:] == ("ll",) and scalars[0] <= operations.MIN:
         return Code(FOLD, scalars[0])
     return None
@@ -110,43 +111,65 @@ def split(
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Tasks that need none of each other's rows: those with a code as numbers, see `Chain`, and those without."""
+    """Calls that need none of each other's rows: those with a code as numbers, see `Chain`, and those without."""
 
     calls: NDArray[np.int64]
     whole: NDArray[np.int64]
     numbers: NDArray[np.float64]
-    alone: tuple[Task, ...]
+    alone: Sequence[Task]
+
+    def cut(self, first: int, stride: int) -> Part:
+        """Every `stride`-th call, from the `first` on."""
+        places = slice(first, None, stride)
+        return Part(self.calls[places], self.whole[places], self.numbers[places], self.alone[places])
 
 
-def part_of(tasks: Sequence[Task], lengths: Sequence[int]) -> Part:
+def part_of(batches: Sequence[Batch], lengths: Sequence[int]) -> Part:
     """lengths: bars of each data."""
-    calls: list[tuple[int, int, int]] = []
-    whole: list[tuple[int, ...]] = []
-    numbers: list[tuple[float, float]] = []
-    alone = []
-    for task in tasks:
-        code = code_of(task)
-        if code is None:
-            alone.append(task)
-            continue
-        first, second = (*code.numbers, 0.0, 0.0)[:2]
-        calls.append((code.code, task.outputs[0], lengths[task.node.data]))
-        whole.append(
-            (task.start, _reach(code.code, code.whole), code.whole, task.sources[0], task.sources[-1])
+    coded = [(batch, code) for batch in batches if (code := code_of(batch.node)) is not None]
+    count = sum(len(batch) for batch, _ in coded)
+    calls = np.empty((count, CALL_FIELDS), np.int64)
+    whole = np.empty((count, WHOLE_FIELDS), np.int64)
+    numbers = np.zeros((count, NUMBER_FIELDS))
+    first = 0
+    for batch, code in coded:
+        own = slice(first, first + len(batch))
+        calls[own, 0], calls[own, 1], calls[own, 2] = (
+            code.code,
+            batch.outputs[:, 0],
+            lengths[batch.node.data],
         )
-        numbers.append((float(first), float(second)))
-    return Part(
-        np.array(calls, np.int64).reshape(-1, CALL_FIELDS),
-        np.array(whole, np.int64).reshape(-1, WHOLE_FIELDS),
-        np.array(numbers, np.float64).reshape(-1, NUMBER_FIELDS),
-        tuple(alone),
-    )
+        sources = batch.sources[:, 0], batch.sources[:, -1]
+        _note(batch.node, code, batch.column, sources, whole[own], numbers[own])
+        first = own.stop
+    alone = [task for batch in batches if code_of(batch.node) is None for task in batch.tasks()]
+    return Part(calls, whole, numbers, alone)
+
+
+def _note(
+    node: Node,
+    code: Code,
+    column: Callable[[Any], Any],
+    sources: tuple[Any, Any],
+    whole: NDArray[np.int64],
+    numbers: NDArray[np.float64],
+) -> None:
+    """Write calls of a node down.
+
+    column: gives a scalar's values. sources: rows of the first and the last. Out: whole, numbers (calls, fields).
+    """
+    whole[:, 0] = column(node.start)
+    whole[:, 2] = column(code.whole)
+    whole[:, 1] = _reach(code.code, whole[:, 2])
+    whole[:, 3], whole[:, 4] = sources
+    for field, number in enumerate(code.numbers):
+        numbers[:, field] = column(number)
 
 
 def run_part(
     part: Part, table: NDArray[np.float64], lengths: Sequence[int], failed: NDArray[np.bool_]
 ) -> None:
-    """`engine.compiled.program.run_task` for each. failed: rows that stock could not have computed."""
+    """`engine.compiled.planning.run_task` for each. failed: rows that stock could not have computed."""
     if len(part.calls):
         fill_own(table, 0, part.calls, part.whole, part.numbers, failed, failed)
     for task in part.alone:
@@ -199,13 +222,11 @@ def chain_of(
         code = code_of(node)
         assert code is not None
         calls[k] = code.code, places[k][node.outputs[0]], program.lengths[node.data]
-        whole[:, k, 0] = column(node.start)
-        whole[:, k, 2] = column(code.whole)
-        whole[:, k, 1] = _reach(code.code, whole[:, k, 2])
-        for field, line in ((3, node.sources[0]), (4, node.sources[-1])):
-            whole[:, k, field] = -1 - places[k][line] if line in places[k] else rows[line]
-        for field, number in enumerate(code.numbers):
-            numbers[:, k, field] = column(number)
+        first, last = (
+            -1 - places[k][line] if line in places[k] else rows[line]
+            for line in (node.sources[0], node.sources[-1])
+        )
+        _note(node, code, column, (first, last), whole[:, k], numbers[:, k])
     parameters: frozenset[str] = frozenset().union(*(node.parameters for node in nodes))
     lines = sum(len(evaluation.distinct(node.parameters)[0]) for node in nodes)
     groups = evaluation.distinct(parameters)[1]
@@ -213,7 +234,7 @@ def chain_of(
 
 
 def _reach(code: int, whole: Any) -> Any:
-    """Bars before `start` that a call reads; -1 for a window that stock cannot take. whole: one or (n,)."""
+    """Bars before `start` that a call reads; -1 for a window that stock cannot take. whole: (n,)."""
     if code in WINDOWS:
         return np.maximum(whole, 0) - 1
     return -whole if code == DELAY else 0
@@ -290,7 +311,7 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 @compiled
 def fill_own(table, base, calls, whole, numbers, failed, lost):  # type: ignore[no-untyped-def]
-    """Compute the own lines of one combination, as `engine.compiled.program.run_task` does.
+    """Compute the own lines of one combination, as `engine.compiled.planning.run_task` does.
 
     table: shared rows, then slots from row `base` on. whole, numbers: (nodes, ...) of this combination. failed: shared
     rows that stock could not have computed. Out: lost, the same of the slots.

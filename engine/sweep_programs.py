@@ -135,14 +135,19 @@ def _bound(program: Program, frames: Mapping[str, pd.DataFrame], broker: bt.brok
 
 
 def _bars_of(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    return {name: (frame.index, frame.to_numpy(copy=True)) for name, frame in frames.items()}
+    return {name: (frame.index, _bits(frame).copy()) for name, frame in frames.items()}
 
 
 def _same_bars(seen: Mapping[str, Any], frames: Mapping[str, pd.DataFrame]) -> bool:
     return seen.keys() == frames.keys() and all(
-        seen[name][0].equals(frame.index) and np.array_equal(seen[name][1], frame.to_numpy(), equal_nan=True)
+        seen[name][0].equals(frame.index) and np.array_equal(seen[name][1], _bits(frame))
         for name, frame in frames.items()
     )
+
+
+def _bits(frame: pd.DataFrame) -> Any:
+    """The numbers of a frame as whole ones that are equal where nothing differs, not even the sign of a zero."""
+    return np.asarray(frame.to_numpy(dtype=np.float64).T, order="C").view(np.int64)
 
 
 __all__ = ["program_of"]

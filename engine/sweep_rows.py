@@ -11,15 +11,15 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from engine.compiled.program import UNSET
-from engine.sweep_nodes import Part, part_of, run_part
+from engine.sweep_nodes import WINDOWS, Part, code_of, part_of, run_part
 from engine.sweep_threads import in_threads
-from indicators.cache import SharedIndicatorCache, indicator_key
+from indicators.cache import IndicatorKey, SharedIndicatorCache
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from engine.compiled.program import Task
+    from engine.compiled.planning import Batch
 
 CAPACITY = 64 * 2**20
 """Bytes of the rows kept; the least recently used are dropped."""
@@ -38,7 +38,7 @@ def digest_of(columns: Mapping[int, NDArray[np.float64]]) -> bytes:
 
 
 def fill_rows(
-    tasks: Sequence[Task],
+    batches: Sequence[Batch],
     market: bytes,
     inputs: int,
     table: NDArray[np.float64],
@@ -46,57 +46,74 @@ def fill_rows(
     failed: NDArray[np.bool_],
     jobs: int,
 ) -> None:
-    """`engine.compiled.program.run_task` for each, or its row from `ROWS`; what is new is kept there.
+    """`engine.compiled.planning.run_task` for each call, or its row from `ROWS`; what is new is kept there.
 
     inputs: rows that are columns of datas. jobs: threads.
     """
     keys: dict[int, Hashable] = {row: row for row in range(inputs)}
-    for task in tasks:
-        key = _key(task, market, lengths[task.node.data], keys)
-        if key is not None:
-            keys[task.outputs[0]] = key
-    held = ROWS.find(key for row, key in keys.items() if row >= inputs)
-    waiting = []
-    for task in tasks:
-        row = task.outputs[0]
+    for batch in batches:
+        _add_keys(batch, market, lengths[batch.node.data], keys)
+    kept = {row for batch in batches if _is_kept(batch) for row in batch.outputs[:, 0].tolist()} & keys.keys()
+    held = ROWS.find(keys[row] for row in kept)
+    waiting = [_missing(batch, keys, held, table) for batch in batches] if held else batches
+    for level in _levels([batch for batch in waiting if len(batch)]):
+        part = part_of(level, lengths)
+        calls = len(part.calls) + len(part.alone)
+        wanted = min(jobs, calls) if calls * max(lengths) > SMALL else 1
+
+        def work(job: int, part: Part = part, wanted: int = wanted) -> None:
+            run_part(part.cut(job, wanted) if wanted > 1 else part, table, lengths, failed)
+
+        in_threads(wanted, work)
+    rows = [row for batch in waiting for row in batch.outputs[:, 0].tolist()]
+    ROWS.keep_all((keys[row], table[row].copy()) for row in rows if row in kept and not failed[row])
+
+
+def _is_kept(batch: Batch) -> bool:
+    """Whether its rows are worth looking up: what takes one step a bar is computed as fast as it is copied."""
+    code = code_of(batch.node)
+    return code is None or code.code in WINDOWS
+
+
+def _add_keys(batch: Batch, market: bytes, length: int, keys: dict[int, Hashable]) -> None:
+    """The key of each row that is kept: no several lines at once, none written over others, none built on such."""
+    if batch.node.before != (UNSET,):
+        return
+    rows = zip(batch.outputs[:, 0].tolist(), batch.sources.tolist(), batch.numbers, strict=True)
+    for row, sources, numbers in rows:
+        inputs = tuple([keys.get(source) for source in sources])
+        if None not in inputs:
+            keys[row] = IndicatorKey(market, length, batch.kind, inputs, numbers)
+
+
+def _missing(
+    batch: Batch,
+    keys: Mapping[int, Hashable],
+    held: Mapping[Hashable, NDArray[np.float64]],
+    table: NDArray[np.float64],
+) -> Batch:
+    """The calls whose rows are not held; the others' rows are filled."""
+    missing = []
+    for call, row in enumerate(batch.outputs[:, 0].tolist()):
         values = held.get(keys.get(row))
         if values is None:
-            waiting.append(task)
+            missing.append(call)
         else:
             table[row, : len(values)] = values
-    for level in _levels(waiting):
-        wanted = min(jobs, len(level)) if len(level) * max(lengths) > SMALL else 1
-        parts = [part_of(level[job::wanted], lengths) for job in range(wanted)]
-
-        def work(job: int, parts: Sequence[Part] = parts) -> None:
-            run_part(parts[job], table, lengths, failed)
-
-        in_threads(len(parts), work)
-    for task in waiting:
-        row = task.outputs[0]
-        if row in keys and not failed[row]:
-            ROWS.keep(keys[row], table[row].copy())
+    return batch if len(missing) == len(batch) else batch.taken(missing)
 
 
-def _levels(tasks: Sequence[Task]) -> list[list[Task]]:
-    """Tasks that need none of each other's rows, one list after the other."""
-    of: dict[int, int] = {}
-    levels: list[list[Task]] = []
-    for task in tasks:
-        level = max((of.get(row, -1) for row in (*task.sources, *task.before)), default=-1) + 1
-        of.update(dict.fromkeys(task.outputs, level))
-        if level == len(levels):
+def _levels(batches: Sequence[Batch]) -> list[list[Batch]]:
+    """Batches that need none of each other's rows, one list after the other; rows are numbered as they are planned."""
+    levels: list[list[Batch]] = []
+    first = 0
+    for batch in batches:
+        newest = max(batch.sources.max(initial=UNSET), batch.before.max(initial=UNSET))
+        if not levels or newest >= first:
             levels.append([])
-        levels[level].append(task)
+            first = int(batch.outputs[0, 0])
+        levels[-1].append(batch)
     return levels
-
-
-def _key(task: Task, market: bytes, length: int, keys: Mapping[int, Hashable]) -> Hashable | None:
-    """None for what is not kept: several lines at once, lines written over others, what builds on such."""
-    if task.before != (UNSET,) or any(row not in keys for row in task.sources):
-        return None
-    sources = tuple(keys[row] for row in task.sources)
-    return indicator_key(market, length, task.node.kernel, sources, (task.start, *task.scalars))
 
 
 __all__ = ["CAPACITY", "ROWS", "digest_of", "fill_rows"]

@@ -7,12 +7,13 @@ import sys
 import time
 import types
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.errors import TradewrightError, UserError
+from engine.sweep_parameters import Parameters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,27 +66,24 @@ class Sweeping:
         self.out, _ = room(len(given))
         self.moments = np.zeros((len(given), parts, 3))
         self.errors = [""] * len(given)
-        self.params: list[dict[str, Any]] = []
         self._on_done = on_done or (lambda done: None)
         self._on_compile = on_compile or (lambda seconds: None)
         self._planned = max(planned, len(given))
         self._done = np.zeros(len(given), np.bool_)
-        resolve = _resolver(task.strategy)
-        for number, each in enumerate(given):
-            try:
-                self.params.append(resolve(each))
-            except UserError as error:
-                self.params.append({})
-                self._fail(number, error)
+        self.params = Parameters(task.strategy, given, self._fail)
 
     def table(self, names: Sequence[str]) -> pd.DataFrame:
         """The result's table."""
         import pandas as pd
 
-        shown = [params or given for params, given in zip(self.params, self.given, strict=True)]
-        columns: dict[str, Any] = {name: [each.get(name) for each in shown] for name in names}
+        columns: dict[str, Any] = {name: self.params.array(name) for name in names}
+        if any(column is None for column in columns.values()):
+            shown = [params or given for params, given in zip(self.params.each, self.given, strict=True)]
+            columns = {name: [each.get(name) for each in shown] for name in names}
         columns |= {name: self.column(name) for name in self.metrics}
-        return pd.DataFrame(columns | {"error": self.errors})
+        failed = any(self.errors)
+        errors = self.errors if failed else _no_error().take(np.zeros(len(self.errors), np.int64))
+        return pd.DataFrame(columns | {"error": errors})
 
     @property
     def left(self) -> list[int]:
@@ -112,7 +110,7 @@ class Sweeping:
         """Run what compiles; the rest stays for `one_by_one`."""
         from engine.refusal import Refused
 
-        for waiting in self._groups(np.flatnonzero(~self._done)):
+        for waiting in self.params.groups(np.flatnonzero(~self._done)):
             while len(waiting) and self.counters["traces"] < MOST_TRACES:
                 try:
                     held = self._run_trace(waiting)
@@ -124,25 +122,6 @@ class Sweeping:
                     held = np.arange(len(waiting)) == 0
                 waiting = waiting[~held]
 
-    def _groups(self, numbers: Any) -> list[Any]:
-        """Combinations that may be traced together: alike in every parameter that is no number, and in kinds."""
-        from engine.compiled.formulas import EXACT, traceable
-
-        own = [self.params[number] for number in numbers.tolist()]
-        keys = []
-        for name in own[0] if own else ():
-            column = [params[name] for params in own]
-            kinds = set(map(type, column))
-            if kinds == {float} or (kinds == {int} and min(column) >= -EXACT and max(column) <= EXACT):
-                continue
-            keys.append([(type(value), "" if traceable(value) else repr(value)) for value in column])
-        if not keys:
-            return [numbers] if own else []
-        groups: dict[Any, list[int]] = {}
-        for number, *key in zip(numbers.tolist(), *keys, strict=True):
-            groups.setdefault(tuple(key), []).append(number)
-        return [np.array(group) for group in groups.values()]
-
     def _run_trace(self, waiting: Any) -> Any:
         """Trace the first of these combinations and run all that take its way: (waiting,) which those were."""
         from engine.account import copied
@@ -152,10 +131,8 @@ class Sweeping:
 
         self.counters["traces"] += 1
         task = self.task
-        params = self.params[int(waiting[0])]
-        varied = [
-            name for name in params if any(self.params[n][name] != params[name] for n in waiting.tolist())
-        ]
+        params = self.params.each[int(waiting[0])]
+        varied = [name for name in params if not self.params.same(name, waiting).all()]
         program, translated = program_of(
             task.strategy, params, task.frames, copied(task.broker), task.sizer, varied
         )
@@ -166,7 +143,7 @@ class Sweeping:
         single = Task(task.strategy, params, task.frames, task.broker, sizer=task.sizer)
         Admission(single)(loaded.name, True)
         self.counters["compile_seconds"] += time.perf_counter() - started
-        held = self._held(program, waiting, params, varied)
+        held = self._held(program, waiting, varied)
         held[0] = True
         self._run_all(program, translated, loaded.entry, waiting[held])
         return held
@@ -200,18 +177,18 @@ class Sweeping:
             )
         self._on_compile(seconds)
 
-    def _held(self, program: Any, waiting: Any, params: Mapping[str, Any], varied: Sequence[str]) -> Any:
+    def _held(self, program: Any, waiting: Any, varied: Sequence[str]) -> Any:
         from engine.compiled.evaluation import Evaluation
 
         traced = tuple(program.trace.numbers)
         held = np.ones(len(waiting), np.bool_)
         for name in varied:
             if name not in traced:
-                held &= [self.params[n][name] == params[name] for n in waiting.tolist()]
+                held &= self.params.same(name, waiting)
         return held & program.holds(Evaluation(self._columns(traced, waiting), len(waiting)))
 
     def _columns(self, names: Sequence[str], numbers: Any) -> dict[str, Any]:
-        return {name: np.array([self.params[number][name] for number in numbers.tolist()]) for name in names}
+        return {name: self.params.numbers(name, numbers) for name in names}
 
     def _drive(self, entry: Any, work: Work, bench: Bench, numbers: Any) -> None:
         """Run the combinations of a block, again those whose books were too small."""
@@ -229,8 +206,9 @@ class Sweeping:
         out, ended = room(len(numbers))
         moments = np.zeros((len(numbers), self.moments.shape[1] * 3))
         ended[work.bad] = FAULT
-        chain, book = work.chain, bench.book
+        chain, periods = work.chain, self._periods
         jobs = min(self.jobs, len(numbers))
+        books = bench.books(jobs, start)
 
         def part(job: int) -> None:
             mine = books[job]
@@ -247,7 +225,7 @@ class Sweeping:
                 work.base + job * chain.slots,
                 np.empty(chain.slots, np.bool_),
                 start,
-                self._periods,
+                periods,
                 self.groups,
                 np.empty((SCRATCH_ROWS, max(steps, len(mine.trades)))),
                 out,
@@ -258,14 +236,14 @@ class Sweeping:
             )
 
         for _ in range(MOST_RETRIES):
-            books = [grown(book, start) for _ in range(jobs)]
             in_threads(jobs, part)
             full = ended == FULL
             if not full.any():
                 break
             ended[full] = DONE
             ended[~full & (ended == DONE)] = -1  # those are done
-            book = grown(books[0], start)
+            books = [grown(book, start) for book in books]
+        bench.keep(books)
         done = (ended == DONE) | (ended == -1)
         self.out[numbers[done]] = out[done]
         self.moments[numbers[done]] = moments[done].reshape(int(done.sum()), *self.moments.shape[1:])
@@ -277,9 +255,9 @@ class Sweeping:
 
         from analyzers.metrics import periods_per_year
 
-        index = next(iter(self.task.frames.values())).index
-        for frame in self.task.frames.values():
-            index = index.union(frame.index)
+        index, *others = (frame.index for frame in self.task.frames.values())
+        for other in others:
+            index = index.union(other)
         return periods_per_year(pd.DatetimeIndex(index))
 
     # -- one by one
@@ -294,7 +272,7 @@ class Sweeping:
         self.counters["alone"] += len(left)
         for number in left:
             task = self.task
-            single = Task(task.strategy, self.params[number], task.frames, task.broker, sizer=task.sizer)
+            single = Task(task.strategy, self.params.each[number], task.frames, task.broker, sizer=task.sizer)
             try:
                 recording = execute(single, "lean").recording
             except UserError as error:
@@ -319,17 +297,9 @@ def _importable(entry: Any) -> None:
     sys.modules.setdefault(function.__module__, module)
 
 
-def _resolver(cls: type[Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """`registry.resolve_params` of one class; at once where every value is a number of its default's kind."""
-    from strategies import registry
+@cache
+def _no_error() -> Any:
+    """An empty text as a column of a table has it."""
+    import pandas as pd
 
-    defaults = dict(cls.params._getitems())
-    free = getattr(cls, "space", None) is None and getattr(cls, "constraint", None) is None
-    kinds = {name: type(value) for name, value in defaults.items() if free and type(value) in (int, float)}
-
-    def resolve(given: Mapping[str, Any]) -> dict[str, Any]:
-        if all(kinds.get(name) is type(value) for name, value in given.items()):
-            return {**defaults, **given}
-        return registry.resolve_params(cls, given)
-
-    return resolve
+    return pd.Series([""]).array

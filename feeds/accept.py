@@ -30,18 +30,18 @@ def accept(frame: pd.DataFrame, limit: int) -> tuple[pd.DataFrame, QualityReport
     places = {name.lower(): place for place, name in enumerate(frame.columns) if isinstance(name, str)}
     if not all(name in places for name in COLUMNS):
         return None
-    values = frame.to_numpy()
-    times = nanoseconds(frame.index)
+    values, index = frame.to_numpy(), _utc(frame.index)
+    times = nanoseconds(index)
     if values.dtype != np.float64 or times[0] == NO_TIME or not (times[1:] > times[:-1]).all():
         return None
     block = np.ascontiguousarray(values.T[[places[name] for name in COLUMNS]])
     if not _sound(block):
         return None
-    closures = _closures(frame.index, times, limit)
+    closures = _closures(index, times, limit)
     if closures is None:
         return None
     notes = (ZONELESS,) if frame.index.tz is None and (times % spacing.DAY).any() else ()
-    bars = pd.DataFrame(block.T, index=_utc(frame.index), columns=_COLUMNS, copy=False)
+    bars = pd.DataFrame(block.T, index=index, columns=_COLUMNS, copy=False)
     return bars, QualityReport(rows=len(frame), bars=len(frame), closures=closures, notes=notes)
 
 

@@ -94,8 +94,8 @@ def infer_step(times: Int64) -> int:
     """
     if len(times) < 2:
         return 0
-    between = np.diff(times)
-    step = _commonest(between)
+    between = times[1:] - times[:-1]
+    step = int(between[0]) if (between == between[0]).all() else _commonest(between)
     if step >= 28 * DAY:
         return max(1, round(step / MONTH)) * MONTH
     if (times[-1] - times[0]) == step * len(between) and between.max() == step:

@@ -142,9 +142,14 @@ class SharedIndicatorCache:
 
     def keep(self, key: Hashable, values: Values) -> None:
         """Hold what a caller computed after `find`; it must not write to `values` any more."""
+        self.keep_all([(key, values)])
+
+    def keep_all(self, found: Iterable[tuple[Hashable, Values]]) -> None:
+        """`keep` for each."""
         with self._lock:
-            self._counts["computed"] += 1
-            self._hold(key, values)
+            for key, values in found:
+                self._counts["computed"] += 1
+                self._hold(key, values)
 
     def appended(self, market: Hashable, bars: int) -> int:
         """Tell that `market` now has `bars` bars; returns how many arrays of other lengths were dropped."""

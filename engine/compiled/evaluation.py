@@ -72,13 +72,14 @@ class Evaluation:
         key = frozenset(names)
         found = self._distinct.get(key)
         if found is None:
-            codes = np.zeros(self.rows, np.int64)
+            codes, count = np.zeros(self.rows, np.int64), min(1, self.rows)
             for name in sorted(key):
-                own = np.unique(self._columns[name], return_inverse=True)[1]
-                codes = codes * (int(own.max(initial=0)) + 1) + own
+                own, values = _numbered(self._columns[name].view(np.int64))
                 # Numbered anew each time, so that many parameters do not overflow.
-                codes = np.unique(codes, return_inverse=True)[1]
-            found = self._distinct[key] = np.unique(codes, return_index=True)[1], codes
+                codes, count = _numbered(codes * values + own) if count > 1 else (own, values)
+            first = np.empty(count, np.int64)
+            first[codes[::-1]] = np.arange(self.rows - 1, -1, -1)  # what is written last stays: the first row
+            found = self._distinct[key] = first, codes
         return found
 
     def outcome(self, guard: Guard) -> Flags:
@@ -92,6 +93,21 @@ class Evaluation:
             return known & same
         met: Flags = COMPARISONS[guard.comparison](left, right) == guard.outcome
         return known & also_known & met
+
+
+def _numbered(column: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """The number of each value among the distinct ones, and how many those are."""
+    if len(column) == 0:
+        return column, 0
+    low, high = int(column.min()), int(column.max())
+    if high - low > 8 * len(column):
+        values, codes = np.unique(column, return_inverse=True)
+        return codes, len(values)
+    places = column - low
+    present = np.zeros(high - low + 1, np.int64)
+    present[places] = 1
+    numbers = np.cumsum(present)
+    return numbers[places] - 1, int(numbers[-1])
 
 
 def holds(trace: Trace, evaluation: Evaluation) -> Flags:

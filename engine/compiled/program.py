@@ -1,8 +1,8 @@
 """The indicators of a strategy as a program over its parameters, read off one instance made with traced numbers.
 
 A program is a list of nodes, each a kernel that fills lines from other lines and numbers. For any combinations of
-parameters that take the same way through `__init__` (`engine.compiled.traced`), `Program.plan` says which lines there
-are to compute, each of them once: ten times twenty crossovers of two averages need thirty averages.
+parameters that take the same way through `__init__` (`engine.compiled.traced`), `engine.compiled.planning` says which
+lines there are to compute, each of them once: ten times twenty crossovers of two averages need thirty averages.
 
 program = build(Momentum, {"fast": 10, "slow": 30}, {"GOOG": frame}, stock_broker(100_000, 0.001))
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from backtrader.linebuffer import LineBuffer
@@ -22,10 +22,6 @@ from engine.compiled.formulas import Column, Expression, Flags
 from engine.compiled.traced import Trace, expression
 from engine.refusal import Refused
 from engine.setup import Setup
-
-if TYPE_CHECKING:
-    pass
-
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
@@ -103,143 +99,6 @@ class Program:
         return found[::-1]
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One kernel call on rows: fill `outputs` (copies of `before` first) from `sources`."""
-
-    node: Node
-    outputs: tuple[int, ...]
-    before: tuple[int, ...]
-    sources: tuple[int, ...]
-    start: int
-    scalars: tuple[Any, ...]
-
-    @property
-    def kernel(self) -> Callable[..., Any]:
-        """The kernel of its node."""
-        return self.node.kernel
-
-
-class Plan:
-    """Which rows there are to compute for some combinations, each distinct one once.
-
-    rows: by number of line, the row of each combination (combinations,). tasks: kernel calls in order. known: the
-    combinations whose numbers could all be computed.
-    """
-
-    def __init__(self, program: Program, evaluation: Evaluation) -> None:
-        self.program = program
-        self.evaluation = evaluation
-        self.tasks: list[Task] = []
-        self.rows: dict[int, Integers] = {}
-        self.known: Flags = np.ones(evaluation.rows, np.bool_)
-        self.count = len(program.inputs)
-        self.asked = 0
-        self._made: dict[tuple[Any, ...], tuple[int, ...]] = {}
-        for line in program.inputs:
-            self.rows[line] = np.full(evaluation.rows, line, np.int64)
-
-    def add(self, nodes: Iterable[Node]) -> None:
-        """Plan these nodes, whose sources must be planned already."""
-        for node in nodes:
-            self._add(node)
-
-    def _add(self, node: Node) -> None:
-        first, codes = self.evaluation.distinct(node.parameters)
-        numbers = [self._numbers(each, first) for each in (node.start, *node.scalars)]
-        rows = {
-            line: self.rows[line][first].tolist() for line in (*node.sources, *node.before) if line != UNSET
-        }
-        places = np.empty((len(node.outputs), len(first)), np.int64)
-        self.asked += len(codes)
-        for place in range(len(first)):
-            sources = tuple(rows[line][place] for line in node.sources)
-            before = tuple(UNSET if line == UNSET else rows[line][place] for line in node.before)
-            start, *scalars = (values[place] for values in numbers)
-            places[:, place] = self._outputs(node, sources, before, start, tuple(scalars))
-        for output, found in zip(node.outputs, places, strict=True):
-            self.rows[output] = found[codes]
-
-    def _outputs(
-        self,
-        node: Node,
-        sources: tuple[int, ...],
-        before: tuple[int, ...],
-        start: int,
-        scalars: tuple[Any, ...],
-    ) -> tuple[int, ...]:
-        key = (node.kernel, sources, before, start, tuple(map(repr, scalars)), node.data)
-        made = self._made.get(key)
-        if made is None:
-            made = tuple(range(self.count, self.count + len(node.outputs)))
-            self.count += len(made)
-            self._made[key] = made
-            self.tasks.append(Task(node, made, before, sources, start, scalars))
-        return made
-
-    def _numbers(self, scalar: Any, combinations: Integers) -> Sequence[Any]:
-        """A scalar for each of these combinations."""
-        if not isinstance(scalar, Expression):
-            return _Always(scalar)
-        if scalar.operation == "constant":
-            return _Always(scalar.operands[0])
-        values, known = self.evaluation.values(scalar)
-        self.known &= known
-        numbers: list[Any] = values[combinations].tolist()
-        return numbers
-
-    def compute(self, table: Floats | None = None, jobs: int = 1) -> tuple[Floats, Flags]:
-        """All rows (rows, bars), and which of them stock Backtrader could not have computed without an error.
-
-        table: one with at least so many rows and bars. jobs: threads.
-        """
-        from engine.sweep_rows import digest_of, fill_rows
-
-        program = self.program
-        table = np.empty((self.count, max(program.lengths))) if table is None else table
-        failed = np.zeros(self.count, np.bool_)
-        for line, values in program.inputs.items():
-            table[line, : len(values)] = values
-            table[line, len(values) :] = np.nan
-        market = program.kept.get("market") or program.kept.setdefault("market", digest_of(program.inputs))
-        fill_rows(self.tasks, market, len(program.inputs), table, program.lengths, failed, jobs)
-        return table, failed
-
-
-class _Always(Sequence[Any]):
-    """The same value at every index."""
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._value
-
-    def __len__(self) -> int:
-        return 1
-
-
-def run_task(task: Task, table: Floats, length: int, failed: Flags) -> None:
-    """Fill the task's rows of `table`; marks them in `failed` when the kernel says that Python would raise."""
-    for output, before in zip(task.outputs, task.before, strict=True):
-        if before == UNSET:
-            table[output, : task.start if task.start >= 0 else None] = np.nan
-            table[output, length:] = np.nan
-        else:
-            table[output] = table[before]
-    status = 1  # stock reads before its first bar, which only stock knows how to
-    if task.start >= length:
-        status = 0
-    elif 0 <= task.node.reach(*task.scalars) <= task.start:
-        arrays = [table[row, :length] for row in (*task.outputs, *task.sources)]
-        status = task.node.kernel(*arrays, task.start, length, *task.scalars)
-    if status or failed[list(task.sources)].any():
-        failed[list(task.outputs)] = True
-
-
-# -- reading the program off a strategy
-
-
 def values_of(values: Sequence[Any], evaluation: Evaluation, dtype: type) -> tuple[NDArray[Any], Flags]:
     """Numbers of a traced strategy for all combinations, (combinations, numbers), and where all are known."""
     table: NDArray[Any] = np.empty((evaluation.rows, len(values)), dtype)
@@ -256,4 +115,4 @@ def columns_of(combinations: Sequence[Mapping[str, Any]], names: Iterable[str]) 
     return {name: np.array([each[name] for each in combinations]) for name in names}
 
 
-__all__ = ["Node", "Plan", "Program", "Task", "columns_of", "run_task", "values_of"]
+__all__ = ["Node", "Program", "columns_of", "values_of"]

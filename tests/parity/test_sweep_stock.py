@@ -13,7 +13,8 @@ from engine.cerebro import assemble, history_feed, run, stock_broker
 from engine.choose import Task
 from engine.compiled import kernel
 from engine.compiled.evaluation import Evaluation
-from engine.compiled.program import Plan, columns_of
+from engine.compiled.planning import Plan
+from engine.compiled.program import columns_of
 from engine.compiled.program_reader import build
 from engine.sweep import combinations_of, parse_space, sweep
 from engine.sweep_metrics import METRICS
@@ -205,14 +206,14 @@ def test_strategies_share_the_rows_of_a_market_until_it_changes(market):
     jobs = 2
     ROWS.clear()
     first, table = computed(Crossing, market)
-    assert first == 8  # of each of four periods the average, and the line the crossover makes of it
+    assert first == 4  # the average of each of four periods
     assert computed(Reversed, market)[0] == 0
     jobs = 3
     again, cached = computed(Crossing, market)
     assert again == 0
     pd.testing.assert_frame_equal(table, cached)
     shorter = {"X": market.frames["X"].iloc[:-1]}
-    assert computed(Crossing, load(shorter))[0] == 8
+    assert computed(Crossing, load(shorter))[0] == 4
     assert ROWS.bytes <= ROWS.capacity
 
 
