@@ -94,6 +94,9 @@ class VenueBroker(bt.brokers.BackBroker):
         """Connect and recover before the first bar."""
         super().start()
         self.gateway.start()
+        for data in self._traded_datas():
+            if isinstance(data, LiveData):
+                data.wake_by(self.gateway.wake)
 
     def stop(self) -> None:
         """At the end of the data, check that journal and venue agree; then close the session."""

@@ -63,6 +63,10 @@ class Gateway:
     def request_stop(self) -> None:
         """Ask the session to end after the current bar; safe in a signal handler."""
         self._stopping = True
+        self.wake()
+
+    def wake(self) -> None:
+        """End the wait of an idle session: there is news. From any thread, and safe in a signal handler."""
         self._wake.put(None)
 
     def step(self, number: int, time: datetime, bars: Mapping[str, Bar]) -> list[OrderEvent]:
@@ -82,7 +86,7 @@ class Gateway:
         self._call(self._running.finish())
 
     def wait(self, seconds: float) -> None:
-        """Sleep until `seconds` have passed or a stop is requested."""
+        """Sleep until `seconds` have passed, there is news or a stop is requested."""
         if self._stopping or seconds <= 0:
             return
         with suppress(queue.Empty):

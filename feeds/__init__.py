@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from feeds.bridge import LiveData
+    from feeds.bridge import BinanceData, LiveData
     from feeds.consensus import Consensus, merged_bar
     from feeds.market import Market, load
     from feeds.quality import QualityReport
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from feeds.ring import RingBuffer
 
 __all__ = [
+    "BinanceData",
     "Consensus",
     "LiveData",
     "Market",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "BinanceData": "feeds.bridge",
     "Consensus": "feeds.consensus",
     "LiveData": "feeds.bridge",
     "Market": "feeds.market",

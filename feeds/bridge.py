@@ -5,21 +5,42 @@ Usable in a plain script: `cerebro.adddata(LiveData(source=Replay("GOOG", frame)
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Protocol
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
 import backtrader as bt
 
+from core.errors import ConfigError
 from core.types import Bar
+from feeds.live.binance import StreamSettings, release, shared_streams
+from feeds.live.source import Feed
 
 
 class BarSource(Protocol):
-    """Hands over complete bars in the order of time."""
+    """Hands over complete bars in the order of time.
+
+    feed: what it is at first. on_news: called from any thread, once set, when `next` has something new.
+    """
 
     symbol: str
+    feed: Feed
+    on_news: Callable[[], None]
 
-    def next(self) -> Bar | None:
-        """The next bar, or None when there is none yet, or none any more (see `ended`)."""
+    def start(self) -> None:
+        """The first bar is wanted."""
+        ...
+
+    def stop(self) -> None:
+        """No more are wanted."""
+        ...
+
+    def next(self) -> Bar | Feed | None:
+        """The next bar or change of state; None when there is none yet, or none any more (see `ended`)."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until there is news, unless `on_news` was set."""
         ...
 
     @property
@@ -32,19 +53,39 @@ class BarSource(Protocol):
         ...
 
 
-class LiveData(bt.feed.DataBase):
-    """Bars from `source`, as they come; turns Backtrader's preload and runonce off."""
+STATES = {
+    Feed.DELAYED: bt.feed.DataBase.DELAYED,
+    Feed.LIVE: bt.feed.DataBase.LIVE,
+    Feed.DISCONNECTED: bt.feed.DataBase.DISCONNECTED,
+}
 
-    params = (("source", None), ("qcheck", 0.0))
+
+class LiveData(bt.feed.DataBase):
+    """Bars from `source`, as they come; turns Backtrader's preload and runonce off.
+
+    qcheck: seconds to wait for a bar under a broker that does not wait for news itself, as ours do.
+    """
+
+    params: Any = (("source", None), ("qcheck", 0.2))
 
     def islive(self) -> bool:
         """True: Backtrader must take bars one at a time."""
         return True
 
     def start(self) -> None:
-        """Tell the strategy that what comes now is live."""
+        """Begin to listen, and tell the strategy what comes now."""
         super().start()
-        self.put_notification(self.LIVE)
+        self.p.source.start()
+        self.put_notification(STATES[self.p.source.feed])
+
+    def stop(self) -> None:
+        """Listen no more."""
+        self.p.source.stop()
+        super().stop()
+
+    def wake_by(self, wake: Callable[[], None]) -> None:
+        """Somebody else waits for news, and is woken by this."""
+        self.p.source.on_news = wake
 
     @property
     def ended(self) -> bool:
@@ -61,7 +102,7 @@ class LiveData(bt.feed.DataBase):
         return float(self.p.source.seconds_to_next())
 
     def _load(self) -> bool | None:
-        bar = self.p.source.next()
+        bar = self._next_bar()
         if bar is None:
             return False if self.ended else None
         self.lines.datetime[0] = bt.date2num(_naive(bar.time))
@@ -71,6 +112,71 @@ class LiveData(bt.feed.DataBase):
         self.lines.close[0] = bar.close
         self.lines.volume[0] = bar.volume
         return True
+
+    def _next_bar(self) -> Bar | None:
+        """The next bar; the strategy is told of changes before it."""
+        source: BarSource = self.p.source
+        told = source.next()
+        if told is None and not source.ended:
+            source.wait(self.p.qcheck)
+            told = source.next()
+        while isinstance(told, Feed):
+            self.put_notification(STATES[told])
+            told = source.next()
+        return told
+
+
+class BinanceData(LiveData):
+    """Binance's bars for a plain script: history first (DELAYED), then as they close (LIVE), stamped at their close.
+
+    cerebro.adddata(feeds.BinanceData(dataname="BTC/USDT", timeframe=bt.TimeFrame.Minutes, compression=5))
+
+    fromdate: the first bar wanted; without it, `backfill` bars before now. settings: a `StreamSettings`.
+    """
+
+    params: Any = (("backfill", 500), ("settings", None))
+
+    def __init__(self) -> None:
+        super().__init__()
+        step = _length(self.p.timeframe, self.p.compression)
+        since = self.p.fromdate or datetime.now(UTC) - (self.p.backfill + 1) * step
+        self._streams = shared_streams(self.p.settings or StreamSettings())
+        interval = _interval(step)
+        self.p.source = self._streams.source(
+            self.p.dataname, interval, since if since.tzinfo else since.replace(tzinfo=UTC)
+        )
+        self.p.fromdate = None
+        if not self.p.name:
+            self._name = self.p.name = self.p.dataname
+
+    def stop(self) -> None:
+        """Listen no more; the last that stops ends the connection."""
+        super().stop()
+        release(self._streams)
+
+
+def _length(timeframe: int, compression: int) -> timedelta:
+    """How long a bar is. Raises ConfigError where that is not always the same."""
+    units = {
+        bt.TimeFrame.Seconds: timedelta(seconds=1),
+        bt.TimeFrame.Minutes: timedelta(minutes=1),
+        bt.TimeFrame.Days: timedelta(days=1),
+    }
+    if timeframe not in units:
+        raise ConfigError(
+            f"live bars of {bt.TimeFrame.getname(timeframe)} are not served",
+            hint="take days or minutes, and cerebro.resampledata for longer ones",
+        )
+    return units[timeframe] * compression
+
+
+def _interval(step: timedelta) -> str:
+    """As exchanges write it: 30s, 5m, 4h, 1d."""
+    seconds = int(step.total_seconds())
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds % length == 0:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
 
 
 def _naive(time: datetime) -> datetime:
