@@ -36,7 +36,7 @@ def sections(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], list[
         yield "sweep", lambda: measured.sweep_growth(short, (200, 2_000, 10_000))
     yield "cold", lambda: measured.cold_start(short)
     yield "live", lambda: measured.live_path(args.live_bars, repeat)
-    yield "optimise", lambda: optimisation.workers(4_000, 48)
+    yield "optimise", lambda: optimisation.workers(4_000, 96)
     yield "optimise", lambda: optimisation.overhead((100, 1_000) if args.quick else (100, 1_000, 10_000))
     yield "optimise", lambda: optimisation.walk(10, 1_000)
     if not args.quick:

@@ -80,6 +80,11 @@ class Evaluation:
     ) -> None:
         self.close()
 
+    @property
+    def workers(self) -> list[int]:
+        """Process ids of the workers that run."""
+        return [] if self._pool is None else self._pool.workers
+
     def close(self) -> None:
         """End the workers."""
         if self._pool is not None:

@@ -171,8 +171,7 @@ class Pool:
         on_done: Callable[[int], None] | None = None,
     ) -> Outcome:
         """Run every parameter set; the outcome is in their order, whatever worker was first."""
-        size = max(1, min(CHUNK, -(-len(params) // (4 * self._jobs))))
-        chunks = [list(params[first : first + size]) for first in range(0, len(params), size)]
+        chunks = _chunks(params, self._jobs)
         found: dict[int, Outcome] = {}
         begun = [0] * len(chunks)
         try:
@@ -216,6 +215,16 @@ class Pool:
                     return
             if on_done is not None:
                 on_done(sum(map(len, found.values())))
+
+
+def _chunks(params: Sequence[Params], jobs: int) -> list[list[Params]]:
+    """What travels together: ever fewer, down to one by one, so that the workers end at about the same time."""
+    chunks, first = [], 0
+    while first < len(params):
+        size = max(1, min(CHUNK, (len(params) - first) // (4 * jobs)))
+        chunks.append(list(params[first : first + size]))
+        first += size
+    return chunks
 
 
 def lost(params: Sequence[Params], metrics: Sequence[str], text: str) -> Outcome:

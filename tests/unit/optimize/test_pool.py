@@ -17,6 +17,7 @@ from core.errors import StrategyError
 from engine.account import Schemes
 from engine.cerebro import stock_broker
 from engine.choose import Task
+from optimize import pool as pools
 from optimize.pool import Part, Pool
 from optimize.runs import load_function, run_each
 from strategies import registry
@@ -74,16 +75,33 @@ def part(task: Task, first: int = 0, last: int = 239, measured: int = 0) -> Part
     return Part(times[first], times[last], times[measured])
 
 
-def test_it_answers_as_this_process_would_in_the_same_order(task: Task, pool: Pool) -> None:
-    params = [{"period": period} for period in range(3, 40)]
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_any_number_of_workers_answers_as_this_process_would_in_the_same_order(task: Task, jobs: int) -> None:
+    params = [{"period": period, "fail_on": 100 * (period == 20)} for period in range(3, 40)]
     here = run_each(task, params, METRICS, task.frames["A"].index[0])
     seen: list[int] = []
-    there = pool.run(params, METRICS, part(task), on_done=seen.append)
+    with Pool(task, jobs) as pool:
+        there = pool.run(params, METRICS, part(task), on_done=seen.append)
+        assert len(pool.workers) == jobs
     for name in METRICS:
         assert np.array_equal(here.metrics[name], there.metrics[name], equal_nan=True)
     assert np.array_equal(here.moments, there.moments)
+    assert there.errors == here.errors
+    assert [number for number, error in enumerate(there.errors) if error] == [17]
+    assert sorted(there.tracebacks) == [17]
     assert seen[-1] == len(params)
-    assert there.errors == [""] * len(params)
+
+
+@pytest.mark.parametrize(("trials", "jobs"), [(1, 2), (7, 2), (48, 2), (500, 3), (1000, 8)])
+def test_what_travels_together_gets_less_towards_the_end(trials: int, jobs: int) -> None:
+    params = [{"period": period} for period in range(trials)]
+    chunks = pools._chunks(params, jobs)
+    sizes = [len(chunk) for chunk in chunks]
+    assert [each for chunk in chunks for each in chunk] == params
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] <= pools.CHUNK
+    assert sizes[-jobs:] == [1] * min(jobs, trials)
+    assert len(sizes) <= trials / pools.CHUNK + 16 * jobs, "each costs a journey"
 
 
 def test_a_part_is_all_that_is_seen(task: Task, pool: Pool) -> None:
