@@ -72,7 +72,14 @@ def settings_from(args: argparse.Namespace, also: Mapping[str, Any] | None = Non
     also: further settings by dotted key, which go before the arguments. Raises ConfigError for an argument
     that is not NAME=VALUE, and whatever `core.config.load_settings` raises.
     """
-    from core.config import load_settings, parse_assignments
+    from core.config import load_settings
+
+    return load_settings(file=args.config, cli={**assignments(args), **(also or {})})
+
+
+def assignments(args: argparse.Namespace) -> dict[str, Any]:
+    """What the arguments say, by dotted key of the configuration. Raises ConfigError for one that is not NAME=VALUE."""
+    from core.config import parse_assignments
 
     given: dict[str, Any] = {"strategy.name": args.strategy, **parse_assignments(args.set)}
     given |= {f"strategy.params.{name}": value for name, value in parameters(args.param).items()}
@@ -86,7 +93,7 @@ def settings_from(args: argparse.Namespace, also: Mapping[str, Any] | None = Non
         "out": "reports.directory",
     }
     given |= {key: getattr(args, name) for name, key in keys.items() if getattr(args, name) is not None}
-    return load_settings(file=args.config, cli={**given, **(also or {})})
+    return given
 
 
 def prepare(args: argparse.Namespace) -> Plan:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.cli import print_json
-from core.errors import ConfigError
+from core.errors import ConfigError, UserError
 from core.telemetry import close_logging, configure_logging
-from optimize.arguments import make_plan
+from optimize.arguments import make_plan, restated
+from optimize.limits import MemoryLimitError, within_limit
+from optimize.requests import DONE, FAILED, Request, plain
 from optimize.terminal import headline, listening, print_result
 
 if TYPE_CHECKING:
@@ -25,8 +27,14 @@ CACHE = "results.db"
 
 def main(args: argparse.Namespace) -> int:
     """Check everything, search and judge, write the run's folder, print; the report's path is the last line."""
+    with within_limit():
+        return _main(args)
+
+
+def _main(args: argparse.Namespace) -> int:
     from engine.command import settings_from
     from optimize.plan import check
+    from reports.optimization import PAGE
 
     configuration = settings_from(args)
     plan, reference = make_plan(args, configuration)
@@ -39,7 +47,16 @@ def main(args: argparse.Namespace) -> int:
         print(headline(plan, reference, len(cuts)), flush=True)
     configure_logging(configuration.log.model_copy(update={"console": "off"}), run_dir=folder)
     try:
-        result = _searched(args, plan, reference, facts, folder, resumed)
+        request = Request(
+            study=args.study or reference,
+            arguments=restated(args, configuration),
+            folder=str(Path.cwd()),
+            report=str((folder / PAGE).absolute()),
+            facts=plain(facts),
+            shared=bool(args.storage),
+            space_file=args.space_file.read_text(encoding="utf-8") if args.space_file else "",
+        )
+        result = _searched(args, plan, request, folder, resumed)
     finally:
         close_logging()
     page = _write(result, folder)
@@ -75,33 +92,41 @@ def run_folder(base: Path, reference: str, facts: Mapping[str, Any]) -> tuple[Pa
 def _searched(
     args: argparse.Namespace,
     plan: Plan,
-    reference: str,
-    facts: Mapping[str, Any],
+    request: Request,
     folder: Path,
     resumed: bool,
 ) -> WalkForward:
     from optimize.cache import ResultCache
     from optimize.cluster import Cluster
     from optimize.evaluate import facts_of
+    from optimize.runs import functions_of
     from optimize.study import StudyStore
     from optimize.walkforward import run
 
     cluster = Cluster(args.cluster) if args.cluster else None
     store = cache = None
+    begun = False
     try:
         url = args.storage or f"sqlite:///{folder / STUDY}"
-        store = StudyStore.open(url, args.study or reference, facts)
+        store = StudyStore.open(url, request.study, request.facts, shared=request.shared)
+        store.requests.begin(request)
+        begun = True
         if not args.no_cache:
-            cache = ResultCache(
-                folder.parent / ".cache" / CACHE, plan.market, facts_of(plan.strategy, plan.broker)
-            )
+            known = {**facts_of(plan.strategy, plan.broker), **functions_of(plan.objective_names)}
+            cache = ResultCache(folder.parent / ".cache" / CACHE, plan.market, known)
         if resumed and not args.json:
             print(f"note: going on with {folder}, which was not finished", flush=True)
         with listening(args, plan) as listen:
-            return run(plan, jobs=args.jobs, store=store, cache=cache, cluster=cluster, listen=listen)
+            result = run(plan, jobs=args.jobs, store=store, cache=cache, cluster=cluster, listen=listen)
+        store.requests.end(request.study, DONE)
+        return result
     except KeyboardInterrupt:
         if not args.json:
             print(f"stopped; the same command goes on where it is: {folder}", flush=True)
+        raise
+    except UserError as error:
+        if store is not None and begun and not isinstance(error, MemoryLimitError):
+            store.requests.end(request.study, FAILED, error.message)
         raise
     finally:
         for each in (store, cache, cluster):

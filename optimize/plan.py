@@ -12,6 +12,7 @@ from feeds.market import Market
 from optimize.crossvalidation import check_objective
 from optimize.evaluate import facts_of
 from optimize.forward import BOUNDARIES, CLOSE
+from optimize.runs import functions_of
 from optimize.search import Settings
 from optimize.slices import times_of
 from optimize.space import SearchSpace
@@ -39,6 +40,11 @@ class Plan:
     permutations: int | None = None
     groups: tuple[int, int] | None = None
 
+    @property
+    def objective_names(self) -> list[str]:
+        """Metrics, or references of functions."""
+        return [objective.name for objective in self.settings.objectives]
+
     def facts(self) -> dict[str, Any]:
         """What the trials depend on, as plain values: a study of other facts is another study."""
         from engine.plan import fingerprint
@@ -47,6 +53,8 @@ class Plan:
         settings["objectives"] = [str(objective) for objective in self.settings.objectives]
         return {
             **facts_of(self.strategy, self.broker),
+            **functions_of(self.objective_names),
+            "space": self.space.facts(),
             "data": fingerprint(self.market.frames),
             "windows": {name: str(value) for name, value in sorted(self.cuts.items()) if value is not None},
             "search": settings,

@@ -27,6 +27,7 @@ import pandas as pd
 from core.errors import TradewrightError, UserError
 from engine.account import Schemes
 from engine.choose import Task
+from optimize.limits import over_in_worker
 from optimize.runs import run_each
 from optimize.trials import BLOCKS, Outcome, Params, concatenate
 
@@ -200,6 +201,9 @@ class Pool:
             while waiting and len(open_) < (1 if alone else 2 * self._jobs):
                 number = waiting.pop(0)
                 if begun[number] >= LIVES:
+                    limited = over_in_worker()
+                    if limited is not None:
+                        raise limited
                     found[number] = lost(chunks[number], metrics, DIED)
                     continue
                 open_[self._start().submit(_run, chunks[number], tuple(metrics), part)] = number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import traceback
@@ -18,6 +19,7 @@ from core.errors import ConfigError, TradewrightError, UserError
 from engine.account import copied
 from engine.choose import Task, execute
 from engine.refusal import Refused
+from optimize.limits import limit_error, trial_of
 from optimize.trials import BLOCKS, Outcome, Params, moments_of
 
 if TYPE_CHECKING:
@@ -47,6 +49,18 @@ def load_function(reference: str) -> Callable[[Any], float]:
     return function
 
 
+def functions_of(names: Sequence[str]) -> dict[str, str]:
+    """Hashes of the sources of those objectives that are functions. Raises ConfigError for one that is not there."""
+    found = {}
+    for name in names:
+        if ":" in name:
+            load_function(name)
+            place = name.rpartition(":")[0]
+            file = place if place.endswith(".py") else importlib.import_module(place).__file__
+            found[name] = hashlib.sha256(Path(str(file)).read_bytes()).hexdigest()
+    return found
+
+
 def run_each(
     task: Task,
     params: Sequence[Params],
@@ -69,8 +83,11 @@ def run_each(
             rows[number], moments[number] = _measured(
                 task, each, recording, metrics, functions, measured_from
             )
-        except TradewrightError as error:
-            errors[number] = " ".join(str(error).split())
+        except (TradewrightError, MemoryError) as error:
+            limited = limit_error(error, trial_of(each))
+            if limited is not None:
+                raise limited from error
+            errors[number] = " ".join((str(error) or type(error).__name__).split())
             tracebacks[number] = traceback.format_exc()
         if on_done is not None:
             on_done(number + 1)
@@ -137,4 +154,4 @@ def _value(
         raise UserError(f"the objective {name} failed: {type(error).__name__}: {error}") from error
 
 
-__all__ = ["load_function", "run_each"]
+__all__ = ["functions_of", "load_function", "run_each"]

@@ -34,17 +34,26 @@ PROBES = 4096
 class SearchSpace:
     """Dimensions by parameter, in order, what they must satisfy together, and parameters that stay as they are.
 
+    rules: texts of those constraints that were given as one.
+
     Points are rows of the unit cube, (n, d): each dimension is cut into equal shares for its values.
     """
 
     dimensions: Mapping[str, Dimension]
     constraints: tuple[Constraint, ...] = ()
     fixed: Mapping[str, Any] | None = None
+    rules: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The parameters that vary."""
         return tuple(self.dimensions)
+
+    def facts(self) -> dict[str, Any]:
+        """What tells it from another space, as plain values."""
+        found: dict[str, Any] = {name: repr(dimension) for name, dimension in self.dimensions.items()}
+        found["fixed"] = repr(sorted((self.fixed or {}).items()))
+        return found | ({"rules": list(self.rules)} if self.rules else {})
 
     def sizes(self, steps: int = STEPS) -> tuple[int, ...]:
         """How many values a grid takes of each dimension."""
@@ -202,7 +211,7 @@ def space_of(
     own = getattr(strategy, "constraint", None)
     if own is not None:
         constraints.append(_with(rest, own))
-    space = SearchSpace(dimensions, tuple(constraints), dict(fixed or {}))
+    space = SearchSpace(dimensions, tuple(constraints), dict(fixed or {}), tuple(rules))
     space.check()
     return space
 

@@ -5,18 +5,12 @@ log = store.log("window 1", space, objectives)
 search(space, evaluate, span, settings, log=log)
 
 A batch is in one transaction: after a crash it is there, with all of its trials, or it is not and is run again. Several
-processes may work on one study in PostgreSQL: each claims parts of the batch that all are at, waits for the others'
-parts, and goes on to the next with the same trials as every other. A claim has to be renewed; a dead process's claim
-runs out, and its part is run by another.
+processes may work on one study: each claims parts of the batch that all are at (`optimize.parts`), waits for the others'
+parts, and goes on to the next with the same trials as every other.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import os
-import socket
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,52 +18,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from sqlalchemy import (
-    Column,
-    Float,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    and_,
-    func,
-    select,
-    update,
-)
+from sqlalchemy import MetaData, Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.errors import ConfigError, StoreError, UserError
+from core.errors import UserError
 from optimize.objective import Objective
+from optimize.parts import POLL, Parts, metadata
+from optimize.requests import Requests, plain, refuse_others
 from optimize.space import SearchSpace
 from optimize.trial_tables import TrialTables
 from optimize.trials import Outcome, Params, concatenate
 from store.database import Database, build_engine, parse_url, prepare_file, said, shown
 
-LEASE = 30.0
-"""Seconds a claim lasts unless it is renewed."""
-POLL = 0.1
-"""Seconds between two looks at a part that another process runs."""
 PART = 64
 """Trials of a part where several processes share a study."""
 TOGETHER, SECONDS = 256, 1.0
 """Trials, and seconds, that small batches may wait for others before they are written down."""
-OPEN, DONE = "open", "done"
-FACTS = "tradewright"
+OPENINGS = 5
+"""Times that tables are made again in a file in which another process makes them at this moment."""
+FACTS, SHARED = "tradewright", "tradewright_shared"
+ELSEWHERE = "check that it runs and may be written, or leave --storage out"
 TABLES = ("studies", "study_user_attributes", "trials", "trial_params", "trial_values")
-
-_metadata = MetaData()
-PARTS = Table(
-    "tradewright_parts",
-    _metadata,
-    Column("study_id", Integer, primary_key=True, autoincrement=False),
-    Column("part", String(80), primary_key=True),
-    Column("state", String(8), nullable=False),
-    Column("owner", String(120), nullable=False),
-    Column("until", Float, nullable=False),
-    Column("outcome", LargeBinary),
-)
 
 
 class StudyStore:
@@ -81,6 +50,9 @@ class StudyStore:
         self.name = name
         self._database, self._storage, self._facts, self._shared = database, storage, dict(facts), shared
         self._tables = _reflected(database)
+        self._remote = database.engine.dialect.name != "sqlite"
+        self.requests = Requests(database)
+        """What the walk-forwards of this storage were asked for."""
 
     @classmethod
     def open(cls, url: str, name: str, facts: Mapping[str, Any], *, shared: bool | None = None) -> StudyStore:
@@ -92,22 +64,26 @@ class StudyStore:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        parsed = parse_url(url)
+        parsed = parse_url(url, "the storage")
         if parsed.get_backend_name() == "sqlite":
-            prepare_file(parsed, create=True)
+            prepare_file(parsed, create=True, hint=ELSEWHERE)
         engine = build_engine(parsed, pool_size=4)
         text = parsed.render_as_string(hide_password=False)
-        try:
-            with _only_one(engine):
-                storage = optuna.storages.RDBStorage(text, engine_kwargs={"pool_size": 1})
-                _metadata.create_all(engine)
-        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-            cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
-            engine.dispose()
-            raise UserError(
-                f"the storage {shown(parsed)} cannot be used: {said(cause)}",
-                hint="check that it runs and may be written, or leave --storage out",
-            ) from error
+        for left in reversed(range(OPENINGS)):
+            try:
+                with _only_one(engine):
+                    storage = optuna.storages.RDBStorage(text, engine_kwargs={"pool_size": 1})
+                    metadata.create_all(engine)
+                break
+            except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+                cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+                if left and any(words in str(cause) for words in ("already exists", "UNIQUE")):
+                    continue
+                engine.dispose()
+                raise UserError(
+                    f"the storage {shown(parsed)} cannot be used: {said(cause)}",
+                    hint=ELSEWHERE,
+                ) from error
         remote = parsed.get_backend_name() != "sqlite"
         return cls(Database(engine), storage, name, facts, remote if shared is None else shared)
 
@@ -131,21 +107,19 @@ class StudyStore:
                 load_if_exists=True,
                 directions=["maximize" if objective.largest else "minimize" for objective in objectives],
             )
-            wanted = json.loads(json.dumps(self._facts | {"space": _described(space)}, default=str))
+            wanted = plain(self._facts | {"space": space.facts()})
             known = study.user_attrs.get(FACTS)
+            shared = study.user_attrs.get(SHARED, self._remote if known else self._shared)
             if known is None:
+                study.set_user_attr(SHARED, shared)
                 study.set_user_attr(FACTS, wanted)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                     study.set_metric_names([objective.name for objective in objectives])
-        if known is not None and known != wanted:
-            changed = sorted(key for key in {*known, *wanted} if known.get(key) != wanted.get(key))
-            raise ConfigError(
-                f"the study {name} was begun with another {', '.join(changed)}",
-                hint="give another --study name, or what it was begun with",
-            )
+        if known is not None:
+            refuse_others(name, known, wanted)
         trials = TrialTables(self._tables, study._study_id, space, tuple(objectives), min_trades)
-        return StudyLog(self._database, trials, study._study_id, self._shared)
+        return StudyLog(self._database, trials, Parts(self._database, study._study_id), bool(shared))
 
 
 @contextmanager
@@ -169,12 +143,6 @@ def _reflected(database: Database) -> dict[str, Table]:
     return dict(metadata.tables)
 
 
-def _described(space: SearchSpace) -> dict[str, str]:
-    return {name: repr(dimension) for name, dimension in space.dimensions.items()} | {
-        "fixed": repr(sorted((space.fixed or {}).items()))
-    }
-
-
 @dataclass(slots=True)
 class StudyLog:
     """The batches of one search, kept as `optimize.search.Log` asks.
@@ -185,7 +153,7 @@ class StudyLog:
 
     database: Database
     trials: TrialTables
-    study: int
+    parts: Parts
     shared: bool
     _waiting: list[tuple[str, Sequence[Params], Outcome]] = field(default_factory=list)
     _done: frozenset[str] | None = None
@@ -216,9 +184,8 @@ class StudyLog:
         self, name: str, params: Sequence[Params], run: Callable[[Sequence[Params]], Outcome]
     ) -> Outcome:
         if self._done is None:
-            done = select(PARTS.c.part).where(PARTS.c.study_id == self.study, PARTS.c.state == DONE)
-            self._done = frozenset(row["part"] for row in self.database.rows(done))
-        if name in self._done and (kept := self._kept(name)) is not None:
+            self._done = self.parts.done()
+        if name in self._done and (kept := self.parts.kept(name)) is not None:
             return kept
         outcome = run(params)
         self._waiting.append((name, params, outcome))
@@ -233,16 +200,11 @@ class StudyLog:
         self._flushed = time.monotonic()
         if not waiting:
             return
-        new = self.database.insert_new(PARTS)
         with self.database.transaction() as connection:
             fresh = []
             for name, params, outcome in waiting:
-                row = {
-                    "study_id": self.study, "part": name, "state": DONE, "owner": "", "until": 0.0,
-                    "outcome": packed(outcome),
-                }  # fmt: skip
                 # Another process that was started by mistake got the same answer; the first to write it down counts.
-                if connection.execute(new, row).rowcount and "pruning" not in name:
+                if self.parts.keep(connection, name, outcome) and "pruning" not in name:
                     fresh.append((params, outcome))
             if fresh:
                 params = [each for some, _ in fresh for each in some]
@@ -252,96 +214,23 @@ class StudyLog:
         self, name: str, params: Sequence[Params], run: Callable[[Sequence[Params]], Outcome]
     ) -> Outcome | None:
         """A part's outcome; None while another process runs it."""
-        kept = self._kept(name)
+        kept = self.parts.kept(name)
         if kept is not None:
             return kept
-        owner = f"{socket.gethostname()} {os.getpid()} {threading.get_ident()} {time.monotonic_ns()}"
-        if not self._claim(name, owner):
+        owner = self.parts.claim(name)
+        if owner is None:
             return None
-        with self._renewed(name, owner):
+        with self.parts.renewed(name, owner):
             outcome = run(params)
-        # Whoever took it over meanwhile got the same answer; the first to write it down counts.
-        if self._finish(name, owner, params, outcome):
-            return outcome
-        return self._kept(name)
 
-    def _at(self, name: str) -> Any:
-        return and_(PARTS.c.study_id == self.study, PARTS.c.part == name)
+            def write(connection: Any) -> None:
+                if "pruning" not in name:
+                    self.trials.add(connection, params, outcome)
 
-    def _kept(self, name: str) -> Outcome | None:
-        row = self.database.row(select(PARTS.c.state, PARTS.c.outcome).where(self._at(name)))
-        return unpacked(row["outcome"]) if row is not None and row["state"] == DONE else None
-
-    def _claim(self, name: str, owner: str) -> bool:
-        until = self._now() + LEASE
-        row = {
-            "study_id": self.study, "part": name, "state": OPEN, "owner": owner, "until": until, "outcome": None,
-        }  # fmt: skip
-        if self.database.write(self.database.insert_new(PARTS), row):
-            return True
-        expired = and_(self._at(name), PARTS.c.state == OPEN, PARTS.c.until < self._now())
-        return bool(self.database.write(update(PARTS).where(expired).values(owner=owner, until=until), {}))
-
-    def _now(self) -> float:
-        """Seconds by the database's clock: those of several machines differ."""
-        row = self.database.row(select(func.extract("epoch", func.clock_timestamp()).label("now")))
-        return float(row["now"]) if row is not None else time.time()
-
-    @contextmanager
-    def _renewed(self, name: str, owner: str) -> Iterator[None]:
-        """Renew a claim as long as its part is being run."""
-        over = threading.Event()
-
-        def renew() -> None:
-            mine = and_(self._at(name), PARTS.c.owner == owner, PARTS.c.state == OPEN)
-            while not over.wait(LEASE / 3):
-                try:
-                    self.database.write(update(PARTS).where(mine).values(until=self._now() + LEASE), {})
-                except StoreError:
-                    continue  # the claim runs out if that lasts; what is run then counts for nothing
-
-        thread = threading.Thread(target=renew, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-
-    def _finish(self, name: str, owner: str, params: Sequence[Params], outcome: Outcome) -> bool:
-        mine = and_(self._at(name), PARTS.c.owner == owner, PARTS.c.state == OPEN)
-        with self.database.transaction() as connection:
-            done = connection.execute(
-                update(PARTS).where(mine).values(state=DONE, outcome=packed(outcome), until=0.0)
-            )
-            if not done.rowcount:
-                return False
-            if "pruning" not in name:
-                self.trials.add(connection, params, outcome)
-        return True
+            # Whoever took it over meanwhile got the same answer; the first to write it down counts.
+            if self.parts.finish(name, owner, outcome, write):
+                return outcome
+        return self.parts.kept(name)
 
 
-def packed(outcome: Outcome) -> bytes:
-    """An outcome as bytes."""
-    buffer = io.BytesIO()
-    texts = json.dumps([outcome.errors, {str(key): text for key, text in outcome.tracebacks.items()}])
-    np.savez(
-        buffer,
-        moments=outcome.moments,
-        texts=np.frombuffer(texts.encode(), np.uint8),
-        names=np.array(list(outcome.metrics), dtype=np.str_),
-        values=np.array(list(outcome.metrics.values())).reshape(len(outcome.metrics), len(outcome)),
-    )
-    return buffer.getvalue()
-
-
-def unpacked(blob: bytes) -> Outcome:
-    """The outcome again."""
-    with np.load(io.BytesIO(blob), allow_pickle=False) as found:
-        errors, tracebacks = json.loads(found["texts"].tobytes().decode())
-        metrics = dict(zip(found["names"].tolist(), found["values"], strict=True))
-        moments = found["moments"]
-    return Outcome(metrics, errors, moments, {int(key): text for key, text in tracebacks.items()})
-
-
-__all__ = ["StudyLog", "StudyStore", "packed", "unpacked"]
+__all__ = ["StudyLog", "StudyStore"]

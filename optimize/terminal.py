@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from optimize.plan import Plan
+    from optimize.requests import Request
     from optimize.result import WalkForward
 
 
@@ -26,6 +27,12 @@ def headline(plan: Plan, reference: str, count: int) -> str:
         f"WALK-FORWARD {reference} on {', '.join(data.symbols)}: {data.bars:,} bars of {data.timeframe}, "
         f"{data.start:%Y-%m-%d} to {data.end:%Y-%m-%d}; {count} windows, {plan.settings.trials:,} trials each over {names}"
     )
+
+
+def joined_line(request: Request, plan: Plan, count: int) -> str:
+    """The first line of a worker that takes part."""
+    began = f"{request.study}, which {request.host} began in {request.folder}"
+    return f"JOINED {began}\n{headline(plan, request.arguments[0], count)}"
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -141,22 +141,49 @@ def run(
     listen: Listener = _nobody,
 ) -> WalkForward:
     """`walkforward` of a plan."""
-    check(plan)
     began = time.perf_counter()
-    metrics = (*(objective.name for objective in plan.settings.objectives), *METRICS)
-    searches = len(windows(times_of(plan.market.frames), **plan.cuts)) + 1
-    with Evaluation(
+    with _evaluation(plan, jobs=jobs, cluster=cluster, cache=cache, listen=listen) as evaluate:
+        return _Walk(plan, evaluate, store, listen, began, jobs).result()
+
+
+def _evaluation(
+    plan: Plan, *, jobs: int | None, cluster: Cluster | None, cache: ResultCache | None, listen: Listener
+) -> Evaluation:
+    """What runs the trials of a plan, once that was looked at."""
+    searches = len(check(plan)) + 1
+    return Evaluation(
         plan.strategy,
         plan.market,
         plan.broker,
-        metrics=metrics,
+        metrics=(*plan.objective_names, *METRICS),
         jobs=jobs,
         cluster=cluster,
         cache=cache,
         planned=searches * plan.settings.trials,
         on_compile=lambda seconds: listen("compile", {"seconds": seconds}),
-    ) as evaluate:
-        return _Walk(plan, evaluate, store, listen, began, jobs).result()
+    )
+
+
+def take_part(
+    plan: Plan,
+    store: StudyStore,
+    *,
+    jobs: int | None = None,
+    listen: Listener = _nobody,
+    over: Callable[[], bool],
+) -> tuple[int, int]:
+    """Run the searches of a plan with those who work on them already, and judge nothing.
+
+    over: asked before each search whether nobody wants it any more. Returns how many trials there are, and how many
+    of them were run here.
+    """
+    with _evaluation(plan, jobs=jobs, cluster=None, cache=None, listen=listen) as evaluate:
+        walk = _Walk(plan, evaluate, store, listen, time.perf_counter(), jobs)
+        for name, span in walk.searches():
+            if over():
+                break
+            walk.search(name, span)
+        return walk.trials, sum(evaluate.counters.values())
 
 
 class _Walk:
@@ -177,6 +204,11 @@ class _Walk:
         self.windows = windows(self.times, **plan.cuts)
         self.trials = 0
 
+    def searches(self) -> list[tuple[str, Span]]:
+        """Name and bars of every search, in their order."""
+        each = [(f"window {window.number + 1}", window.train) for window in self.windows]
+        return [*each, ("whole period", Span(0, len(self.times)))]
+
     def search(self, name: str, span: Span) -> Searched:
         """One search, kept in the store under its name."""
         plan = self.plan
@@ -196,7 +228,7 @@ class _Walk:
     def result(self) -> WalkForward:
         """Everything, in order."""
         judged, parts = self._windows()
-        whole = self.search("whole period", Span(0, len(self.times)))
+        whole = self.search(*self.searches()[-1])
         chosen = whole.params[whole.best]
         in_sample = backtest(
             self.plan.strategy, self.plan.market, chosen, broker=copied(self.plan.broker)
@@ -326,9 +358,8 @@ class _Walk:
         judged, parts = [], []
         cash = float(self.plan.broker.p.cash)
         held: dict[str, float] = {}
-        for window in self.windows:
-            name = f"window {window.number + 1}"
-            found = self.search(name, window.train)
+        for window, (name, span) in zip(self.windows, self.searches(), strict=False):
+            found = self.search(name, span)
             try:
                 best = found.best
             except UserError as error:

@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
-"""Run the jobs that wait, one at a time, each in a process of its own: what ends a job never ends its worker.
+"""Run the jobs that wait, one at a time, or take part in an optimisation that is under way.
 
 python -m optimize.worker
-python -m optimize.worker --jobs 2 --memory 4
+python -m optimize.worker --cpus 2 --memory 4GB
+python -m optimize.worker --join postgresql://me@host/trials --cpus 2 --memory 4GB
 
-Start as many workers as jobs shall run at a time. A worker that is stopped or killed takes its job's process with it
-(on Linux, whatever ended it); the job is queued again, and goes on where it was, because the same command does.
+Either way the work is in a process of its own: what ends that never ends the worker. Start as many workers as jobs
+shall run at a time. A worker that is stopped or killed takes its process with it (on Linux, whatever ended it); the
+job is queued again, and goes on where it was, because the same command does; trials that were under way are run by
+others.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
 import signal
 import socket
@@ -19,30 +21,30 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from core.cli import INTERRUPTED, CommandParser, print_json, run_command
 from core.clock import Clock, WallClock
-from core.errors import ConfigError, UserError
+from core.errors import UserError
 from core.redact import redact_text
+from optimize.limits import Limits, MemoryLimitError
+from optimize.processes import end, told_to_stop, wait_for
 
 if TYPE_CHECKING:
     from optimize.queue import End, Job, Queue
 
 COMMAND = ("-m", "optimize.walkforward")
+JOIN = ("-m", "optimize.join")
 POLL_SECONDS = 0.25
 BEAT_SECONDS = 5.0
 GRACE_SECONDS = 10.0
 """From the request to end to the end by force."""
 NICE = 5
 TAIL_BYTES = 4096
-_PR_SET_PDEATHSIG = 1
 
 
 def parser() -> CommandParser:
@@ -51,17 +53,22 @@ def parser() -> CommandParser:
 
     command = CommandParser(
         prog="python -m optimize.worker",
-        description="Run the jobs of the queue, one at a time. For more at a time, start more workers.",
-        example="python -m optimize.worker --jobs 2 --memory 4",
+        description="Run the jobs of the queue, one at a time (for more at a time, start more workers); or, with "
+        "--join, take part in a walk-forward that is under way, until its searches are done.",
+        example="python -m optimize.worker --join postgresql://me@host/trials --cpus 2 --memory 4GB",
     )
     command.add_argument(
-        "--jobs", type=int, metavar="N", help="processes a job may use, whatever it asks for"
+        "--join", metavar="URL", help="take part in the optimisation whose walk-forward has this --storage"
+    )
+    command.add_argument("--study", metavar="NAME", help="which one, where several are under way in --join")
+    command.add_argument(
+        "--cpus", type=int, metavar="N", help="cores, and so processes and threads, that the work may use"
     )
     command.add_argument(
         "--memory",
-        type=float,
-        metavar="GB",
-        help="memory that each process of a job may take; beyond it the job fails (Linux)",
+        metavar="SIZE",
+        help="memory that its processes may take together, such as 4GB; beyond it they end, and no trial is lost "
+        "(Linux)",
     )
     command.add_argument("--until-empty", action="store_true", help="end once no job is queued")
     add_queue_arguments(command)
@@ -72,17 +79,56 @@ def main(args: argparse.Namespace, command: Sequence[str] = COMMAND) -> int:
     """Work until Ctrl-C, SIGTERM or the end of the queue. command: what Python is started with for a job."""
     from optimize.jobs import queue_from
 
-    if args.jobs is not None and args.jobs < 1:
-        raise ConfigError(f"--jobs is {args.jobs}", hint="give 1 or more")
-    if args.memory is not None and not args.memory > 0:
-        raise ConfigError(f"--memory is {args.memory}", hint="give gigabytes above 0")
+    limits = Limits.checked(cpus=args.cpus, memory=args.memory)
+    if args.join is not None:
+        return join(args, limits)
+    if args.study is not None:
+        raise UserError("--study goes with --join", hint="name the storage: --join postgresql://...")
     with queue_from(args) as queue:
-        worker = Worker(queue, command, jobs=args.jobs, memory=args.memory, say=_printer(args.json))
+        worker = Worker(queue, command, limits=limits, say=_printer(args.json))
         worker.say(f"worker {os.getpid()} takes jobs from {queue.name}")
         interrupted = worker.run(until_empty=args.until_empty)
     if args.json:
         print_json({"ended": [{"job": number, "state": state} for number, state in worker.ended]})
     return INTERRUPTED if interrupted else 0
+
+
+def join(args: argparse.Namespace, limits: Limits) -> int:
+    """Start the process that takes part, keep it to its limits, and end as it does."""
+    if args.until_empty:
+        raise UserError("--until-empty goes with the queue", hint="leave it out: --join ends with the study")
+    argv = [f"--join={args.join}", *(f"--set={each}" for each in args.set)]
+    argv += [
+        f"--{name}={value}"
+        for name in ("study", "cpus", "memory", "config")
+        if (value := vars(args)[name]) is not None
+    ]
+    argv += ["--json"] if args.json else []
+    stops: list[int] = []
+    with told_to_stop(stops.append):
+        process = subprocess.Popen(
+            [sys.executable, *JOIN, *argv],
+            env={**os.environ, **limits.environment()},
+            start_new_session=True,  # Ctrl-C is for the worker, which then ends it in its own way
+            preexec_fn=limits.preparing(),  # this process has one thread
+        )
+        try:
+            while process.poll() is None:
+                limits.check(process.pid)
+                if stops:
+                    end(process, GRACE_SECONDS, lambda: len(stops) > 1)
+                    return INTERRUPTED
+                wait_for(process, POLL_SECONDS)
+        finally:
+            end(process, 0)
+    code = process.returncode
+    if code < 0:
+        limited = "" if limits.memory is None else "; it may have run into --memory"
+        raise UserError(
+            f"the process that took part was ended by {signal.Signals(-code).name}{limited}",
+            hint="start the worker again: no trial is lost, those under way are run again",
+        )
+    return code
 
 
 def _printer(quiet: bool) -> Callable[[str], None]:
@@ -112,25 +158,24 @@ class Worker:
         queue: Queue,
         command: Sequence[str] = COMMAND,
         *,
-        jobs: int | None = None,
-        memory: float | None = None,
+        limits: Limits | None = None,
         clock: Clock | None = None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self.queue, self.command, self.jobs, self.memory, self.say = queue, tuple(command), jobs, memory, say
+        self.queue, self.command, self.limits, self.say = queue, tuple(command), limits or Limits(), say
         self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.ended: list[tuple[int, str]] = []
         self._clock = clock or WallClock()
         self._minute = self._clock.now()
         self._running: _Running | None = None
-        self._stops = 0
+        self._stops: list[int] = []
         self._beats = 0
         self._reached = self._beaten = -float("inf")
 
     def run(self, *, until_empty: bool = False) -> bool:
         """Work; whether it was SIGINT or SIGTERM that ended it. Raises UserError when the queue stays away."""
         self._reached = time.monotonic()
-        with self._told_to_stop():
+        with told_to_stop(self._stops.append):
             try:
                 while not self._stops:
                     worked = self._step()
@@ -139,7 +184,7 @@ class Worker:
                     self._wait()
             finally:
                 self._give_up()
-        return self._stops > 0
+        return bool(self._stops)
 
     def _step(self) -> bool:
         """Look after the job, or for one. Whether there was something to do, or might have been."""
@@ -161,10 +206,7 @@ class Worker:
         if self._running is None:
             time.sleep(POLL_SECONDS)
             return
-        try:
-            self._running.process.wait(POLL_SECONDS)
-        except subprocess.TimeoutExpired:
-            return
+        wait_for(self._running.process, POLL_SECONDS)
 
     def _beat(self) -> None:
         if time.monotonic() - self._beaten >= BEAT_SECONDS:
@@ -222,14 +264,14 @@ class Worker:
         return True
 
     def _start(self, job: Job, held: int, log: Path, title: str) -> subprocess.Popen[bytes]:
-        argv = [sys.executable, *self.command, *at_most(job.arguments, self.jobs)]
+        argv = [sys.executable, *self.command, *at_most(job.arguments, self.limits.cpus)]
         with log.open("ab") as output:
             output.write(f"{title}\n".encode())
             output.flush()
             return subprocess.Popen(
                 argv,
                 cwd=job.folder,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, **self.limits.environment(), "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -237,7 +279,7 @@ class Worker:
                 pass_fds=(
                     held,
                 ),  # the job holds the lock as long as it lives, whatever becomes of the worker
-                preexec_fn=limits(self.memory),  # this process has one thread
+                preexec_fn=self.limits.preparing(nice=NICE),  # this process has one thread
             )
 
     def _look_after(self) -> bool:
@@ -256,6 +298,10 @@ class Worker:
             self._end_process()
             self._ended(running.job, CANCELLED, running.process.returncode, "")
             self._drop()
+        elif reason := self._over():
+            self._end_process(grace=0)
+            self._ended(running.job, FAILED, running.process.returncode, reason)
+            self._drop()
         elif not self.queue.still_ours(running.job.id, running.number):
             self.say(
                 f"job {running.job.id}: another worker has taken it, this machine was silent for too long"
@@ -263,6 +309,15 @@ class Worker:
             self._end_process(grace=0)
             self._drop()
         return True
+
+    def _over(self) -> str:
+        """What the job takes that it may not; "" where there is nothing."""
+        assert self._running is not None
+        try:
+            self.limits.check(self._running.process.pid)
+        except MemoryLimitError as error:
+            return str(error)
+        return ""
 
     def _ended(self, job: Job, state: str, code: int | None, reason: str) -> None:
         from optimize.queue import End
@@ -273,17 +328,8 @@ class Worker:
         self.say(f"job {job.id}: {state}" + (f", {end.reason}" if end.reason else ""))
 
     def _end_process(self, grace: float = GRACE_SECONDS) -> None:
-        """SIGINT, and SIGKILL when it has not ended by then: to the process that was started, by its id."""
         assert self._running is not None
-        process = self._running.process
-        if grace:
-            process.send_signal(signal.SIGINT)
-        until = time.monotonic() + grace
-        while process.poll() is None and time.monotonic() < until and self._stops < 2:
-            time.sleep(0.02)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)  # its own group: with the processes it started
-            process.wait()
+        end(self._running.process, grace, lambda: len(self._stops) > 1)
 
     def _drop(self) -> None:
         assert self._running is not None
@@ -305,20 +351,6 @@ class Worker:
                 self._drop()
             self.queue.leave(self.name)
 
-    @contextmanager
-    def _told_to_stop(self) -> Iterator[None]:
-        """SIGINT and SIGTERM ask for an end; the second one does not wait for the job."""
-
-        def told(number: int, frame: FrameType | None) -> None:
-            self._stops += 1
-
-        before = {which: signal.signal(which, told) for which in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for which, handler in before.items():
-                signal.signal(which, handler)
-
 
 def at_most(arguments: Sequence[str], jobs: int | None) -> list[str]:
     """The arguments of a walk-forward with `--jobs` no higher than `jobs`."""
@@ -328,26 +360,6 @@ def at_most(arguments: Sequence[str], jobs: int | None) -> list[str]:
     asks.add_argument("--jobs", type=int, default=jobs)
     asked, rest = asks.parse_known_args(list(arguments))
     return ["--jobs", str(min(jobs, asked.jobs)), *rest]
-
-
-def limits(memory: float | None) -> Callable[[], None]:
-    """What a job's process does to itself before it begins. memory: gigabytes of data for each process, or None."""
-    import resource
-
-    parent = os.getpid()
-    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
-
-    def apply() -> None:
-        os.nice(NICE)
-        if memory is not None:
-            size = int(memory * 1e9)
-            resource.setrlimit(resource.RLIMIT_DATA, (size, size))
-        if prctl is not None:
-            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
-
-    return apply
 
 
 def _reason(code: int, log: Path) -> str:

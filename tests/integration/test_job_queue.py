@@ -18,6 +18,7 @@ import pytest
 from core.clock import SimulatedClock
 from core.errors import UserError
 from optimize import jobs as jobs_command
+from optimize.limits import Limits
 from optimize.queue import Queue, open_queue
 from optimize.worker import Worker, at_most
 from tests.queue_servers import redis_server
@@ -134,7 +135,7 @@ def test_jobs_run_by_priority_and_a_bad_one_takes_no_other_along(queue: Queue, t
 def test_a_job_gets_no_more_memory_or_processes_than_its_worker_allows(queue: Queue, tmp_path: Path) -> None:
     queue.submit(["eat"], tmp_path)
     queue.submit(["nice"], tmp_path)
-    Worker(queue, STAND_IN, memory=1.0, jobs=1).run(until_empty=True)
+    Worker(queue, STAND_IN, limits=Limits(cpus=1, memory=10**9)).run(until_empty=True)
     assert [job.state for job in queue.jobs()] == ["failed", "done"]
     assert "MemoryError" in queue.jobs()[0].end.reason  # type: ignore[union-attr]
     assert int(log_of(queue, 2).splitlines()[2]) >= 5 + os.nice(0) or os.nice(0) > 14
