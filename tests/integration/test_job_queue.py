@@ -145,6 +145,19 @@ def test_a_job_gets_no_more_memory_or_processes_than_its_worker_allows(queue: Qu
     assert at_most(["m", "--jobs", "8"], None) == ["m", "--jobs", "8"]
 
 
+def test_a_job_whose_processes_take_too_much_together_is_ended(
+    queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.submit(["wait", str(tmp_path)], tmp_path)
+    monkeypatch.setattr("optimize.limits.memory_of", lambda process: 3_000_000_000 if begun(tmp_path) else 0)
+    Worker(queue, STAND_IN, limits=Limits(memory=2_000_000_000)).run(until_empty=True)
+    end = queue.job(1).end
+    assert end is not None
+    assert end.state == "failed"
+    assert end.reason.startswith("the memory limit of 2 GB is used up: its processes take 3 GB together")
+    assert not is_running(begun(tmp_path)[0])
+
+
 def test_two_workers_run_every_job_once(queue: Queue, start: Start, tmp_path: Path) -> None:
     for number in range(12):
         queue.submit(["ok", str(number)], tmp_path)

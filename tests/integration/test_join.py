@@ -22,7 +22,8 @@ import pytest
 from core.cli import run_command
 from core.errors import UserError
 from engine.command import settings_from
-from optimize import arguments, join, worker
+from optimize import arguments, join
+from optimize import worker as worker_command
 from optimize.plan import Plan
 from optimize.requests import DONE, FAILED, Request, plain
 from optimize.study import StudyStore
@@ -32,7 +33,7 @@ from tests.database_servers import postgresql_database, postgresql_server
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 120
-# The first worker hangs until it is killed; the leader waits for the second one.
+# The leader waits for the worker, so that both have something to do.
 STRATEGY = '''
 import json
 import os
@@ -54,8 +55,8 @@ def act(run):
     with open(PLACE / "ran", "a") as ran:
         ran.write(f"{ROLE} {run}\\n")
     if ROLE == "leader":
-        wait_for("second")
-    if ROLE == "first":
+        wait_for("worker")
+    if ROLE == "stuck":
         wait_for("never")
     if ROLE == "greedy":
         import threadpoolctl
@@ -86,16 +87,16 @@ class Cross(bt.Strategy):
             self.close()
 '''
 OPTIONS = [
-    "cross.py:Cross", "--data", "csv:bars.csv", "--space", "fast=2:9", "--space", "slow=10:40:2", "--trials", "128",
-    "--train", "200", "--test", "60", "--min-trades", "1", "--permutations", "0",
+    "cross.py:Cross", "--data", "csv:bars.csv", "--space", "fast=2:9", "--space", "slow=10:40", "--trials", "72",
+    "--train", "120", "--test", "40", "--min-trades", "1", "--permutations", "0",
 ]  # fmt: skip
-SEARCHES = 2
+SEARCHES, TRIALS = 2, 72
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     (tmp_path / "cross.py").write_text(STRATEGY)
-    close = 100 * np.cumprod(1 + 0.01 * np.random.default_rng(4).standard_normal(270))
+    close = 100 * np.cumprod(1 + 0.01 * np.random.default_rng(4).standard_normal(170))
     frame = pd.DataFrame(
         {"open": close, "high": close * 1.01, "low": close * 0.99, "close": close, "volume": 9.0}
     )
@@ -168,49 +169,30 @@ def trials_of(address: str, name: str) -> list[tuple[Any, ...]]:
     return [tuple(sorted(trial.params.items())) for trial in trials]
 
 
-def test_a_worker_shares_the_trials_and_one_that_is_killed_loses_none(
+def test_a_worker_shares_the_trials_and_both_end_alike(
     place: Path, storage: str, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    leader = start(
-        "leader",
-        "optimize.walkforward",
-        *OPTIONS,
-        "--storage",
-        storage,
-        "--jobs",
-        "1",
-        "--no-cache",
-        "--json",
-    )
+    own = ("--jobs", "1", "--no-cache", "--json")
+    leader = start("leader", "optimize.walkforward", *OPTIONS, "--storage", storage, *own)
     until(lambda: has_begun(storage) or leader.poll() is not None)
-    first = start("first", "optimize.worker", "--join", storage, "--cpus", "1")
-    until(lambda: (place / "first").exists() or first.poll() is not None)
-    first.kill()
-    first.wait()
-    second = start("second", "optimize.worker", "--join", storage, "--cpus", "1", "--memory", "4GB", "--json")
-    result, joined = ended(leader), ended(second)
-    total = SEARCHES * 128
-    assert joined["trials"] == result["counters"]["trials"] == total
-    assert 0 < joined["trials_here"] < total
-    ran = [line.split() for line in (place / "ran").read_text().splitlines()]
-    searched = [tuple(run) for role, *run in ran if role in ("leader", "second")]
-    alone = [run for role, *run in ran if role == "first"]
-    assert len(alone) == 1
-    assert tuple(alone[0]) in searched
-    assert sum(role == "second" for role, *_ in ran) == joined["trials_here"]
-    for name in ("window 1", "whole period"):
-        params = trials_of(storage, f"{joined['study']}/{name}")
-        assert len(params) == len(set(params)) == 128
+    worker = start("worker", "optimize.worker", "--join", storage, "--cpus", "1", "--memory", "4GB", "--json")
+    result, joined = ended(leader), ended(worker)
+    assert joined["trials"] == result["counters"]["trials"] == SEARCHES * TRIALS
+    assert joined["trials_here"] > 0
+    assert result["counters"]["here"] > 0
+    assert joined["trials_here"] + result["counters"]["here"] == SEARCHES * TRIALS
+    assert (place / "ran").read_text().count("worker") == joined["trials_here"]
     # What both together found is what one finds alone.
     monkeypatch.chdir(place)
     plan, _ = planned(OPTIONS)
-    alone_store = StudyStore.open(f"sqlite:///{place / 'alone.db'}", "alone", plan.facts())
-    take_part(plan, alone_store, jobs=1, over=lambda: False)
-    alone_store.close()
+    alone = f"sqlite:///{place / 'alone.db'}"
+    store = StudyStore.open(alone, "alone", plan.facts())
+    take_part(plan, store, jobs=1, over=lambda: False)
+    store.close()
     for name in ("window 1", "whole period"):
-        assert best_of(storage, f"{joined['study']}/{name}") == best_of(
-            f"sqlite:///{place / 'alone.db'}", f"alone/{name}"
-        )
+        params = trials_of(storage, f"{joined['study']}/{name}")
+        assert len(params) == len(set(params)) == TRIALS
+        assert best_of(storage, f"{joined['study']}/{name}") == best_of(alone, f"alone/{name}")
 
 
 def best_of(address: str, name: str) -> Any:
@@ -255,23 +237,27 @@ def test_limits_are_honoured_and_the_study_goes_on(
     assert facts["numba"] == "1"
     assert set(facts["threads"]) <= {1}
     trials, here = take_part(plan, store, jobs=1, over=lambda: False)
-    assert trials == here == SEARCHES * 128
+    assert trials == here == SEARCHES * TRIALS
     kept = optuna.load_study(study_name="mine/whole period", storage=address).trials
-    assert len(kept) == 128
+    assert len(kept) == TRIALS
     assert not any("memory" in str(trial.user_attrs) for trial in kept)
 
 
-def test_ctrl_c_gives_the_trials_back(place: Path, begun: tuple[str, Plan, StudyStore], start: Start) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_one_that_is_killed_or_interrupted_loses_no_trial(
+    place: Path, begun: tuple[str, Plan, StudyStore], start: Start, how: signal.Signals
+) -> None:
     address, plan, store = begun
-    first = start("first", "optimize.worker", "--join", address)
-    until(lambda: (place / "first").exists() or first.poll() is not None)
-    first.send_signal(signal.SIGINT)
-    out, error = first.communicate(timeout=SECONDS)
-    assert first.returncode == 130
-    assert "go back to the study" in out
+    stuck = start("stuck", "optimize.worker", "--join", address)
+    until(lambda: (place / "stuck").exists() or stuck.poll() is not None)
+    stuck.send_signal(how)
+    out, error = stuck.communicate(timeout=SECONDS)
+    assert stuck.returncode == (130 if how == signal.SIGINT else -how)
+    assert ("go back to the study" in out) == (how == signal.SIGINT)
     assert "Traceback" not in out + error
-    log = store.log("window 1", plan.space, plan.settings.objectives, plan.settings.min_trades)
-    assert log.parts.claim("0/0") is not None
+    trials, here = take_part(plan, store, jobs=1, over=lambda: False)
+    assert trials == here == SEARCHES * TRIALS
+    assert [len(trials_of(address, f"mine/{name}")) for name in ("window 1", "whole period")] == [TRIALS] * 2
 
 
 Run = Callable[..., tuple[int, str]]
@@ -284,7 +270,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
     def command(*argv: str) -> tuple[int, str]:
         with pytest.raises(SystemExit) as left:
-            run_command(worker.parser(), join.main, list(argv))
+            run_command(worker_command.parser(), join.main, list(argv))
         found = capsys.readouterr()
         return int(left.value.code or 0), found.out + found.err
 
@@ -381,7 +367,7 @@ def test_a_request_says_all_that_came_from_files_and_the_environment(
     (place / "tradewright.toml").write_text("[broker]\ncash = 1.0\n")
     monkeypatch.setenv("APP_STRATEGY__FAST", "3")
     text = (place / "space.yaml").read_text()
-    args = worker.parser().parse_args([])
+    args = worker_command.parser().parse_args([])
     again = join.plan_here(replace(request, space_file=text), args)
     assert plain(again.facts()) == plain(plan.facts())
     assert again.broker.p.cash == 5000.0
