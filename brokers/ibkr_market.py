@@ -11,9 +11,9 @@ from typing import Any
 from brokers.ibkr_link import Link
 from brokers.ibkr_orders import Listed
 from core.errors import ConfigError
+from core.ib import contract_fields
 from core.types import Instrument, Quote, to_decimal
 
-STOCK, SMART, DOLLAR = "STK", "SMART", "USD"
 FIRST_PRICE_SECONDS = 2.0
 
 
@@ -104,23 +104,6 @@ class IBKRMarket:
             multiplier=Decimal(contract.multiplier or 1),
         )
         return Listed(contract, instrument, increments)
-
-
-def contract_fields(symbol: str) -> dict[str, str]:
-    """What to ask IBKR for. Raises ConfigError for what is no symbol."""
-    name, *rest = symbol.split(":")
-    if not name or len(rest) > 4:
-        raise ConfigError(
-            f"{symbol!r} is no symbol for IBKR", hint="write AAPL, or SYMBOL:TYPE:EXCHANGE:CURRENCY[:EXPIRY]"
-        )
-    kind, exchange, currency, expiry = [*rest, *("",) * (4 - len(rest))]
-    fields = {
-        "symbol": name,
-        "secType": kind or STOCK,
-        "exchange": exchange or SMART,
-        "currency": currency or DOLLAR,
-    }
-    return {**fields, "lastTradeDateOrContractMonth": expiry} if expiry else fields
 
 
 def _is_price(value: Any) -> bool:

@@ -24,6 +24,7 @@ TOLD = (
     "nextValidId",
 )
 """What TWS says of orders, by the names its API documents."""
+STOCK, SMART, DOLLAR = "STK", "SMART", "USD"
 
 
 def ib_library() -> Any:
@@ -32,6 +33,23 @@ def ib_library() -> Any:
         if importlib.util.find_spec(name) is not None:
             return import_module(name)
     raise ConfigError("no library for IBKR is installed", hint="pip install ib_async")
+
+
+def contract_fields(symbol: str) -> dict[str, str]:
+    """What to ask IBKR for. Raises ConfigError for what is no symbol."""
+    name, *rest = symbol.split(":")
+    if not name or len(rest) > 4:
+        raise ConfigError(
+            f"{symbol!r} is no symbol for IBKR", hint="write AAPL, or SYMBOL:TYPE:EXCHANGE:CURRENCY[:EXPIRY]"
+        )
+    kind, exchange, currency, expiry = [*rest, *("",) * (4 - len(rest))]
+    fields = {
+        "symbol": name,
+        "secType": kind or STOCK,
+        "exchange": exchange or SMART,
+        "currency": currency or DOLLAR,
+    }
+    return {**fields, "lastTradeDateOrContractMonth": expiry} if expiry else fields
 
 
 def overhear(session: Any, hear: Callable[[str, tuple[Any, ...]], None]) -> None:

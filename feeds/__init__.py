@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from feeds.bridge import BinanceData, LiveData
+    from feeds.bridge import BinanceData, IBKRData, LiveData, YahooData
     from feeds.consensus import Consensus, merged_bar
     from feeds.market import Market, load
     from feeds.quality import QualityReport
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 __all__ = [
     "BinanceData",
     "Consensus",
+    "IBKRData",
     "LiveData",
     "Market",
     "QualityReport",
     "Replay",
     "RingBuffer",
+    "YahooData",
     "load",
     "merged_bar",
 ]
@@ -30,11 +32,13 @@ __all__ = [
 _HOME = {
     "BinanceData": "feeds.bridge",
     "Consensus": "feeds.consensus",
+    "IBKRData": "feeds.bridge",
     "LiveData": "feeds.bridge",
     "Market": "feeds.market",
     "QualityReport": "feeds.quality",
     "Replay": "feeds.replay",
     "RingBuffer": "feeds.ring",
+    "YahooData": "feeds.bridge",
     "load": "feeds.market",
     "merged_bar": "feeds.consensus",
 }

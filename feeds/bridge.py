@@ -13,8 +13,11 @@ import backtrader as bt
 
 from core.errors import ConfigError
 from core.types import Bar
-from feeds.live.binance import StreamSettings, release, shared_streams
+from feeds.live.binance import BinanceStreams, StreamSettings
+from feeds.live.ibkr import IBKRStreams, IBKRStreamSettings
 from feeds.live.source import Feed
+from feeds.live.streams import Streams, release, shared
+from feeds.live.yahoo import YahooStreams, YahooStreamSettings
 
 
 class BarSource(Protocol):
@@ -126,26 +129,24 @@ class LiveData(bt.feed.DataBase):
         return told
 
 
-class BinanceData(LiveData):
-    """Binance's bars for a plain script: history first (DELAYED), then as they close (LIVE), stamped at their close.
+class _VenueData(LiveData):
+    """Bars of a venue, by Backtrader's own parameters.
 
-    cerebro.adddata(feeds.BinanceData(dataname="BTC/USDT", timeframe=bt.TimeFrame.Minutes, compression=5))
-
-    fromdate: the first bar wanted; without it, `backfill` bars before now. settings: a `StreamSettings`.
+    fromdate: the first bar wanted; without it, `backfill` bars before now.
     """
 
     params: Any = (("backfill", 500), ("settings", None))
+    streams: tuple[type[Streams], Callable[[], Any]]
 
     def __init__(self) -> None:
         super().__init__()
+        kind, defaults = self.streams
         step = _length(self.p.timeframe, self.p.compression)
         since = self.p.fromdate or datetime.now(UTC) - (self.p.backfill + 1) * step
-        self._streams = shared_streams(self.p.settings or StreamSettings())
-        interval = _interval(step)
-        self.p.source = self._streams.source(
-            self.p.dataname, interval, since if since.tzinfo else since.replace(tzinfo=UTC)
-        )
         self.p.fromdate = None
+        self._streams = shared(kind, self.p.settings or defaults())
+        aware = since if since.tzinfo else since.replace(tzinfo=UTC)
+        self.p.source = self._streams.source(self.p.dataname, _interval(step), aware)
         if not self.p.name:
             self._name = self.p.name = self.p.dataname
 
@@ -153,6 +154,39 @@ class BinanceData(LiveData):
         """Listen no more; the last that stops ends the connection."""
         super().stop()
         release(self._streams)
+
+
+class BinanceData(_VenueData):
+    """Binance's bars for a plain script: history first (DELAYED), then as they close (LIVE), stamped at their close.
+
+    cerebro.adddata(feeds.BinanceData(dataname="BTC/USDT", timeframe=bt.TimeFrame.Minutes, compression=5))
+
+    settings: a `feeds.live.binance.StreamSettings`.
+    """
+
+    streams = (BinanceStreams, StreamSettings)
+
+
+class IBKRData(_VenueData):
+    """IBKR's bars for a plain script, over TWS or IB Gateway: history, then as they close, stamped at their close.
+
+    cerebro.adddata(feeds.IBKRData(dataname="AAPL", timeframe=bt.TimeFrame.Minutes, compression=1))
+
+    settings: a `feeds.live.ibkr.IBKRStreamSettings`, with a client id that no broker uses.
+    """
+
+    streams = (IBKRStreams, IBKRStreamSettings)
+
+
+class YahooData(_VenueData):
+    """Yahoo's bars for a plain script: history, then each when it is over and Yahoo, asked every so often, has it.
+
+    cerebro.adddata(feeds.YahooData(dataname="AAPL", timeframe=bt.TimeFrame.Minutes, compression=1))
+
+    settings: a `feeds.live.yahoo.YahooStreamSettings`.
+    """
+
+    streams = (YahooStreams, YahooStreamSettings)
 
 
 def _length(timeframe: int, compression: int) -> timedelta:

@@ -21,36 +21,30 @@ class Row(NamedTuple):
 
 
 class Joiner:
-    """Hands out bars of `step` from the one that starts at `since` on, in milliseconds.
+    """Hands out bars of `step` from the one that starts at `since` (milliseconds since 1970) on, stamped at their close.
 
-    Markets without closing hours: a bar that does not follow on the last one means that some are missing.
+    expected: where the next bar starts, unless the market is closed then.
     """
 
     def __init__(self, symbol: str, step: timedelta, since: int) -> None:
         self.symbol = symbol
-        self._step = step
+        self.step = step
         self._length = int(step.total_seconds() * 1000)
         self.expected = -(-since // self._length) * self._length
 
-    def take(self, rows: Iterable[Row]) -> list[Bar]:
-        """Those that continue what was handed out; what is known is dropped, and what comes after a gap."""
-        taken = []
-        for row in rows:
-            if row.start == self.expected:
-                taken.append(self._bar(row))
-                self.expected += self._length
-        return taken
+    def follow(self, rows: Iterable[Row]) -> list[Bar]:
+        """Of a stream: those that continue what was handed out. What is known is dropped, and what leaves a gap."""
+        return [self._hand_out(row) for row in rows if row.start == self.expected]
 
-    def skip_to(self, start: int) -> timedelta:
-        """Give up the bars before `start`, which nobody has; returns how much time that is."""
-        lost = max(start - self.expected, 0)
-        self.expected += lost
-        return timedelta(milliseconds=lost)
+    def fill(self, rows: Iterable[Row]) -> list[Bar]:
+        """Of history, which is whole: all that are not known yet. Where it has no bar there was none."""
+        return [self._hand_out(row) for row in rows if row.start >= self.expected]
 
     def leaves_a_gap(self, row: Row) -> bool:
-        """Whether bars before this one have not been handed out."""
+        """Whether bars before this one may be missing."""
         return row.start > self.expected
 
-    def _bar(self, row: Row) -> Bar:
-        time = datetime.fromtimestamp(row.start / 1000, UTC) + self._step
+    def _hand_out(self, row: Row) -> Bar:
+        self.expected = row.start + self._length
+        time = datetime.fromtimestamp(row.start / 1000, UTC) + self.step
         return Bar(self.symbol, time, row.open, row.high, row.low, row.close, row.volume)

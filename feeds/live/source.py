@@ -28,7 +28,8 @@ class LiveSource:
     """Complete bars of one symbol, put by one thread and taken by another.
 
     start and stop: called when the first bar is wanted, and when no more are. on_news: set by whoever waits; called
-    on the listening thread whenever `next` has something new, or raises.
+    on the listening thread whenever `next` has something new, or raises. feed: the state as far as it was taken;
+    state: as the listening thread has it.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class LiveSource:
         self.on_news: Callable[[], None] = self._nobody
         self.feed = Feed.DELAYED
         self._told: deque[Bar | Feed] = deque()
-        self._state = self.feed
+        self.state = self.feed
         self._failure: BaseException | None = None
         self._closed = False
         self._heard_at = wall.monotonic()
@@ -93,9 +94,9 @@ class LiveSource:
         """Hand over bars, and the state before or after them; what it was already is not told again."""
         before = len(self._told)
         for each in told:
-            if each is not self._state:
+            if each is not self.state:
                 self._told.append(each)
-                self._state = each if isinstance(each, Feed) else self._state
+                self.state = each if isinstance(each, Feed) else self.state
         if len(self._told) > before:
             self.on_news()
 

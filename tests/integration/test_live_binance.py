@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import threading
-import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 
 import backtrader as bt
 import pytest
 
 import feeds
 from core.errors import ConfigError, UnknownNameError
-from core.types import Bar
 from feeds.live.binance import BinanceStreams, StreamSettings
-from feeds.live.source import Feed, LiveSource
+from feeds.live.source import Feed
+from tests.integration.live_bars import MINUTE, Taker, Watcher, market_time, minutes, passing_time
 from tests.simulator import Simulator, simulator
 
 SYMBOL, NATIVE = "ABC/USDT", "ABCUSDT"
-SECONDS = 20
-MINUTE = timedelta(minutes=1)
-_prices = itertools.count(100)
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +28,9 @@ def sim() -> Iterator[Simulator]:
 def market(sim: Simulator) -> Iterator[Simulator]:
     """Some minutes of history, and no fault."""
     sim.control.clear()
-    minutes(sim, 5)
+    minutes(sim, NATIVE, 5)
     yield sim
     sim.control.clear()
-
-
-def minutes(sim: Simulator, count: int) -> None:
-    """So many minutes pass, each with a price of its own."""
-    for _ in range(count):
-        sim.control.price(NATIVE, next(_prices))
-        sim.control.advance(60)
 
 
 def settings(sim: Simulator, **changes: float) -> StreamSettings:
@@ -52,38 +39,10 @@ def settings(sim: Simulator, **changes: float) -> StreamSettings:
     return StreamSettings(f"http://{where}/api/v3", f"ws://{where}/ws", **given)
 
 
-def now(sim: Simulator) -> datetime:
-    return datetime.fromisoformat(sim.control.state()["time"])
-
-
-class Taker:
-    """What a source has told so far."""
-
-    def __init__(self, source: LiveSource) -> None:
-        self.source = source
-        self.bars: list[Bar] = []
-        self.feeds: list[Feed] = []
-
-    def until(self, done: Callable[[], bool]) -> None:
-        end = time.monotonic() + SECONDS
-        while not done():
-            assert time.monotonic() < end, (self.bars, self.feeds)
-            self.source.wait(0.2)
-            while (told := self.source.next()) is not None:
-                (self.bars if isinstance(told, Bar) else self.feeds).append(told)  # type: ignore[arg-type]
-
-    def check(self, count: int) -> None:
-        """So many bars came, each once, in order, at its close, with the price of its minute."""
-        assert len(self.bars) == count
-        assert all(later.time - bar.time == MINUTE for bar, later in itertools.pairwise(self.bars))
-        assert all(later.close == bar.close + 1 for bar, later in itertools.pairwise(self.bars))
-        assert all(bar.time.second == 0 for bar in self.bars)
-
-
 @pytest.fixture
 def taker(market: Simulator) -> Iterator[Taker]:
     streams = BinanceStreams(settings(market))
-    since = now(market).replace(second=0, microsecond=0) - 3 * MINUTE
+    since = market_time(market) - 3 * MINUTE
     source = streams.source(SYMBOL, "1m", since)
     source.start()
     try:
@@ -98,11 +57,11 @@ def taker(market: Simulator) -> Iterator[Taker]:
 def test_history_and_stream_are_one(market: Simulator, taker: Taker) -> None:
     """D11"""
     for _ in range(4):
-        minutes(market, 1)
+        minutes(market, NATIVE, 1)
     taker.until(lambda: len(taker.bars) == 7)
     taker.check(7)
     assert taker.feeds == [Feed.LIVE]
-    assert taker.bars[-1].time == now(market).replace(second=0, microsecond=0)
+    assert taker.bars[-1].time == market_time(market)
 
 
 @pytest.mark.parametrize("fault", ["disconnect", "half-open"])
@@ -110,9 +69,9 @@ def test_what_closed_while_the_connection_was_gone_comes_later(
     market: Simulator, taker: Taker, fault: str
 ) -> None:
     market.control.fault(fault)
-    minutes(market, 3)
+    minutes(market, NATIVE, 3)
     taker.until(lambda: len(taker.bars) == 6)
-    minutes(market, 1)
+    minutes(market, NATIVE, 1)
     taker.until(lambda: len(taker.bars) == 7)
     taker.check(7)
     if fault == "disconnect":
@@ -123,7 +82,7 @@ def test_a_venue_that_is_away_for_long_is_said_to_be(market: Simulator, taker: T
     market.control.fault("refuse", seconds=1.5)
     market.control.fault("disconnect")
     taker.until(lambda: taker.feeds[-1] is Feed.DISCONNECTED)
-    minutes(market, 2)
+    minutes(market, NATIVE, 2)
     taker.until(lambda: taker.feeds[-1] is Feed.LIVE)
     taker.check(5)
 
@@ -133,10 +92,10 @@ def test_messages_that_are_lost_doubled_or_late_change_nothing(
     market: Simulator, taker: Taker, fault: str, times: int
 ) -> None:
     market.control.fault(fault, match="kline", times=times, seconds=1.0 if fault == "mute" else 0)
-    minutes(market, 3)
+    minutes(market, NATIVE, 3)
     taker.until(lambda: len(taker.bars) == 6)
     market.control.clear()
-    minutes(market, 2)
+    minutes(market, NATIVE, 2)
     taker.until(lambda: len(taker.bars) == 8)
     taker.check(8)
 
@@ -145,41 +104,21 @@ def test_an_unknown_symbol_and_interval_are_said(market: Simulator) -> None:
     streams = BinanceStreams(settings(market))
     try:
         for symbol, interval in (("XYZ/USDT", "1m"), (SYMBOL, "7m")):
-            source = streams.source(symbol, interval, now(market))
+            source = streams.source(symbol, interval, market_time(market))
             source.start()
             with pytest.raises(UnknownNameError, match=r"Binance (symbol|interval)"):
                 Taker(source).until(lambda: False)
         with pytest.raises(ConfigError, match="live bars of 1M"):
-            streams.source(SYMBOL, "1M", now(market))
+            streams.source(SYMBOL, "1M", market_time(market))
     finally:
         streams.close()
     streams.close()
 
 
-class Watcher(bt.Strategy):
-    """Notes what it is told, and ends after so many bars of now."""
-
-    params = (("live_bars", 3),)
-
-    def __init__(self) -> None:
-        self.states: list[str] = []
-        self.times: list[datetime] = []
-        self.live = 0
-
-    def notify_data(self, data: bt.feed.DataBase, status: int, *args: object, **kwargs: object) -> None:
-        self.states.append(data._getstatusname(status))
-
-    def next(self) -> None:
-        self.times.append(bt.num2date(self.data.datetime[0]).replace(tzinfo=UTC))
-        self.live += self.states[-1] == "LIVE"
-        if self.live == self.p.live_bars:
-            self.env.runstop()
-
-
 def test_a_plain_script_gets_its_bars(market: Simulator) -> None:
     """D11, B29: stock Cerebro, our data."""
     cerebro = bt.Cerebro()
-    start = now(market).replace(second=0, microsecond=0)
+    start = market_time(market)
     cerebro.adddata(
         feeds.BinanceData(
             dataname=SYMBOL,
@@ -190,19 +129,8 @@ def test_a_plain_script_gets_its_bars(market: Simulator) -> None:
         )
     )
     cerebro.addstrategy(Watcher)
-    passing = threading.Event()
-
-    def pass_time() -> None:
-        while not passing.wait(0.3):
-            minutes(market, 1)
-
-    clock = threading.Thread(target=pass_time)
-    clock.start()
-    try:
+    with passing_time(market, NATIVE):
         (watcher,) = cerebro.run()
-    finally:
-        passing.set()
-        clock.join()
     assert watcher.states[:2] == ["DELAYED", "LIVE"]
     assert watcher.times[0] == start - 3 * MINUTE
     assert len(watcher.times) >= 4 + 3
