@@ -144,7 +144,8 @@ def sweep(
     cls = registry.load(strategy)
     given = combinations_of(space)
     market = data if isinstance(data, Market) else load(data)
-    preflight.check_frames(market.frames)
+    if market is data:  # what `load` gives is sound
+        preflight.check_frames(market.frames)
     names = _parameters_of(cls, given)
     account = copied(broker) if broker is not None else stock_broker(cash, commission)
     task = Task(cls, {}, market.frames, account, sizer=sizer)
@@ -173,10 +174,11 @@ def _check_names(metrics: Sequence[str], engine: str) -> None:
 
 def _parameters_of(cls: type[bt.Strategy], given: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Names of the parameters that combinations give, each of which the strategy has."""
-    names = tuple(dict.fromkeys(name for each in given for name in each))
+    names = tuple(dict.fromkeys(itertools.chain.from_iterable(given)))
+    known = dict(cls.params._getitems())
     for name in names:
-        if name not in dict(cls.params._getitems()):
-            raise UnknownNameError("parameter", name, dict(cls.params._getitems()))
+        if name not in known:
+            raise UnknownNameError("parameter", name, known)
     return names
 
 

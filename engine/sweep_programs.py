@@ -113,7 +113,7 @@ def _made(
     if witness is None:
         raise Refused("uses what may change while combinations run")
     with watched(witness) as watch:
-        program = build(cls, params, frames, broker, sizer=sizer, traced=varied)
+        program = build(cls, params, frames, copied(broker), sizer=sizer, traced=varied)
     if watch.problem or not witness.holds():
         raise Refused(f"{watch.problem or 'changes its class or module'} while it is made")
     return _Kept(
@@ -130,7 +130,7 @@ def _bound(program: Program, frames: Mapping[str, pd.DataFrame], broker: bt.brok
         setup=replace(program.setup, datas=datas),
         inputs=dict(zip(program.inputs, columns, strict=True)),
         lengths=tuple(len(data.lines[0].array) for data in datas),
-        kept={},
+        kept={"layouts": program.kept["layouts"]} if "layouts" in program.kept else {},
     )
 
 

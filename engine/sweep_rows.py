@@ -51,7 +51,7 @@ def fill_rows(
     inputs: rows that are columns of datas. jobs: threads.
     """
     keys: dict[int, Hashable] = {row: row for row in range(inputs)}
-    for batch in batches:
+    for batch in _worth_a_key(batches):
         _add_keys(batch, market, lengths[batch.node.data], keys)
     kept = {row for batch in batches if _is_kept(batch) for row in batch.outputs[:, 0].tolist()} & keys.keys()
     held = ROWS.find(keys[row] for row in kept)
@@ -73,6 +73,16 @@ def _is_kept(batch: Batch) -> bool:
     """Whether its rows are worth looking up: what takes one step a bar is computed as fast as it is copied."""
     code = code_of(batch.node)
     return code is None or code.code in WINDOWS
+
+
+def _worth_a_key(batches: Sequence[Batch]) -> list[Batch]:
+    """Batches that are kept, and those they are computed from, in order."""
+    found, lines = [], set[int]()
+    for batch in reversed(batches):
+        if _is_kept(batch) or not lines.isdisjoint(batch.node.outputs):
+            found.append(batch)
+            lines.update(batch.node.sources)
+    return found[::-1]
 
 
 def _add_keys(batch: Batch, market: bytes, length: int, keys: dict[int, Hashable]) -> None:

@@ -7,7 +7,7 @@ import sys
 import time
 import types
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, cached_property
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from engine.choose import Task
     from engine.compiled.assembly import Translated
     from engine.compiled.program import Program
-    from engine.sweep_block import Bench, Work
+    from engine.sweep_bench import Bench
+    from engine.sweep_block import Work
 
 MOST_TRACES = 64
 """Ways through `__init__` that are compiled; combinations beyond them run one by one."""
@@ -81,9 +82,10 @@ class Sweeping:
             shown = [params or given for params, given in zip(self.params.each, self.given, strict=True)]
             columns = {name: [each.get(name) for each in shown] for name in names}
         columns |= {name: self.column(name) for name in self.metrics}
-        failed = any(self.errors)
-        errors = self.errors if failed else _no_error().take(np.zeros(len(self.errors), np.int64))
-        return pd.DataFrame(columns | {"error": errors})
+        columns["error"] = self.errors if any(self.errors) else _no_errors(len(self.errors))
+        table = pd.DataFrame(dict(enumerate(columns.values())))
+        table.columns = _names(tuple(columns)).view()
+        return table
 
     @property
     def left(self) -> list[int]:
@@ -124,7 +126,6 @@ class Sweeping:
 
     def _run_trace(self, waiting: Any) -> Any:
         """Trace the first of these combinations and run all that take its way: (waiting,) which those were."""
-        from engine.account import copied
         from engine.choose import Admission, Task
         from engine.compiled import kernel
         from engine.sweep_programs import program_of
@@ -133,9 +134,7 @@ class Sweeping:
         task = self.task
         params = self.params.each[int(waiting[0])]
         varied = [name for name in params if not self.params.same(name, waiting).all()]
-        program, translated = program_of(
-            task.strategy, params, task.frames, copied(task.broker), task.sizer, varied
-        )
+        program, translated = program_of(task.strategy, params, task.frames, task.broker, task.sizer, varied)
         started = time.perf_counter()
         self._weigh(translated.source, len(waiting))
         loaded = kernel.load(translated.source)
@@ -149,15 +148,17 @@ class Sweeping:
         return held
 
     def _run_all(self, program: Program, translated: Translated, entry: Any, numbers: Any) -> None:
-        from engine.sweep_block import bench_of, blocks_of, give_back, reading_of, work_of
+        from engine.sweep_bench import bench_of
+        from engine.sweep_block import give_back, work_of
+        from engine.sweep_layout import layouts_of, reading_of
 
         reading = reading_of(program, translated)
         columns = self._columns(tuple(program.trace.numbers), numbers)
-        for block in blocks_of(program, reading, columns, len(numbers)):
-            work = work_of(program, reading, block, self.jobs)
-            self.counters["lines_asked"] += work.asked
-            self.counters["lines_computed"] += work.computed
-            self._drive(entry, work, bench_of(program), numbers[block.places])
+        for layout in layouts_of(program, reading, columns, len(numbers)):
+            work = work_of(program, reading, layout, self.jobs)
+            self.counters["lines_asked"] += layout.asked
+            self.counters["lines_computed"] += layout.computed
+            self._drive(entry, work, bench_of(program), numbers[layout.places])
             give_back(program, work.table)
 
     def _weigh(self, source: str, waiting: int) -> None:
@@ -206,7 +207,7 @@ class Sweeping:
         out, ended = room(len(numbers))
         moments = np.zeros((len(numbers), self.moments.shape[1] * 3))
         ended[work.bad] = FAULT
-        chain, periods = work.chain, self._periods
+        chain, periods = work.chain, bench.periods(self.task.frames.values())
         jobs = min(self.jobs, len(numbers))
         books = bench.books(jobs, start)
 
@@ -249,17 +250,6 @@ class Sweeping:
         self.moments[numbers[done]] = moments[done].reshape(int(done.sum()), *self.moments.shape[1:])
         self._finish(numbers[done])
 
-    @cached_property
-    def _periods(self) -> float:
-        import pandas as pd
-
-        from analyzers.metrics import periods_per_year
-
-        index, *others = (frame.index for frame in self.task.frames.values())
-        for other in others:
-            index = index.union(other)
-        return periods_per_year(pd.DatetimeIndex(index))
-
     # -- one by one
 
     def one_by_one(self) -> None:
@@ -297,9 +287,16 @@ def _importable(entry: Any) -> None:
     sys.modules.setdefault(function.__module__, module)
 
 
-@cache
-def _no_error() -> Any:
-    """An empty text as a column of a table has it."""
+@lru_cache(maxsize=8)
+def _no_errors(rows: int) -> Any:
+    """Empty texts as a column of a table has them; never write to it."""
     import pandas as pd
 
-    return pd.Series([""]).array
+    return pd.Series([""] * rows).array
+
+
+@lru_cache(maxsize=32)
+def _names(columns: tuple[str, ...]) -> Any:
+    import pandas as pd
+
+    return pd.Index(columns)

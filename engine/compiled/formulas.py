@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -69,6 +69,13 @@ class Expression:
     operands: tuple[Any, ...]
     kind: Kind
     size: int = 1
+    _hash: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.operation, self.operands, self.kind)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def of(self, values: Mapping[str, Number]) -> Number:
         """The number for one combination, by Python's own arithmetic; raises what that raises."""

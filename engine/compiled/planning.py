@@ -174,22 +174,35 @@ class Plan:
             return columns[scalar]
         return np.full(calls, scalar) if traceable(scalar) else None
 
-    def compute(self, table: Floats | None = None, jobs: int = 1) -> tuple[Floats, Flags]:
-        """All rows (rows, bars), and which of them stock Backtrader could not have computed without an error.
-
-        table: one with at least so many rows and bars. jobs: threads.
-        """
-        from engine.sweep_rows import digest_of, fill_rows
-
-        program = self.program
-        table = np.empty((self.count, max(program.lengths))) if table is None else table
+    def compute(self) -> tuple[Floats, Flags]:
+        """All rows (rows, bars), and which of them stock Backtrader could not have computed without an error."""
+        table = np.empty((self.count, max(self.program.lengths)))
         failed = np.zeros(self.count, np.bool_)
+        compute(self.program, self.batches, table, failed)
+        return table, failed
+
+
+def compute(
+    program: Program,
+    batches: Sequence[Batch],
+    table: Floats,
+    failed: Flags,
+    jobs: int = 1,
+    *,
+    filled: bool = False,
+) -> None:
+    """Fill the rows of batches in a table, and mark those that stock could not have computed in `failed`.
+
+    jobs: threads. filled: whether the table has the columns of the datas.
+    """
+    from engine.sweep_rows import digest_of, fill_rows
+
+    if not filled:
         for line, values in program.inputs.items():
             table[line, : len(values)] = values
             table[line, len(values) :] = np.nan
-        market = program.kept.get("market") or program.kept.setdefault("market", digest_of(program.inputs))
-        fill_rows(self.batches, market, len(program.inputs), table, program.lengths, failed, jobs)
-        return table, failed
+    market = program.kept.get("market") or program.kept.setdefault("market", digest_of(program.inputs))
+    fill_rows(batches, market, len(program.inputs), table, program.lengths, failed, jobs)
 
 
 def run_task(task: Task, table: Floats, length: int, failed: Flags) -> None:
@@ -210,4 +223,4 @@ def run_task(task: Task, table: Floats, length: int, failed: Flags) -> None:
         failed[list(task.outputs)] = True
 
 
-__all__ = ["Batch", "Plan", "Task", "run_task"]
+__all__ = ["Batch", "Plan", "Task", "compute", "run_task"]
