@@ -67,15 +67,17 @@ def backtest(
     from engine.account import costs_of
     from engine.choose import Task, execute
     from engine.result import run_result
-    from feeds.market import Market, load
+    from feeds.again import load_again
+    from feeds.market import Market
     from strategies import registry
 
     preflight.check_engine(engine)
     account = _account(broker, cash, commission)
     cls = registry.load(strategy)
     resolved = registry.resolve_params(cls, params or {})
-    market = data if isinstance(data, Market) else load(data, settings=settings)
-    preflight.check_frames(market.frames)
+    market = data if isinstance(data, Market) else load_again(data, settings)
+    if market is data:  # what `load` gives is sound
+        preflight.check_frames(market.frames)
     preflight.check_names(market.frames, resample)
     task = Task(cls, resolved, market.frames, account, tuple(resample), sizer, cheat_on_open, on_bar)
     outcome = execute(task, engine)

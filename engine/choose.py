@@ -243,13 +243,13 @@ def _unequal(ours: Any, theirs: Any) -> int | None:
 def _compiled(task: Task, admit: Admission | None = None) -> Recording:
     from engine.compiled import running
 
-    return running.run(**_arguments(task), admit=admit)
+    return running.run(**_arguments(task, task.broker), admit=admit)
 
 
 def _lean(task: Task) -> Recording:
     from engine import lean
 
-    return lean.run(**_arguments(task))
+    return lean.run(**_arguments(task, copied(task.broker)))
 
 
 def _cerebro(task: Task) -> Recording:
@@ -266,12 +266,12 @@ def _cerebro(task: Task) -> Recording:
     return run(cerebro)
 
 
-def _arguments(task: Task) -> dict[str, Any]:
+def _arguments(task: Task, broker: bt.brokers.BackBroker) -> dict[str, Any]:
     return {
         "cls": task.strategy,
         "params": task.params,
         "frames": task.frames,
-        "broker": copied(task.broker),
+        "broker": broker,
         "resample": task.resample,
         "sizer": task.sizer,
         "cheat_on_open": task.cheat_on_open,

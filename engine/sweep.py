@@ -135,7 +135,8 @@ def sweep(
     from engine.cerebro import stock_broker
     from engine.choose import Task
     from engine.sweep_run import Sweeping
-    from feeds.market import Market, load
+    from feeds.again import load_again
+    from feeds.market import Market
     from strategies import registry
 
     began = time.perf_counter()
@@ -143,7 +144,7 @@ def sweep(
     preflight.check_money(cash, commission)
     cls = registry.load(strategy)
     given = combinations_of(space)
-    market = data if isinstance(data, Market) else load(data)
+    market = data if isinstance(data, Market) else load_again(data)
     if market is data:  # what `load` gives is sound
         preflight.check_frames(market.frames)
     names = _parameters_of(cls, given)

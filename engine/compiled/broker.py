@@ -126,13 +126,15 @@ def new_book(
         sessions=np.array(sessions if sessions is not None else [session()] * datas, dtype=np.float64),
         desk=np.zeros(1, DESK),
     )
-    for name, array in book._asdict().items():
-        book.desk["here" if name == "desk" else name] = array.ctypes.data
+    values = {
+        "here" if name == "desk" else name: array.__array_interface__["data"][0]
+        for name, array in book._asdict().items()
+    }
     rooms = (orders, notes, fills, trades, places, datas, bars.shape[2])
-    for name, room in zip(ROOMS, rooms, strict=True):
-        book.desk[name] = room
-    book.desk["code"] = machine().table.ctypes.data
-    machine().reset(book.desk.ctypes.data, cash)
+    values |= zip(ROOMS, rooms, strict=True)
+    values["code"] = machine().table.ctypes.data
+    book.desk[0] = tuple(values.get(name, 0) for name in DESK.names or ())
+    machine().reset(values["here"], cash)
     return book
 
 

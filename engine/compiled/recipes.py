@@ -27,6 +27,7 @@ LINES = ("open", "high", "low", "close", "volume", "datetime")
 """The rows of `records.Book.bars`, which come first in a run's table."""
 
 
+MINUTE = 60_000_000_000
 SAME_BINADE = (2**19, 2**20 - 1)
 """Day numbers whose floats are equally far apart, years 1436 to 2871."""
 
@@ -39,12 +40,13 @@ def day_numbers(index: pd.Index) -> NDArray[np.float64]:
     """
     times = pd.DatetimeIndex(index)
     if times.unit == "ns" and len(times) and not times.hasnans:
-        minutes, rest = np.divmod(times.asi8, 60_000_000_000)
-        if not rest.any():
-            days, minutes = np.divmod(minutes, 1440)
+        minutes = times.asi8 // MINUTE
+        if (minutes * MINUTE == times.asi8).all():
+            days = minutes // 1440
+            of_day = minutes - days * 1440
             days += UNIX_EPOCH_DAY
             if SAME_BINADE[0] <= days.min() and days.max() <= SAME_BINADE[1]:
-                numbers: NDArray[np.float64] = days + _fractions()[minutes]
+                numbers: NDArray[np.float64] = days + _fractions()[of_day]
                 return numbers
     return date2num(times if times.tz is None else times.tz_convert(None))
 

@@ -42,12 +42,13 @@ def run(
 ) -> Recording:
     """Run a strategy as one kernel; Refused, with file, line and reason, where it cannot be one.
 
-    admit: called with the kernel's name, whether its machine code is at hand and how many seconds making it takes, before
+    broker: configured; a copy of it runs. admit: called with the kernel's name, whether its machine code is at hand and how many seconds making it takes, before
     anything runs; what it raises ends the run.
 
     Raises what `engine.setup.prepare` raises. A run that ends in an exception is refused too: the next engine
     raises it, at the bar where it belongs.
     """
+    from engine.account import copied
     from engine.compiled import kernel, warm
     from engine.compiled.delivery import check_indicators
     from engine.compiled.recording import reasons_of, recording_of
@@ -65,7 +66,7 @@ def run(
                 on_bar(len(recording.equity))
             return recording
     given: Any = {"resample": resample, "sizer": sizer, "cheat_on_open": cheat_on_open}
-    setup = prepare(cls, params, frames, broker, **given, recorder=False)
+    setup = prepare(cls, params, frames, copied(broker), **given, recorder=False)
     if not setup.once:
         check_indicators(setup)
     translated = translate(setup)
