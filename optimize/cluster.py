@@ -88,7 +88,7 @@ class Cluster:
                 found[number] = self._results(task, [chunks[number]], metrics, part)[0]
         return concatenate(
             [
-                lost(chunk, metrics, KILLED) if outcome is None else outcome
+                lost(chunk, metrics, KILLED, part.blocks) if outcome is None else outcome
                 for chunk, outcome in zip(chunks, found, strict=True)
             ]
         )
@@ -188,7 +188,7 @@ def _run(
     from strategies import registry
 
     task = Task(registry.load(reference), {}, part.of(frames), broker.broker(), resample)
-    return run_each(task, params, metrics, part.measured)
+    return run_each(task, params, metrics, part.measured, blocks=part.blocks)
 
 
 __all__ = ["Cluster"]

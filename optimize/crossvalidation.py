@@ -10,28 +10,27 @@ López de Prado (2018), "Advances in Financial Machine Learning", chapter 12.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from analyzers.metrics import equity_metrics
 from core.errors import ConfigError, UserError
-from engine.account import Account, copied
-from engine.choose import Task, execute
-from feeds.market import Market
 from optimize.objective import Objective
-from optimize.search import Searched
+from optimize.search import Log, Searched
+from optimize.trials import RETURNS, SUM, Evaluator, Outcome, Params, Span
 from optimize.windows import Combinations
 
 Floats = NDArray[np.float64]
 OF_RETURNS = ("sharpe", "sortino", "calmar", "total_return", "cagr", "max_drawdown", "volatility", "omega")
 """Objectives that returns alone tell, so that they can be had of bars that do not lie together."""
 SHOWN = ("sharpe", "total_return", "max_drawdown")
+TOGETHER = 64
+"""Runs that are kept together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,30 +70,35 @@ def check_objective(objective: Objective) -> None:
 
 
 def returns_of(
-    strategy: type[Any],
-    params: Sequence[Mapping[str, Any]],
-    market: Market,
-    times: pd.DatetimeIndex,
-    broker: Account,
+    evaluate: Evaluator,
+    params: Sequence[Params],
+    span: Span,
+    log: Log,
     on_done: Callable[[int], None] = lambda done: None,
-) -> Floats:
-    """Of each parameter set the return of every bar of one run over all of them, (n, bars).
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Of each parameter set the returns of one run over all bars, (n, bars), and which could be run.
 
     A run decides by bars that lie before, so that what it earned in a part is what it would have earned there.
+    evaluate: gives moments of a block a bar. log: keeps every finished batch, of 8 bytes a bar and trial.
     """
-    from strategies import registry
 
-    found = np.zeros((len(params), len(times)))
-    for number, each in enumerate(params):
-        task = Task(strategy, registry.resolve_params(strategy, each), market.frames, copied(broker))
-        equity = execute(task).recording.equity
-        values = np.concatenate([[float(broker.p.cash)], equity.to_numpy(dtype=np.float64)])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            returns = values[1:] / values[:-1] - 1.0
-        places = times.get_indexer(pd.DatetimeIndex(equity.index))
-        found[number, places] = np.where(np.isfinite(returns), returns, 0.0)
-        on_done(number + 1)
-    return found
+    def run(some: Sequence[Params]) -> Outcome:
+        outcome = evaluate(some, span)
+        return Outcome({}, outcome.errors, outcome.moments[:, :, SUM : SUM + 1], outcome.tracebacks)
+
+    found, ran = np.zeros((len(params), len(span))), np.zeros(len(params), np.bool_)
+    try:
+        for first in range(0, len(params), TOGETHER):
+            some = params[first : first + TOGETHER]
+            # What was kept is of these very parameters, even where a search that ended by time has found more since.
+            mark = hashlib.blake2b(repr([sorted(each.items()) for each in some]).encode(), digest_size=8)
+            outcome = log.outcome(f"{RETURNS} {mark.hexdigest()}", some, run)
+            found[first : first + len(some)] = outcome.moments[:, :, 0]
+            ran[first : first + len(some)] = [not error for error in outcome.errors]
+            on_done(first + len(some))
+    finally:
+        log.flush()
+    return found, ran
 
 
 def crossvalidate(

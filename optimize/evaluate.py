@@ -11,14 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from core.errors import StrategyError
 from engine.account import Account, copied
 from engine.choose import Task
 from engine.sweep_run import Sweeping
 from feeds.market import Market
-from optimize.pool import Part, Pool
+from optimize.pool import Part, Pool, lost
 from optimize.runs import load_function, run_each
 from optimize.slices import cut, times_of
 from optimize.trials import BLOCKS, Outcome, Params, Span
@@ -94,35 +92,43 @@ class Evaluation:
     def __call__(self, params: Sequence[Params], span: Span) -> Outcome:
         """Run every one; the same answer for any number of workers."""
         if self._cache is None:
-            return self._run(params, span)
+            return self._run(params, span, self.metrics)
         known = self._cache.look_up(params, span, self.metrics)
         missing = [number for number, each in enumerate(params) if number not in known]
         self.counters["cached"] += len(known)
-        fresh = self._run([params[number] for number in missing], span) if missing else None
+        fresh = self._run([params[number] for number in missing], span, self.metrics) if missing else None
         if fresh is not None:
             self._cache.keep([params[number] for number in missing], span, fresh)
         return self._cache.joined(len(params), known, missing, fresh, self.metrics)
 
-    def _run(self, params: Sequence[Params], span: Span) -> Outcome:
+    def returns(self, params: Sequence[Params], span: Span) -> Outcome:
+        """As a call, with a block of the moments for each measured bar, and no metric but the trades; not cached."""
+        return self._run(params, span, ("trades",), len(span))
+
+    def _run(
+        self, params: Sequence[Params], span: Span, metrics: Sequence[str], blocks: int = BLOCKS
+    ) -> Outcome:
         if self._compiles and not span.warmup:
-            outcome, left = self._swept(params, span)
+            outcome, left = self._swept(params, span, metrics, blocks)
         else:
-            outcome, left = _nothing(len(params), self.metrics), list(range(len(params)))
+            outcome, left = lost(params, metrics, "", blocks), list(range(len(params)))
         if left:
-            _put(outcome, left, self._one_by_one([params[number] for number in left], span))
+            _put(outcome, left, self._one_by_one([params[number] for number in left], span, metrics, blocks))
         return outcome
 
-    def _swept(self, params: Sequence[Params], span: Span) -> tuple[Outcome, list[int]]:
+    def _swept(
+        self, params: Sequence[Params], span: Span, metrics: Sequence[str], blocks: int
+    ) -> tuple[Outcome, list[int]]:
         """What compiles, and the numbers of those that do not."""
         part = cut(self._market, self._times, span)
         task = Task(self._task.strategy, {}, part.frames, copied(self._task.broker))
         run = Sweeping(
             task,
             params,
-            self.metrics,
+            metrics,
             self._jobs,
             None,
-            parts=BLOCKS,
+            parts=blocks,
             planned=self._planned,
             on_compile=self._on_compile,
         )
@@ -133,7 +139,7 @@ class Evaluation:
             self.reason = run.reason
             # The refusal was of the strategy, not of these parameters: do not ask again.
             self._compiles = len(left) < len(params)
-        columns = {name: run.column(name).copy() for name in self.metrics}
+        columns = {name: run.column(name).copy() for name in metrics}
         return Outcome(
             columns, list(run.errors), run.moments, self._traced(task, params, run.errors, span)
         ), left
@@ -146,18 +152,20 @@ class Evaluation:
         found = run_each(task, [params[each] for each in failed], self.metrics, self._times[span.first])
         return {failed[place]: text for place, text in found.tracebacks.items()}
 
-    def _one_by_one(self, params: Sequence[Params], span: Span) -> Outcome:
-        part = Part(self._times[span.start], self._times[span.last - 1], self._times[span.first])
+    def _one_by_one(
+        self, params: Sequence[Params], span: Span, metrics: Sequence[str], blocks: int
+    ) -> Outcome:
+        part = Part(self._times[span.start], self._times[span.last - 1], self._times[span.first], blocks)
         if self._cluster is not None:
             self.counters["cluster"] += len(params)
-            return self._cluster.run(self._task, params, self.metrics, part)
+            return self._cluster.run(self._task, params, metrics, part)
         pool = self._started() if len(params) > ALONE and self._jobs > 1 else None
         if pool is not None:
             self.counters["workers"] += len(params)
-            return pool.run(params, self.metrics, part)
+            return pool.run(params, metrics, part)
         self.counters["here"] += len(params)
         task = Task(self._task.strategy, {}, part.of(self._task.frames), self._task.broker)
-        return run_each(task, params, self.metrics, part.measured)
+        return run_each(task, params, metrics, part.measured, blocks=blocks)
 
     def _started(self) -> Pool | None:
         """The pool; None for a class that other processes cannot load."""
@@ -167,12 +175,6 @@ class Evaluation:
             except StrategyError:
                 self._poolable = False
         return self._pool
-
-
-def _nothing(count: int, metrics: Sequence[str]) -> Outcome:
-    return Outcome(
-        {name: np.full(count, np.nan) for name in metrics}, [""] * count, np.zeros((count, BLOCKS, 3))
-    )
 
 
 def _put(outcome: Outcome, places: Sequence[int], part: Outcome) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analyzers import overfitting as luck
+from analyzers.entries import EntryTest, entry_test
 from analyzers.metrics import periods_per_year, simple_returns, summarize
 from core.telemetry import get_logger
+from optimize.crossvalidation import CrossValidation, crossvalidate, returns_of
 from optimize.forward import Forward
-from optimize.plan import Plan
+from optimize.holdings import held_of
+from optimize.plan import Plan, parted
 from optimize.result import Judged
-from optimize.search import PRUNED, Searched
+from optimize.search import PRUNED, Log, Searched
 from optimize.space import SearchSpace
-from optimize.trials import Outcome
+from optimize.trials import Evaluator, Outcome, Span
 from optimize.windows import Window
 
 _log = get_logger("optimize.trials")
@@ -67,6 +70,42 @@ def judged(plan: Plan, times: pd.DatetimeIndex, window: Window, found: Searched,
         feasible=int(np.isfinite(found.scores[:, 0]).sum()),
         engine=part.engine,
         stopped=found.stopped,
+    )
+
+
+def entries(
+    plan: Plan, times: pd.DatetimeIndex, windows: Sequence[Window], parts: Sequence[Forward]
+) -> EntryTest:
+    """What was held out of sample against the same at random moments."""
+    index = times[windows[0].test.first : windows[-1].test.last]
+    held = held_of([part.weights for part in parts], plan.market, index)
+    return entry_test(held, seed=plan.settings.seed)
+
+
+def crossvalidated(
+    plan: Plan,
+    whole: Searched,
+    times: pd.DatetimeIndex,
+    periods: float,
+    evaluate: Evaluator,
+    log: Log,
+    tell: Callable[[int, int], None],
+) -> CrossValidation:
+    """The trials over the whole period on every split. evaluate, log: see `returns_of`. tell: runs done, and of how many."""
+    usable = np.flatnonzero(np.isfinite(whole.scores[:, 0]))
+    params = [whole.params[number] for number in usable.tolist()]
+    span = Span(0, len(times))
+    returns, ran = returns_of(evaluate, params, span, log, lambda done: tell(done, len(usable)))
+    return crossvalidate(
+        whole,
+        returns[ran],
+        usable[ran],
+        plan.space.names,
+        parted(plan, len(times)),
+        plan.settings.objectives[0],
+        periods,
+        purge=plan.cuts["purge"],
+        embargo=plan.cuts["embargo"],
     )
 
 

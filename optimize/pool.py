@@ -60,11 +60,12 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The bars of a run: from `first` to `last`, both included, measured from `measured`."""
+    """The bars of a run: from `first` to `last`, both included, measured from `measured`; blocks: of its moments."""
 
     first: pd.Timestamp
     last: pd.Timestamp
     measured: pd.Timestamp
+    blocks: int = BLOCKS
 
     def of(self, frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         """The frames' bars in it."""
@@ -204,7 +205,7 @@ class Pool:
                     limited = over_in_worker()
                     if limited is not None:
                         raise limited
-                    found[number] = lost(chunks[number], metrics, DIED)
+                    found[number] = lost(chunks[number], metrics, DIED, part.blocks)
                     continue
                 open_[self._start().submit(_run, chunks[number], tuple(metrics), part)] = number
             done, _ = wait(open_, return_when=FIRST_COMPLETED) if open_ else (set(), set())
@@ -231,12 +232,12 @@ def _chunks(params: Sequence[Params], jobs: int) -> list[list[Params]]:
     return chunks
 
 
-def lost(params: Sequence[Params], metrics: Sequence[str], text: str) -> Outcome:
+def lost(params: Sequence[Params], metrics: Sequence[str], text: str, blocks: int = BLOCKS) -> Outcome:
     """The outcome of trials that ended the worker that ran them. text: their error."""
     return Outcome(
         {name: np.full(len(params), np.nan) for name in metrics},
         [text] * len(params),
-        np.zeros((len(params), BLOCKS, 3)),
+        np.zeros((len(params), blocks, 3)),
     )
 
 
@@ -287,7 +288,7 @@ def _run(params: Sequence[Params], metrics: Sequence[str], part: Part) -> Outcom
     if _task is None:
         raise _failure or UserError("the worker could not load the strategy")
     task = Task(_task.strategy, {}, part.of(_task.frames), _task.broker, _task.resample)
-    return run_each(task, params, metrics, part.measured)
+    return run_each(task, params, metrics, part.measured, blocks=part.blocks)
 
 
 __all__ = ["Part", "Pool", "lost"]

@@ -67,22 +67,23 @@ def run_each(
     metrics: Sequence[str],
     measured_from: pd.Timestamp,
     *,
+    blocks: int = BLOCKS,
     on_done: Callable[[int], None] | None = None,
 ) -> Outcome:
     """Run every parameter set on its own, on the first engine that takes it.
 
     metrics: names of `summarize`, or references of functions of a RunResult. measured_from: the first bar that counts.
+    blocks: of the outcome's moments.
     """
     functions = {name: load_function(name) for name in metrics if ":" in name}
     rows = np.full((len(params), len(metrics)), np.nan)
-    moments = np.zeros((len(params), BLOCKS, 3))
+    moments = np.zeros((len(params), blocks, 3))
     errors, tracebacks = [""] * len(params), {}
     for number, each in enumerate(params):
         try:
             recording = _recorded(task, each)
-            rows[number], moments[number] = _measured(
-                task, each, recording, metrics, functions, measured_from
-            )
+            rows[number], equity = _measured(task, each, recording, metrics, functions, measured_from)
+            moments[number] = moments_of(equity, blocks)
         except (TradewrightError, MemoryError) as error:
             limited = limit_error(error, trial_of(each))
             if limited is not None:
@@ -115,6 +116,7 @@ def _measured(
     functions: Mapping[str, Callable[[Any], float]],
     first: pd.Timestamp,
 ) -> tuple[list[float], NDArray[np.float64]]:
+    """The metrics, and the equity of the measured bars and the one before."""
     equity, trades, fills = recording.equity, recording.trades, recording.fills
     start = int(equity.index.searchsorted(first))
     values = equity.to_numpy(dtype=np.float64)
@@ -127,7 +129,7 @@ def _measured(
         _value(name, functions[name], task, params, recording) if name in functions else figures[name]
         for name in metrics
     ]
-    return row, moments_of(np.concatenate([[before], values[start:]]))
+    return row, np.concatenate([[before], values[start:]])
 
 
 def _value(

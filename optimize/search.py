@@ -19,7 +19,7 @@ from core.errors import ConfigError, UserError
 from optimize import samplers
 from optimize.objective import Objective, front, scores_of
 from optimize.space import SearchSpace
-from optimize.trials import Evaluator, Outcome, Params, Span, concatenate
+from optimize.trials import PRUNING, Evaluator, Outcome, Params, Span, concatenate
 
 PRUNED = "pruned"
 PRUNING_PART = 3
@@ -324,7 +324,7 @@ def _evaluated(
     keep = np.arange(len(params))
     if settings.prune and len(params) > 1 and len(span) >= 2 * PRUNING_PART:
         part = Span(span.first, span.first + len(span) // PRUNING_PART, span.warmup)
-        early = log.outcome(f"{key} pruning", params, lambda some: evaluate(some, part))
+        early = log.outcome(f"{key} {PRUNING}", params, lambda some: evaluate(some, part))
         first = scores_of(early, settings.objectives)[:, 0]
         order = np.argsort(-np.where(np.isfinite(first), first, -np.inf), kind="stable")
         keep = np.sort(order[: math.ceil(len(params) / 2)])

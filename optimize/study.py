@@ -27,7 +27,7 @@ from optimize.parts import POLL, Parts, metadata
 from optimize.requests import Requests, plain, refuse_others
 from optimize.space import SearchSpace
 from optimize.trial_tables import TrialTables
-from optimize.trials import Outcome, Params, concatenate
+from optimize.trials import PRUNING, RETURNS, Outcome, Params, concatenate
 from store.database import Database, build_engine, parse_url, prepare_file, said, shown
 
 PART = 64
@@ -204,7 +204,7 @@ class StudyLog:
             fresh = []
             for name, params, outcome in waiting:
                 # Another process that was started by mistake got the same answer; the first to write it down counts.
-                if self.parts.keep(connection, name, outcome) and "pruning" not in name:
+                if self.parts.keep(connection, name, outcome) and _tried(name):
                     fresh.append((params, outcome))
             if fresh:
                 params = [each for some, _ in fresh for each in some]
@@ -224,13 +224,17 @@ class StudyLog:
             outcome = run(params)
 
             def write(connection: Any) -> None:
-                if "pruning" not in name:
+                if _tried(name):
                     self.trials.add(connection, params, outcome)
 
             # Whoever took it over meanwhile got the same answer; the first to write it down counts.
             if self.parts.finish(name, owner, outcome, write):
                 return outcome
         return self.parts.kept(name)
+
+
+def _tried(name: str) -> bool:
+    return PRUNING not in name and RETURNS not in name
 
 
 __all__ = ["StudyLog", "StudyStore"]

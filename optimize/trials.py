@@ -14,6 +14,8 @@ Params = Mapping[str, Any]
 
 BLOCKS = 16
 """Equal consecutive parts of the measured bars for which a trial's returns are summed (`Outcome.moments`)."""
+PRUNING, RETURNS = "pruning", "returns"
+"""Words in the key of a batch that is no trial of its study."""
 COUNT, SUM, SQUARES = 0, 1, 2
 """The last axis of `Outcome.moments`."""
 
@@ -89,12 +91,12 @@ def concatenate(parts: Sequence[Outcome]) -> Outcome:
     )
 
 
-def moments_of(equity: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The moments of one trial, (BLOCKS, 3), of its equity, one value a measured bar plus the one before the first."""
+def moments_of(equity: NDArray[np.float64], blocks: int = BLOCKS) -> NDArray[np.float64]:
+    """The moments of one trial, (blocks, 3), of its equity, one value a measured bar plus the one before the first."""
     with np.errstate(divide="ignore", invalid="ignore"):
         returns = equity[1:] / equity[:-1] - 1.0
     returns = np.where(np.isfinite(returns), returns, 0.0)
-    bounds = np.linspace(0, len(returns), BLOCKS + 1).astype(int)
+    bounds = np.linspace(0, len(returns), blocks + 1).astype(int)
     parts = [returns[a:b] for a, b in itertools.pairwise(bounds)]
     return np.array([(len(part), part.sum(), float(part @ part)) for part in parts])
 
@@ -102,6 +104,8 @@ def moments_of(equity: NDArray[np.float64]) -> NDArray[np.float64]:
 __all__ = [
     "BLOCKS",
     "COUNT",
+    "PRUNING",
+    "RETURNS",
     "SQUARES",
     "SUM",
     "Evaluator",

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from analyzers import overfitting as luck
-from analyzers.entries import EntryTest, entry_test
 from analyzers.metrics import periods_per_year, summarize
 from analyzers.verdict import Evidence, verdict
 from core.cli import run_command
@@ -32,11 +31,10 @@ from feeds.market import Market, Source, load
 from optimize import judging
 from optimize.cache import ResultCache
 from optimize.cluster import Cluster
-from optimize.crossvalidation import CrossValidation, crossvalidate, returns_of
+from optimize.crossvalidation import CrossValidation
 from optimize.evaluate import Evaluation
 from optimize.forward import CARRY, CLOSE, Forward, forward, stitched
-from optimize.holdings import held_of
-from optimize.plan import Plan, check, parted
+from optimize.plan import Plan, check
 from optimize.result import Judged, WalkForward
 from optimize.search import Log, NoLog, Searched, Settings, search
 from optimize.shuffled import PERMUTATIONS, share_as_good
@@ -52,6 +50,8 @@ if TYPE_CHECKING:
 METRICS = ("sharpe", "total_return", "cagr", "max_drawdown", "volatility", "trades", "end_value")
 """Figures that every trial has, besides the objectives."""
 DRAWS = 2000
+WHOLE = "whole period"
+"""Name of the search over all bars."""
 
 
 class Listener(Protocol):
@@ -207,23 +207,27 @@ class _Walk:
     def searches(self) -> list[tuple[str, Span]]:
         """Name and bars of every search, in their order."""
         each = [(f"window {window.number + 1}", window.train) for window in self.windows]
-        return [*each, ("whole period", Span(0, len(self.times)))]
+        return [*each, (WHOLE, Span(0, len(self.times)))]
 
     def search(self, name: str, span: Span) -> Searched:
         """One search, kept in the store under its name."""
         plan = self.plan
-        log: Log = NoLog()
-        if self.store is not None:
-            log = self.store.log(name, plan.space, plan.settings.objectives, plan.settings.min_trades)
         self.listen("search", {"name": name, "windows": len(self.windows)})
 
         def batch(done: int, best: float) -> None:
             self.listen("batch", {"name": name, "trials": self.trials + done, "best": best})
 
-        found = search(plan.space, self.evaluate, span, plan.settings, log=log, on_batch=batch)
+        found = search(plan.space, self.evaluate, span, plan.settings, log=self._log(name), on_batch=batch)
         self.trials += len(found)
         judging.log_failures(name, found)
         return found
+
+    def _log(self, name: str) -> Log:
+        """Where the batches of one search are kept."""
+        if self.store is None:
+            return NoLog()
+        settings = self.plan.settings
+        return self.store.log(name, self.plan.space, settings.objectives, settings.min_trades)
 
     def result(self) -> WalkForward:
         """Everything, in order."""
@@ -250,7 +254,7 @@ class _Walk:
         near = luck.neighbourhood(whole.points, whole.scores[:, 0], whole.best)
         efficiency = judging.efficiency(judged)
         effective = luck.effective_trials(ran.moments)
-        entries = self._entries(parts)
+        entries = judging.entries(self.plan, self.times, self.windows, parts)
         evidence = Evidence(
             trials=len(whole),
             effective=effective,
@@ -285,12 +289,6 @@ class _Walk:
             crossvalidation=self._crossvalidation(whole, periods),
         )
 
-    def _entries(self, parts: Sequence[Forward]) -> EntryTest:
-        """What was held out of sample against the same at random moments."""
-        index = self.times[self.windows[0].test.first : self.windows[-1].test.last]
-        held = held_of([part.weights for part in parts], self.plan.market, index)
-        return entry_test(held, seed=self.plan.settings.seed)
-
     def _permutation(self) -> float:
         """What shuffled markets say; NaN where none are to be searched."""
         count = self.plan.permutations
@@ -304,27 +302,14 @@ class _Walk:
 
     def _crossvalidation(self, whole: Searched, periods: float) -> CrossValidation | None:
         """Of the trials over the whole period, each run once more for the return of every bar."""
-        plan = self.plan
-        if plan.groups is None:
+        if self.plan.groups is None:
             return None
-        usable = np.flatnonzero(np.isfinite(whole.scores[:, 0]))
 
-        def tell(done: int) -> None:
-            self.listen("crossvalidation", {"done": done, "of": len(usable)})
+        def tell(done: int, of: int) -> None:
+            self.listen("crossvalidation", {"done": done, "of": of})
 
-        params = [whole.params[number] for number in usable.tolist()]
-        returns = returns_of(plan.strategy, params, plan.market, self.times, plan.broker, tell)
-        purge, embargo = plan.cuts["purge"], plan.cuts["embargo"]
-        return crossvalidate(
-            whole,
-            returns,
-            usable,
-            plan.space.names,
-            parted(plan, len(self.times)),
-            plan.settings.objectives[0],
-            periods,
-            purge=purge,
-            embargo=embargo,
+        return judging.crossvalidated(
+            self.plan, whole, self.times, periods, self.evaluate.returns, self._log(WHOLE), tell
         )
 
     def _whole(

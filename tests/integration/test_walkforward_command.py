@@ -105,6 +105,7 @@ def test_it_ends_with_table_verdict_and_report(place: Path) -> None:
         "walk-forward efficiency",
         "deflated Sharpe",
         "probability of backtest",
+        "as good with random entries",
         "verdict: ",
     ):
         assert words in done.stdout

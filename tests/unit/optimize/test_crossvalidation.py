@@ -8,15 +8,22 @@ from typing import Any
 
 import backtrader as bt
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 
 from core.errors import ConfigError
 from core.space import Int
-from optimize.crossvalidation import crossvalidate, scores_on
+from engine import backtest
+from engine.cerebro import stock_broker
+from feeds.market import load
+from optimize import crossvalidation
+from optimize.crossvalidation import crossvalidate, returns_of, scores_on
+from optimize.evaluate import Evaluation
 from optimize.objective import Objective
-from optimize.search import Searched, Settings
-from optimize.trials import BLOCKS, Outcome
+from optimize.search import NoLog, Searched, Settings
+from optimize.study import StudyStore
+from optimize.trials import BLOCKS, Outcome, Span
 from optimize.walkforward import walkforward
 from optimize.windows import combinations
 
@@ -108,24 +115,86 @@ class Cross(bt.Strategy):
             self.close()
 
 
-def test_it_is_part_of_the_result() -> None:
-    close = 100 * np.cumprod(1 + 0.01 * np.random.default_rng(4).standard_normal(320))
-    frame = pd.DataFrame(
+class Noting(Cross):
+    """Does not compile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[Any, str] = {}
+
+    def next(self) -> None:
+        super().next()
+        self.seen[self.data.datetime.date(0)] = repr(self.position)
+
+
+def bars(seed: int, count: int = 320) -> pd.DataFrame:
+    close = 100 * np.cumprod(1 + 0.01 * np.random.default_rng(seed).standard_normal(count))
+    return pd.DataFrame(
         {"open": close, "high": close * 1.01, "low": close * 0.99, "close": close, "volume": 9.0},
-        index=pd.date_range("2020-01-01", periods=320, tz="UTC"),
+        index=pd.date_range("2020-01-01", periods=count, tz="UTC"),
     )
-    result = walkforward(
-        Cross,
-        {"X": frame},
-        {"fast": Int(3, 6), "slow": Int(10, 12)},
-        count=2,
-        permutations=0,
-        groups=(4, 2),
-        settings=Settings(trials=12),
+
+
+def validate(strategy: type[bt.Strategy] = Cross, **options: Any) -> Any:
+    given = {"groups": (4, 2), "settings": Settings(trials=12), "permutations": 0, "count": 2}
+    return walkforward(
+        strategy, {"X": bars(4)}, {"fast": Int(3, 6), "slow": Int(10, 12)}, **(given | options)
     )
+
+
+@pytest.mark.parametrize(("strategy", "jobs"), [(Cross, 2), (Noting, 1), (Noting, 2)])
+def test_returns_are_those_of_each_run_whatever_runs_it(strategy: type[bt.Strategy], jobs: int) -> None:
+    market = load({"X": bars(1), "Y": bars(2).iloc[90:]})
+    params = [{"fast": fast, "slow": slow} for fast in (3, 5) for slow in (10, 12, 25)]
+    broker, span = stock_broker(10_000.0, 0.001), Span(0, 320)
+    with Evaluation(strategy, market, broker, metrics=("sharpe",), jobs=jobs) as evaluate:
+        found, ran = returns_of(evaluate.returns, [*params, {"nope": 1}], span, NoLog())
+        assert evaluate.counters["compiled" if strategy is Cross else "workers" if jobs > 1 else "here"] >= 6
+    assert ran.tolist() == [True] * 6 + [False]
+    for row, each in zip(found, params, strict=False):
+        equity = backtest(strategy, market, each, cash=10_000.0, commission=0.001, engine="cerebro").equity
+        wanted = equity.pct_change().fillna(0.0).to_numpy()
+        assert np.count_nonzero(wanted) > 20
+        assert row == pytest.approx(wanted, abs=ROUNDING)
+
+
+def test_after_a_stop_only_what_is_missing_is_run(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crossvalidation, "TOGETHER", 4)
+    whole = validate(jobs=1)
+    asked: list[int] = []
+    returns = Evaluation.returns
+
+    def counted(self: Evaluation, params: Any, span: Span) -> Any:
+        asked.append(len(params))
+        return returns(self, params, span)
+
+    monkeypatch.setattr(Evaluation, "returns", counted)
+
+    class Stop(Exception):
+        pass
+
+    def stop(event: str, facts: Any) -> None:
+        if event == "crossvalidation" and facts["done"] == 8:
+            raise Stop
+
+    store = StudyStore.open(f"sqlite:///{tmp_path}/study.db", "run", {})
+    with pytest.raises(Stop):
+        validate(store=store, listen=stop)
+    assert asked == [4, 4]
+    again = validate(store=store)
+    store.close()
+    assert asked == [4, 4, 4]
+    assert np.array_equal(again.crossvalidation.curves, whole.crossvalidation.curves)
+    assert again.crossvalidation.agreed == whole.crossvalidation.agreed
+    study = optuna.load_study(study_name="run/whole period", storage=f"sqlite:///{tmp_path}/study.db")
+    assert len(study.trials) == 12, "runs of cross-validation are no trials"
+
+
+def test_it_is_part_of_the_result() -> None:
+    result = validate()
     found = result.crossvalidation
     assert found is not None
     assert (found.groups, found.tests, len(found.chosen), len(found.figures["sharpe"])) == (4, 2, 6, 3)
     assert {"sharpe", "sortino", "calmar", "volatility", "cagr"} <= result.intervals.keys()
     with pytest.raises(ConfigError, match="too few for 90 groups"):
-        walkforward(Cross, {"X": frame}, {"fast": Int(3, 6)}, groups=(90, 2))
+        walkforward(Cross, {"X": bars(4)}, {"fast": Int(3, 6)}, groups=(90, 2))
