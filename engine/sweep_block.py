@@ -35,15 +35,15 @@ class Work(NamedTuple):
 def work_of(program: Program, reading: Reading, layout: Layout, jobs: int) -> Work:
     """Compute what the combinations of a block share. jobs: threads."""
     bench, lines, chain = bench_of(program), reading.translated.lines, layout.chain
-    base = layout.shared + len(layout.extra)
+    base = layout.filled + len(layout.extra)
     shape = base + jobs * chain.slots, max(*program.lengths, len(bench.times))
     table: NDArray[np.float64] | None = program.kept.pop("table", None)  # another thread may sweep, too
     used = table is not None and table.shape == shape
     table = table if used and table is not None else np.empty(shape)
     failed = np.zeros(base, np.bool_)
-    compute(program, layout.batches, table, failed, jobs, filled=used)
+    compute(program, layout.shared, table, failed, jobs, filled=used)
     rows = layout.rows.copy() if layout.extra else layout.rows
-    for at, k in enumerate(layout.extra, layout.shared):
+    for at, k in enumerate(layout.extra, layout.filled):
         values = bench.times
         if reading.lines[k] is not None:
             values = table[int(rows[0, k]), : program.lengths[lines[k].data or 0]]

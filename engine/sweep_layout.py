@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.compiled.evaluation import Evaluation
-from engine.compiled.planning import Batch, Plan
+from engine.compiled.planning import Plan
 from engine.compiled.program import Node, Program, values_of
 from engine.refusal import Refused
 from engine.sweep_bench import bench_of
 from engine.sweep_nodes import Chain, chain_of, split
+from engine.sweep_rows import Shared, shared_of
 
 if TYPE_CHECKING:
     from engine.compiled.assembly import Translated
@@ -95,14 +96,14 @@ def lines_in(nodes: Sequence[Node], evaluation: Evaluation) -> int:
 class Layout(NamedTuple):
     """A block, planned.
 
-    places: its combinations. batches: calls that fill `shared` rows, shared ones; `extra` rows follow, one for each of
-    these lines of the kernel, then the slots of `chain`. rows: (combinations, lines) of the kernel, below 0 for slots.
+    places: its combinations. shared: fills the first `filled` rows; `extra` rows follow, one for each of these lines of
+    the kernel, then the slots of `chain`. rows: (combinations, lines) of the kernel, below 0 for slots.
     floats, ints: its F and I. alone: combinations that cannot be run together with others. asked, computed: lines.
     """
 
     places: slice
-    batches: Sequence[Batch]
-    shared: int
+    shared: Shared
+    filled: int
     extra: Sequence[int]
     chain: Chain
     rows: NDArray[np.int64]
@@ -150,7 +151,7 @@ def _laid_out(program: Program, reading: Reading, block: Block) -> Layout:
     alone |= (warm_up >= np.array(program.lengths)).any(axis=1)
     return Layout(
         block.places,
-        plan.batches,
+        shared_of(plan.batches, program.lengths),
         plan.count,
         extra,
         chain,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.compiled.program import UNSET
 from engine.sweep_nodes import WINDOWS, Part, code_of, part_of, run_part
@@ -37,8 +37,26 @@ def digest_of(columns: Mapping[int, NDArray[np.float64]]) -> bytes:
     return digest.digest()
 
 
+class Shared(NamedTuple):
+    """What fills the rows that combinations share.
+
+    parts: its calls, one part after the other. keyed: batches that get keys. kept: rows that are looked up and kept.
+    """
+
+    batches: Sequence[Batch]
+    parts: Sequence[Part]
+    keyed: Sequence[Batch]
+    kept: Sequence[int]
+
+
+def shared_of(batches: Sequence[Batch], lengths: Sequence[int]) -> Shared:
+    """lengths: bars of each data."""
+    kept = [row for batch in batches if _is_kept(batch) for row in batch.outputs[:, 0].tolist()]
+    return Shared(batches, _parts(batches, lengths), _worth_a_key(batches), kept)
+
+
 def fill_rows(
-    batches: Sequence[Batch],
+    shared: Shared,
     market: bytes,
     inputs: int,
     table: NDArray[np.float64],
@@ -51,13 +69,14 @@ def fill_rows(
     inputs: rows that are columns of datas. jobs: threads.
     """
     keys: dict[int, Hashable] = {row: row for row in range(inputs)}
-    for batch in _worth_a_key(batches):
+    for batch in shared.keyed:
         _add_keys(batch, market, lengths[batch.node.data], keys)
-    kept = {row for batch in batches if _is_kept(batch) for row in batch.outputs[:, 0].tolist()} & keys.keys()
-    held = ROWS.find(keys[row] for row in kept)
-    waiting = [_missing(batch, keys, held, table) for batch in batches] if held else batches
-    for level in _levels([batch for batch in waiting if len(batch)]):
-        part = part_of(level, lengths)
+    kept = [row for row in shared.kept if row in keys]
+    held = ROWS.find([keys[row] for row in kept])
+    parts = shared.parts
+    if held:
+        parts = _parts([_missing(batch, keys, held, table) for batch in shared.batches], lengths)
+    for part in parts:
         calls = len(part.calls) + len(part.alone)
         wanted = min(jobs, calls) if calls * max(lengths) > SMALL else 1
 
@@ -65,8 +84,12 @@ def fill_rows(
             run_part(part.cut(job, wanted) if wanted > 1 else part, table, lengths, failed)
 
         in_threads(wanted, work)
-    rows = [row for batch in waiting for row in batch.outputs[:, 0].tolist()]
-    ROWS.keep_all((keys[row], table[row].copy()) for row in rows if row in kept and not failed[row])
+    new = [row for row in kept if keys[row] not in held and not failed[row]]
+    ROWS.keep_all([(keys[row], table[row].copy()) for row in new])
+
+
+def _parts(batches: Sequence[Batch], lengths: Sequence[int]) -> list[Part]:
+    return [part_of(level, lengths) for level in _levels([batch for batch in batches if len(batch)])]
 
 
 def _is_kept(batch: Batch) -> bool:
@@ -126,4 +149,4 @@ def _levels(batches: Sequence[Batch]) -> list[list[Batch]]:
     return levels
 
 
-__all__ = ["CAPACITY", "ROWS", "digest_of", "fill_rows"]
+__all__ = ["CAPACITY", "ROWS", "Shared", "digest_of", "fill_rows", "shared_of"]

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine.compiled.evaluation import Evaluation
 from engine.compiled.formulas import Column, Expression, Flags, traceable
 from engine.compiled.program import UNSET, Floats, Integers, Node, Program
+
+if TYPE_CHECKING:
+    from engine.sweep_rows import Shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,22 +179,24 @@ class Plan:
 
     def compute(self) -> tuple[Floats, Flags]:
         """All rows (rows, bars), and which of them stock Backtrader could not have computed without an error."""
+        from engine.sweep_rows import shared_of
+
         table = np.empty((self.count, max(self.program.lengths)))
         failed = np.zeros(self.count, np.bool_)
-        compute(self.program, self.batches, table, failed)
+        compute(self.program, shared_of(self.batches, self.program.lengths), table, failed)
         return table, failed
 
 
 def compute(
     program: Program,
-    batches: Sequence[Batch],
+    shared: Shared,
     table: Floats,
     failed: Flags,
     jobs: int = 1,
     *,
     filled: bool = False,
 ) -> None:
-    """Fill the rows of batches in a table, and mark those that stock could not have computed in `failed`.
+    """Fill shared rows in a table, and mark those that stock could not have computed in `failed`.
 
     jobs: threads. filled: whether the table has the columns of the datas.
     """
@@ -202,7 +207,7 @@ def compute(
             table[line, : len(values)] = values
             table[line, len(values) :] = np.nan
     market = program.kept.get("market") or program.kept.setdefault("market", digest_of(program.inputs))
-    fill_rows(batches, market, len(program.inputs), table, program.lengths, failed, jobs)
+    fill_rows(shared, market, len(program.inputs), table, program.lengths, failed, jobs)
 
 
 def run_task(task: Task, table: Floats, length: int, failed: Flags) -> None:
