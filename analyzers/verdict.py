@@ -98,7 +98,7 @@ def _doubts(e: Evidence) -> list[str]:
         )
     if not e.deflated >= SURE:
         found.append(
-            f"counting {e.effective:.0f} independent trials, luck explains it at {1 - e.deflated:.0%}"
+            f"counting {e.effective:.0f} independent trial{'' if round(e.effective) == 1 else 's'}, luck explains it at {1 - e.deflated:.0%}"
         )
     if e.permutation > 1 - SURE:
         found.append(f"the same search does as well on {e.permutation:.0%} of shuffled markets")

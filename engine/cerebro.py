@@ -7,6 +7,7 @@ recording = run(cerebro)
 from __future__ import annotations
 
 import array
+import math
 import os
 import re
 import sys
@@ -276,6 +277,6 @@ def _moment(cerebro: bt.Cerebro) -> str:
     if not running:
         return "while it was being set up"
     times = running[0].lines.datetime
-    if not len(times):
+    if not len(times) or math.isnan(times[0]):
         return "before its first bar"
     return f"on the bar of {times_of([times[0]])[0].isoformat()}"

@@ -136,7 +136,8 @@ class Evaluation:
         left = run.left
         self.counters["compiled"] += len(params) - len(left)
         if left:
-            self.reason = run.reason
+            if run.reason.startswith("not compiled"):
+                self.reason = run.reason
             # The refusal was of the strategy, not of these parameters: do not ask again.
             self._compiles = len(left) < len(params)
         columns = {name: run.column(name).copy() for name in metrics}

@@ -32,9 +32,9 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _main(args: argparse.Namespace) -> int:
+    from optimize.searches import take_part
     from optimize.study import StudyStore
     from optimize.terminal import joined_line, listening
-    from optimize.walkforward import take_part
 
     address = absolute(args.join)
     with opened(address) as requests:

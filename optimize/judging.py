@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,17 +16,18 @@ from numpy.typing import NDArray
 from analyzers import overfitting as luck
 from analyzers.entries import EntryTest, entry_test
 from analyzers.metrics import periods_per_year, simple_returns, summarize
-from core.telemetry import get_logger
+from core.telemetry import LOG_FILE, get_logger
 from optimize.crossvalidation import CrossValidation, crossvalidate, returns_of
 from optimize.forward import Forward
 from optimize.holdings import held_of
 from optimize.plan import Plan, parted
 from optimize.result import Judged
-from optimize.search import PRUNED, Log, Searched
+from optimize.search import Log, Searched
 from optimize.space import SearchSpace
 from optimize.trials import Evaluator, Outcome, Span
 from optimize.windows import Window
 
+FAILED = "trial failed"
 _log = get_logger("optimize.trials")
 
 
@@ -143,23 +147,41 @@ def notes(plan: Plan, whole: Searched, reason: str) -> tuple[str, ...]:
     found = []
     if reason:
         found.append(f"trials ran one by one, {reason}")
-    failed = [error for error in whole.outcome.errors if error and error != PRUNED]
-    if failed:
-        found.append(f"{len(failed):,} of {len(whole):,} trials could not run; the first: {failed[0]}")
+    if whole.failed:
+        found.append(
+            f"{len(whole.failed):,} of {len(whole):,} trials could not run, log.jsonl has each; the first, "
+            f"{whole.first_failure}"
+        )
     if plan.permutations is None and reason:
         found.append("no shuffled markets were searched, since that takes long; --permutations 50 does")
     return tuple(found)
 
 
-def log_failures(name: str, found: Searched) -> None:
-    """Write down every trial of a search that could not run: its number, its parameters, and what was raised where."""
-    for number, error in enumerate(found.outcome.errors):
-        if error and error != PRUNED:
+def log_failures(name: str, found: Searched, logged: Collection[tuple[str, int]] = ()) -> None:
+    """Write down every trial of a search that could not run: its number, its parameters, and what was raised where.
+
+    logged: search and trial of those that are written down already.
+    """
+    for number in found.failed:
+        if (name, number) not in logged:
             _log.error(
-                "trial failed",
+                FAILED,
                 search=name,
                 trial=number,
                 params=found.params[number],
-                error=error,
+                error=found.outcome.errors[number],
                 traceback=found.outcome.tracebacks.get(number),
             )
+
+
+def logged_failures(folder: Path) -> set[tuple[str, int]]:
+    """Search and trial of what the logs of a run's folder have."""
+    found = set()
+    for file in folder.glob(f"{LOG_FILE}*"):
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+            # A process that was killed may have left half a line.
+            with suppress(ValueError):
+                record = json.loads(line)
+                if record.get("event") == FAILED:
+                    found.add((str(record.get("search")), int(record.get("trial", -1))))
+    return found

@@ -17,11 +17,10 @@ import resource
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from core.errors import ConfigError, UserError
 
@@ -199,11 +198,6 @@ def over_in_worker() -> MemoryLimitError | None:
     return None if size is None else _over(size, "a process that ran trials died of it")
 
 
-def trial_of(params: Mapping[str, Any]) -> str:
-    """A trial, for a message."""
-    return "the trial " + ", ".join(f"{name}={value}" for name, value in params.items())
-
-
 def _over(size: int, where: str) -> MemoryLimitError:
     return MemoryLimitError(
         f"the memory limit of {shown_size(size)} is used up" + (f": {where}" if where else ""),
@@ -220,6 +214,5 @@ __all__ = [
     "over_in_worker",
     "parse_size",
     "shown_size",
-    "trial_of",
     "within_limit",
 ]

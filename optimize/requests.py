@@ -68,11 +68,15 @@ class Requests:
         row = self.database.row(select(REQUESTS).where(REQUESTS.c.study == study))
         return None if row is None else _request(row)
 
+    def check(self, study: str, facts: Mapping[str, Any]) -> None:
+        """Raise ConfigError where the study is there with other facts."""
+        known = self.get(study)
+        if known is not None:
+            refuse_others(study, known.facts, facts)
+
     def begin(self, request: Request) -> None:
         """Write a request down, or that it goes on. Raises ConfigError where its study has other facts."""
-        known = self.get(request.study)
-        if known is not None:
-            refuse_others(request.study, known.facts, request.facts)
+        self.check(request.study, request.facts)
         text = asdict(replace(request, host=socket.gethostname()))
         row = {"study": text.pop("study"), "state": RUNNING, "reason": ""}
         del text["state"], text["reason"]

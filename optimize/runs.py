@@ -19,8 +19,8 @@ from core.errors import ConfigError, TradewrightError, UserError
 from engine.account import copied
 from engine.choose import Task, execute
 from engine.refusal import Refused
-from optimize.limits import limit_error, trial_of
-from optimize.trials import BLOCKS, Outcome, Params, moments_of
+from optimize.limits import limit_error
+from optimize.trials import BLOCKS, Outcome, Params, moments_of, shown
 
 if TYPE_CHECKING:
     from engine.recording import Recording
@@ -85,7 +85,7 @@ def run_each(
             rows[number], equity = _measured(task, each, recording, metrics, functions, measured_from)
             moments[number] = moments_of(equity, blocks)
         except (TradewrightError, MemoryError) as error:
-            limited = limit_error(error, trial_of(each))
+            limited = limit_error(error, f"the trial {shown(each)}")
             if limited is not None:
                 raise limited from error
             errors[number] = " ".join((str(error) or type(error).__name__).split())

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from core.errors import ConfigError, UserError
 from optimize import samplers
-from optimize.objective import Objective, front, scores_of
+from optimize.objective import TRADES, Objective, front, scores_of
 from optimize.space import SearchSpace
-from optimize.trials import PRUNING, Evaluator, Outcome, Params, Span, concatenate
+from optimize.trials import PRUNING, Evaluator, Outcome, Params, Span, concatenate, shown
 
 PRUNED = "pruned"
 PRUNING_PART = 3
@@ -59,6 +59,12 @@ class Settings:
             raise ConfigError("--seed and --min-trades must not be below zero", hint="give 0 or more")
 
 
+class NoTrialRan(UserError):
+    """Every trial of a search raised. Handler: the command, which says where the log is."""
+
+    code = "no-trial-ran"
+
+
 class Log(Protocol):
     """Where finished batches are kept, so that a search can go on after a stop, or in several processes."""
 
@@ -91,7 +97,7 @@ class Searched:
     """A finished search: n trials, all different, in the order they were proposed.
 
     points: (n, d) in the unit cube. params: of each. outcome: what came of them. scores: (n, objectives), more is
-    better, NaN where infeasible. stopped: why it ended.
+    better, NaN where infeasible. stopped: why it ended. min_trades: fewer made a trial infeasible.
     """
 
     points: NDArray[np.float64]
@@ -99,6 +105,7 @@ class Searched:
     outcome: Outcome
     scores: NDArray[np.float64]
     stopped: str
+    min_trades: int = 0
 
     def __len__(self) -> int:
         return len(self.params)
@@ -113,14 +120,37 @@ class Searched:
         """The best trial by the first objective. Raises UserError when no trial is feasible."""
         usable = np.isfinite(self.scores[:, 0])
         if not usable.any():
-            raise UserError(self._why_none(), hint="widen the space, lower --min-trades, or give more data")
+            raise self._why_none()
         return int(np.nanargmax(self.scores[:, 0]))
 
-    def _why_none(self) -> str:
-        errors = [error for error in self.outcome.errors if error]
-        if len(errors) == len(self) and errors:
-            return f"none of {len(self)} trials could run; the first: {errors[0]}"
-        return f"none of {len(self)} trials has the objective and enough trades"
+    @property
+    def failed(self) -> list[int]:
+        """Trials that could not run."""
+        return [number for number, error in enumerate(self.outcome.errors) if error and error != PRUNED]
+
+    @property
+    def first_failure(self) -> str:
+        """Which trial could not run first, with which parameters, and why."""
+        first = self.failed[0]
+        return f"trial {first} with {shown(self.params[first])}: {self.outcome.errors[first]}"
+
+    def _why_none(self) -> UserError:
+        ran = [number for number, error in enumerate(self.outcome.errors) if not error]
+        if not ran and self.failed:
+            return NoTrialRan(
+                f"none of {len(self)} trials could run; the first, {self.first_failure}",
+                hint="mend the strategy, or search elsewhere",
+            )
+        most = max((self.outcome.metrics[TRADES][number] for number in ran), default=0.0)
+        if most < self.min_trades:
+            return UserError(
+                f"none of {len(self)} trials has {self.min_trades:,} trades, the most is {most:,.0f}",
+                hint="lower --min-trades, widen the space, or give more data",
+            )
+        return UserError(
+            f"none of {len(self)} trials has a value of the objective",
+            hint="widen the space, or give more data",
+        )
 
 
 def _now() -> float:
@@ -231,6 +261,7 @@ def _searched(space: SearchSpace, progress: _Progress, stopped: str) -> Searched
         concatenate(progress.outcomes),
         np.concatenate(progress.scores),
         stopped,
+        progress.settings.min_trades,
     )
 
 
@@ -349,4 +380,4 @@ def _spread(outcome: Outcome, places: NDArray[np.int64], count: int) -> Outcome:
     return Outcome(metrics, errors, moments, tracebacks, outcome.cached)
 
 
-__all__ = ["PRUNED", "Log", "NoLog", "Searched", "Settings", "sampler_for", "search"]
+__all__ = ["PRUNED", "Log", "NoLog", "NoTrialRan", "Searched", "Settings", "sampler_for", "search"]

@@ -25,7 +25,7 @@ def headline(plan: Plan, reference: str, count: int) -> str:
     names = ", ".join(plan.space.names)
     return (
         f"WALK-FORWARD {reference} on {', '.join(data.symbols)}: {data.bars:,} bars of {data.timeframe}, "
-        f"{data.start:%Y-%m-%d} to {data.end:%Y-%m-%d}; {count} windows, {plan.settings.trials:,} trials each over {names}"
+        f"{data.start:%Y-%m-%d} to {data.end:%Y-%m-%d}; {count} window{'' if count == 1 else 's'}, {plan.settings.trials:,} trials each over {names}"
     )
 
 

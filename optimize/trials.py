@@ -72,6 +72,11 @@ class Evaluator(Protocol):
         ...
 
 
+def shown(params: Params) -> str:
+    """Parameters, for a message."""
+    return ", ".join(f"{name}={value}" for name, value in params.items())
+
+
 def concatenate(parts: Sequence[Outcome]) -> Outcome:
     """Several batches as one; metrics that some batch lacks are NaN there."""
     names = dict.fromkeys(name for part in parts for name in part.metrics)
@@ -114,4 +119,5 @@ __all__ = [
     "Span",
     "concatenate",
     "moments_of",
+    "shown",
 ]

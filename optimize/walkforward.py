@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,34 +36,16 @@ from optimize.evaluate import Evaluation
 from optimize.forward import CARRY, CLOSE, Forward, forward, stitched
 from optimize.plan import Plan, check
 from optimize.result import Judged, WalkForward
-from optimize.search import Log, NoLog, Searched, Settings, search
+from optimize.search import Searched, Settings
+from optimize.searches import WHOLE, Listener, OnSearched, Searches, evaluation, nobody
 from optimize.shuffled import PERMUTATIONS, share_as_good
-from optimize.slices import times_of
 from optimize.space import space_of
-from optimize.trials import Span
-from optimize.windows import windows
 from strategies import registry
 
 if TYPE_CHECKING:
     from optimize.study import StudyStore
 
-METRICS = ("sharpe", "total_return", "cagr", "max_drawdown", "volatility", "trades", "end_value")
-"""Figures that every trial has, besides the objectives."""
 DRAWS = 2000
-WHOLE = "whole period"
-"""Name of the search over all bars."""
-
-
-class Listener(Protocol):
-    """Is told how a walk-forward goes on."""
-
-    def __call__(self, event: str, facts: Mapping[str, Any]) -> None:
-        """event: "compile", "search", "batch", "window", "permutation" or "done"; facts: plain values."""
-        ...
-
-
-def _nobody(event: str, facts: Mapping[str, Any]) -> None:
-    return None
 
 
 def walkforward(
@@ -91,7 +73,7 @@ def walkforward(
     store: StudyStore | None = None,
     cache: ResultCache | None = None,
     cluster: Cluster | None = None,
-    listen: Listener = _nobody,
+    listen: Listener = nobody,
 ) -> WalkForward:
     """Optimise a strategy walk-forward and judge what came of it.
 
@@ -138,52 +120,14 @@ def run(
     store: StudyStore | None = None,
     cache: ResultCache | None = None,
     cluster: Cluster | None = None,
-    listen: Listener = _nobody,
+    listen: Listener = nobody,
+    on_searched: OnSearched = judging.log_failures,
 ) -> WalkForward:
-    """`walkforward` of a plan."""
+    """`walkforward` of a plan. on_searched: is told each search when it is done."""
     began = time.perf_counter()
-    with _evaluation(plan, jobs=jobs, cluster=cluster, cache=cache, listen=listen) as evaluate:
-        return _Walk(plan, evaluate, store, listen, began, jobs).result()
-
-
-def _evaluation(
-    plan: Plan, *, jobs: int | None, cluster: Cluster | None, cache: ResultCache | None, listen: Listener
-) -> Evaluation:
-    """What runs the trials of a plan, once that was looked at."""
-    searches = len(check(plan)) + 1
-    return Evaluation(
-        plan.strategy,
-        plan.market,
-        plan.broker,
-        metrics=(*plan.objective_names, *METRICS),
-        jobs=jobs,
-        cluster=cluster,
-        cache=cache,
-        planned=searches * plan.settings.trials,
-        on_compile=lambda seconds: listen("compile", {"seconds": seconds}),
-    )
-
-
-def take_part(
-    plan: Plan,
-    store: StudyStore,
-    *,
-    jobs: int | None = None,
-    listen: Listener = _nobody,
-    over: Callable[[], bool],
-) -> tuple[int, int]:
-    """Run the searches of a plan with those who work on them already, and judge nothing.
-
-    over: asked before each search whether nobody wants it any more. Returns how many trials there are, and how many
-    of them were run here.
-    """
-    with _evaluation(plan, jobs=jobs, cluster=None, cache=None, listen=listen) as evaluate:
-        walk = _Walk(plan, evaluate, store, listen, time.perf_counter(), jobs)
-        for name, span in walk.searches():
-            if over():
-                break
-            walk.search(name, span)
-        return walk.trials, sum(evaluate.counters.values())
+    with evaluation(plan, listen, jobs=jobs, cluster=cluster, cache=cache) as evaluate:
+        searches = Searches(plan, evaluate, store, listen, on_searched)
+        return _Walk(plan, evaluate, searches, listen, began, jobs).result()
 
 
 class _Walk:
@@ -193,46 +137,19 @@ class _Walk:
         self,
         plan: Plan,
         evaluate: Evaluation,
-        store: StudyStore | None,
+        searches: Searches,
         listen: Listener,
         began: float,
         jobs: int | None,
     ) -> None:
-        self.plan, self.evaluate, self.store, self.listen = plan, evaluate, store, listen
+        self.plan, self.evaluate, self.searches, self.listen = plan, evaluate, searches, listen
         self.began, self.jobs = began, jobs
-        self.times = times_of(plan.market.frames)
-        self.windows = windows(self.times, **plan.cuts)
-        self.trials = 0
-
-    def searches(self) -> list[tuple[str, Span]]:
-        """Name and bars of every search, in their order."""
-        each = [(f"window {window.number + 1}", window.train) for window in self.windows]
-        return [*each, (WHOLE, Span(0, len(self.times)))]
-
-    def search(self, name: str, span: Span) -> Searched:
-        """One search, kept in the store under its name."""
-        plan = self.plan
-        self.listen("search", {"name": name, "windows": len(self.windows)})
-
-        def batch(done: int, best: float) -> None:
-            self.listen("batch", {"name": name, "trials": self.trials + done, "best": best})
-
-        found = search(plan.space, self.evaluate, span, plan.settings, log=self._log(name), on_batch=batch)
-        self.trials += len(found)
-        judging.log_failures(name, found)
-        return found
-
-    def _log(self, name: str) -> Log:
-        """Where the batches of one search are kept."""
-        if self.store is None:
-            return NoLog()
-        settings = self.plan.settings
-        return self.store.log(name, self.plan.space, settings.objectives, settings.min_trades)
+        self.times, self.windows = searches.times, searches.windows
 
     def result(self) -> WalkForward:
         """Everything, in order."""
         judged, parts = self._windows()
-        whole = self.search(*self.searches()[-1])
+        whole = self.searches.run(*self.searches.all()[-1])
         chosen = whole.params[whole.best]
         in_sample = backtest(
             self.plan.strategy, self.plan.market, chosen, broker=copied(self.plan.broker)
@@ -309,7 +226,7 @@ class _Walk:
             self.listen("crossvalidation", {"done": done, "of": of})
 
         return judging.crossvalidated(
-            self.plan, whole, self.times, periods, self.evaluate.returns, self._log(WHOLE), tell
+            self.plan, whole, self.times, periods, self.evaluate.returns, self.searches.log(WHOLE), tell
         )
 
     def _whole(
@@ -317,7 +234,7 @@ class _Walk:
     ) -> WalkForward:
         """The result, with what follows from the rest."""
         seconds = time.perf_counter() - self.began
-        self.listen("done", {"trials": self.trials, "seconds": seconds})
+        self.listen("done", {"trials": self.searches.trials, "seconds": seconds})
         return WalkForward(
             strategy=self.plan.strategy.__qualname__,
             data=self.plan.market.info,
@@ -331,9 +248,9 @@ class _Walk:
             settings=self.plan.described(),
             counters={
                 **self.evaluate.counters,
-                "trials": self.trials,
+                "trials": self.searches.trials,
                 "seconds": seconds,
-                "trials_a_second": self.trials / seconds if seconds else 0.0,
+                "trials_a_second": self.searches.trials / seconds if seconds else 0.0,
             },
             notes=judging.notes(self.plan, whole, self.evaluate.reason),
             **found,
@@ -343,12 +260,12 @@ class _Walk:
         judged, parts = [], []
         cash = float(self.plan.broker.p.cash)
         held: dict[str, float] = {}
-        for window, (name, span) in zip(self.windows, self.searches(), strict=False):
-            found = self.search(name, span)
+        for window, (name, span) in zip(self.windows, self.searches.all(), strict=False):
+            found = self.searches.run(name, span)
             try:
                 best = found.best
             except UserError as error:
-                raise UserError(f"{name}: {error.message}", hint=error.hint) from error
+                raise type(error)(f"{name}: {error.message}", hint=error.hint) from error
             earlier = len(window.train) if self.plan.boundary == CARRY else self.plan.earlier
             part = forward(
                 self.plan.strategy,

@@ -140,10 +140,16 @@ def _edges_by_length(index: pd.DatetimeIndex, train: Length | None, test: Length
     edges = [_after(index, 0, parse_length(train, "--train"))]
     while edges[-1] < len(index):
         edges.append(_after(index, edges[-1], length))
-    if len(edges) < 2 or edges[1] - edges[0] < LEAST:
+    left = len(index) - edges[0]
+    if left < LEAST:
         raise ConfigError(
-            f"a window of {train} and {test} is longer than the data, {len(index)} bars, or too short to be judged",
-            hint=f"shorten --train or give more data; a test needs {LEAST} bars",
+            f"--train {train} is longer than the data allow: of {len(index):,} bars {left} are left to be judged on",
+            hint=f"a test needs {LEAST}: shorten --train or give more data",
+        )
+    if edges[1] - edges[0] < LEAST:
+        raise ConfigError(
+            f"--test {test}: {edges[1] - edges[0]} bars are too few to be judged on",
+            hint=f"give {LEAST} or more",
         )
     last, full = edges[-1] - edges[-2], edges[1] - edges[0]
     if len(edges) > 2 and last < max(full / 2, LEAST):

@@ -174,7 +174,7 @@ def parse_url(text: str, what: str = "store.url") -> URL:
 
     what: the name of what holds it, for messages.
     """
-    hint = "use sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE"
+    hint = "use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
     try:
         url = make_url(text)
     except (ArgumentError, ValueError) as error:

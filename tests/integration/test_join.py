@@ -26,8 +26,8 @@ from optimize import arguments, join
 from optimize import worker as worker_command
 from optimize.plan import Plan
 from optimize.requests import DONE, FAILED, Request, plain
+from optimize.searches import take_part
 from optimize.study import StudyStore
-from optimize.walkforward import take_part
 from store.database import parse_url
 from tests.database_servers import postgresql_database, postgresql_server
 
@@ -187,7 +187,7 @@ def test_a_worker_shares_the_trials_and_both_end_alike(
     plan, _ = planned(OPTIONS)
     alone = f"sqlite:///{place / 'alone.db'}"
     store = StudyStore.open(alone, "alone", plan.facts())
-    take_part(plan, store, jobs=1, over=lambda: False)
+    take_part(plan, store, jobs=1)
     store.close()
     for name in ("window 1", "whole period"):
         params = trials_of(storage, f"{joined['study']}/{name}")
@@ -236,7 +236,7 @@ def test_limits_are_honoured_and_the_study_goes_on(
     assert facts["cores"] == 1
     assert facts["numba"] == "1"
     assert set(facts["threads"]) <= {1}
-    trials, here = take_part(plan, store, jobs=1, over=lambda: False)
+    trials, here = take_part(plan, store, jobs=1)
     assert trials == here == SEARCHES * TRIALS
     kept = optuna.load_study(study_name="mine/whole period", storage=address).trials
     assert len(kept) == TRIALS
@@ -255,7 +255,7 @@ def test_one_that_is_killed_or_interrupted_loses_no_trial(
     assert stuck.returncode == (130 if how == signal.SIGINT else -how)
     assert ("go back to the study" in out) == (how == signal.SIGINT)
     assert "Traceback" not in out + error
-    trials, here = take_part(plan, store, jobs=1, over=lambda: False)
+    trials, here = take_part(plan, store, jobs=1)
     assert trials == here == SEARCHES * TRIALS
     assert [len(trials_of(address, f"mine/{name}")) for name in ("window 1", "whole period")] == [TRIALS] * 2
 

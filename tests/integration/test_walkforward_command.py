@@ -201,13 +201,33 @@ def test_the_study_goes_on_where_trials_raise_and_the_log_names_them(place: Path
         assert 'raise ZeroDivisionError("planned")' in each["traceback"]
 
 
+def test_going_on_logs_no_failure_twice(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    argv = arguments("--param", "mode=broken", "--trials", "6", "--jobs", "1")[len(COMMAND) :]
+    failed = []
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            run_command(parser(), command.main, argv)
+        said = capsys.readouterr()
+        (file,) = place.glob("runs/*/log.jsonl")
+        records = [json.loads(line) for line in file.read_text().splitlines()]
+        failed.append([each["trial"] for each in records if each["event"] == "trial failed"])
+    assert "going on with" in said.out
+    assert f"the first, trial 0 with mode=broken, fast={records[0]['params']['fast']}, slow=" in said.err
+    assert f"{file.relative_to(place)} has every traceback" in said.err
+    assert failed == [list(range(6))] * 2
+
+
 MISTAKES = [
     (["--space", "fats=1:5"], "did you mean fast?"),
     (["--space", "slow=9:5"], "is empty"),
     (["--constraint", "fast > slow * 100"], "no combination satisfies"),
     (["--train", "9000", "--test", "10"], "both a length and a number"),
     (["--windows", "900"], "too few for 900 windows"),
-    (["--min-trades", "100000"], "enough trades"),
+    (["--min-trades", "100000"], "none of 24 trials has 100,000 trades, the most is "),
     (["--storage", "postgresql://nobody@127.0.0.1:1/none"], "cannot be used"),
     (["--objective", "sharp"], "did you mean sharpe?"),
     (["--trials", "0"], "--trials is 0"),
@@ -217,6 +237,20 @@ IN_A_PROCESS = [
     (["--cluster", "tcp://127.0.0.1:1"], "cannot be reached"),
     (["--param", "mode=broken"], "planned"),
 ]
+
+
+def test_what_cannot_be_reached_is_said_before_anything_is_written(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    for option in ("--storage=postgresql://me:pa55word@127.0.0.1:1/none", "--cluster=nonsense"):
+        with pytest.raises(SystemExit):
+            run_command(parser(), command.main, arguments(option)[len(COMMAND) :])
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert "pa55word" not in said.err
+        assert not (place / "runs").exists()
 
 
 @pytest.mark.parametrize(("more", "words"), MISTAKES)

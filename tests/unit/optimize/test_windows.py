@@ -89,7 +89,7 @@ def test_a_length() -> None:
         ({"train": 0, "test": 10}, "--train is 0"),
         ({"train": 2000, "test": 100}, "longer than the data"),
         ({"train": "9y", "test": "1y"}, "longer than the data"),
-        ({"train": 500, "test": 3}, "too short to be judged"),
+        ({"train": 500, "test": 3}, "too few to be judged on"),
         ({"test": 100}, "--test needs --train"),
         ({"count": 0}, "--windows is 0"),
         ({"count": 400}, "too few for 400 windows"),
