@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict, deque
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -96,7 +97,7 @@ class VenueBroker(bt.brokers.BackBroker):
         self.gateway.start()
         for data in self._traded_datas():
             if isinstance(data, LiveData):
-                data.wake_by(self.gateway.wake)
+                data.wait_for(self.gateway.wake, lambda: self.gateway.news)
 
     def stop(self) -> None:
         """At the end of the data, check that journal and venue agree; then close the session."""
@@ -114,7 +115,7 @@ class VenueBroker(bt.brokers.BackBroker):
     # -- Backtrader calls these
 
     def next(self) -> None:
-        """One market step: hand the new bars over, take in what happened, value the account.
+        """One market step: hand the new bars over, take in what happened, value the account; or news between bars.
 
         A stop takes effect here, before a step: a step is taken with all of its bars or not at all, so that
         a run that goes on later repeats it whole.
@@ -124,11 +125,11 @@ class VenueBroker(bt.brokers.BackBroker):
             self.stopped_early = True
             self.cerebro.runstop()
             return
-        if not bars and self._idle():
+        if not bars and (self.gateway.news or self._idle()):
+            self._take(self.gateway.between_bars() if self.gateway.news else [])
             return
         self._number += 1
-        for event in self.gateway.step(self._number, self._time, bars):
-            self._apply(event)
+        self._take(self.gateway.step(self._number, self._time, bars))
         self._get_value()
 
     def submit(self, order: bt.Order, check: bool = True) -> bt.Order:
@@ -151,8 +152,7 @@ class VenueBroker(bt.brokers.BackBroker):
         submission = self.gateway.submit(intent)
         if submission.intent.size != intent.size:
             _resize(order, submission.intent.signed_size)
-        for event in submission.events:
-            self._apply(event)
+        self._take(submission.events)
         return order
 
     def cancel(self, order: bt.Order, bracket: bool = False) -> bool:
@@ -161,8 +161,7 @@ class VenueBroker(bt.brokers.BackBroker):
         if client_id is None or not order.alive() or self.stopped_early:
             return False
         events = self.gateway.cancel(client_id, self._time)
-        for event in events:
-            self._apply(event)
+        self._take(events)
         return bool(events)
 
     def client_id(self, order: bt.Order) -> str | None:
@@ -238,6 +237,10 @@ class VenueBroker(bt.brokers.BackBroker):
         )
 
     # -- events in
+
+    def _take(self, events: Iterable[OrderEvent]) -> None:
+        for event in events:
+            self._apply(event)
 
     def _apply(self, event: OrderEvent) -> None:
         """Change the order object as the stock broker would, and queue the notification."""

@@ -53,7 +53,7 @@ class Submission:
 class Executor:
     """Carries orders to one venue for one run. All coroutines; not to be shared between event loops.
 
-    on_step is called with the name of each durable step, before and after; tests end the process there.
+    on_news: called on the executor's thread for each event that arrives. on_step is called with the name of each durable step, before and after; tests end the process there.
     on_event gets every fresh event with its order, once it is journalled; `book` every fresh fill, within the
     transaction that journals it. cash: what the account held when the run began.
     """
@@ -81,6 +81,7 @@ class Executor:
         self._arrived: deque[OrderEvent] = deque()
         self._seen = 0
         self._news = asyncio.Event()
+        self.on_news: Callable[[], None] = lambda: None
         self._listener: asyncio.Task[None] | None = None
         self._listening = True
         self._known: dict[str, OrderIntent] = {}
@@ -88,6 +89,7 @@ class Executor:
         self._cancels: frozenset[tuple[str, int]] = frozenset()
         self._repeated: set[str] = set()
         self._recorded: dict[int, list[OrderEvent]] = defaultdict(list)
+        self._between: set[int] = set()
         self._last_turn = 0
         self._backlog: deque[OrderEvent] = deque()
         self._opening_cash = cash
@@ -104,6 +106,8 @@ class Executor:
         self._cancels = frozenset(self._journal.cancels())
         for recorded in self._journal.events():
             self._recorded[recorded.step].append(recorded.event)
+            if recorded.between_bars:
+                self._between.add(recorded.step)
         self._last_turn = self._journal.last_step()
         self._backlog.extend(await self._venue.fills(self._journal.last_sequence()))
         self._seen = self._venue.sequence
@@ -135,6 +139,21 @@ class Executor:
         events = await self._settle(time)
         self._risk.mark(time, self._account())
         return events
+
+    @property
+    def news(self) -> bool:
+        """Whether something happened to orders of which the strategy hears before its next bar.
+
+        While turns are repeated: whether it heard something here. From any thread.
+        """
+        if self.recovering:
+            return self._turn + 1 in self._between
+        return self._now is not None and bool(self._arrived) and not self._backlog
+
+    async def between_bars(self) -> list[OrderEvent]:
+        """What happened to orders since the last bar, journalled, oldest first; asked for when there is `news`."""
+        self._turn += 1
+        return await self._settle(self._now or datetime.min, between_bars=True)
 
     async def submit(self, intent: OrderIntent) -> Submission:
         """Check, write down, send. A refusal is journalled and comes back as a REJECTED event."""
@@ -263,7 +282,7 @@ class Executor:
             log.info("order.rejected", order=order.client_id, symbol=order.symbol, reason=reason)
         return Submission(intent, tuple(events))
 
-    async def _settle(self, now: datetime) -> list[OrderEvent]:
+    async def _settle(self, now: datetime, *, between_bars: bool = False) -> list[OrderEvent]:
         """This turn's events: the recorded ones, else what has arrived, written down before it is returned."""
         recorded = self._recorded.get(self._turn, [])
         for event in recorded:
@@ -276,7 +295,7 @@ class Executor:
             self._on_step("events.begin")
             with self._journal.transaction():
                 for event in fresh:
-                    self._journal.append_event(event, bar=now, step=self._turn)
+                    self._journal.append_event(event, bar=now, step=self._turn, between_bars=between_bars)
                     self._apply(event)
                     self._stops.keep(event, levels, self._bars, self._turn)
                     if event.fill is not None:
@@ -311,6 +330,7 @@ class Executor:
                     self._arrived.append(event)
                     self._seen = event.sequence
                     self._news.set()
+                    self.on_news()
         finally:
             self._listening = False
             self._news.set()

@@ -85,6 +85,15 @@ class Gateway:
         """See `Executor.finish`."""
         self._call(self._running.finish())
 
+    @property
+    def news(self) -> bool:
+        """See `Executor.news`."""
+        return self._running.news
+
+    def between_bars(self) -> list[OrderEvent]:
+        """See `Executor.between_bars`."""
+        return self._call(self._running.between_bars())
+
     def wait(self, seconds: float) -> None:
         """Sleep until `seconds` have passed, there is news or a stop is requested."""
         if self._stopping or seconds <= 0:
@@ -105,6 +114,7 @@ class Gateway:
 
     async def _start(self) -> Executor:
         executor = self._build()
+        executor.on_news = self.wake
         try:
             await executor.start()
         except BaseException:

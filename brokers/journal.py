@@ -24,6 +24,11 @@ class JournalledEvent(Protocol):
         """The turn at which the strategy was told."""
         ...
 
+    @property
+    def between_bars(self) -> bool:
+        """Whether it was told between two bars."""
+        ...
+
 
 class JournalledOrder(Protocol):
     """An order as the journal returns it."""
@@ -58,8 +63,10 @@ class Journal(Protocol):
         """Write down a cancel before the venue is asked."""
         ...
 
-    def append_event(self, event: OrderEvent, *, bar: datetime, step: int) -> bool:
-        """Write down what the venue said; False when it was known."""
+    def append_event(
+        self, event: OrderEvent, *, bar: datetime, step: int, between_bars: bool = False
+    ) -> bool:
+        """Write down what the venue said, and whether the strategy hears of it between bars; False when it was known."""
         ...
 
     def save_stop(

@@ -69,6 +69,8 @@ class LiveData(bt.feed.DataBase):
     qcheck: seconds to wait for a bar under a broker that does not wait for news itself, as ours do.
     """
 
+    _busy: Callable[[], bool] = staticmethod(lambda: False)
+
     params: Any = (("source", None), ("qcheck", 0.2))
 
     def islive(self) -> bool:
@@ -86,9 +88,10 @@ class LiveData(bt.feed.DataBase):
         self.p.source.stop()
         super().stop()
 
-    def wake_by(self, wake: Callable[[], None]) -> None:
-        """Somebody else waits for news, and is woken by this."""
+    def wait_for(self, wake: Callable[[], None], busy: Callable[[], bool]) -> None:
+        """A broker waits for bars, and is woken by `wake`; while it is `busy` with something else none comes."""
         self.p.source.on_news = wake
+        self._busy = busy
 
     @property
     def ended(self) -> bool:
@@ -107,7 +110,7 @@ class LiveData(bt.feed.DataBase):
     def _load(self) -> bool | None:
         bar = self._next_bar()
         if bar is None:
-            return False if self.ended else None
+            return False if self.ended and not self._busy() else None
         self.lines.datetime[0] = bt.date2num(_naive(bar.time))
         self.lines.open[0] = bar.open
         self.lines.high[0] = bar.high
@@ -119,6 +122,8 @@ class LiveData(bt.feed.DataBase):
     def _next_bar(self) -> Bar | None:
         """The next bar; the strategy is told of changes before it."""
         source: BarSource = self.p.source
+        if self._busy():
+            return None
         told = source.next()
         if told is None and not source.ended:
             source.wait(self.p.qcheck)

@@ -168,10 +168,13 @@ class Journal:
 
     # Events
 
-    def append_event(self, event: OrderEvent, *, bar: datetime, step: int) -> bool:
+    def append_event(
+        self, event: OrderEvent, *, bar: datetime, step: int, between_bars: bool = False
+    ) -> bool:
         """Write down what the venue said, with its fill, and move the order.
 
-        bar, step: time of the bar and number of the turn at which the strategy is told. False when the sequence number or the fill is
+        bar, step: time of the bar and number of the turn at which the strategy is told; between_bars: it is told
+        after that bar and before the next. False when the sequence number or the fill is
         already there. Raises IllegalTransition for a step that does not exist, InconsistentState when the
         event contradicts what is stored.
         """
@@ -185,15 +188,16 @@ class Journal:
                 self._check_repeat(event, repeated=_EVENT if before["events"] else _EVENT_OF_FILL, key=key)
                 return False
             moved = advance(rows.standing(before), event)
-            self._append(event, order=int(before["id"]), bar=bar, step=step)
+            self._append(event, order=int(before["id"]), bar=bar, step=step, between_bars=between_bars)
             self._database.write(_MOVE, {"key": before["id"], "sent": True} | rows.standing_values(moved))
             return True
 
-    def _append(self, event: OrderEvent, *, order: int, bar: datetime, step: int) -> None:
+    def _append(
+        self, event: OrderEvent, *, order: int, bar: datetime, step: int, between_bars: bool = False
+    ) -> None:
         place = self._run | {"order_id": order}
-        event_id = self._database.insert(
-            _EVENTS, rows.event_values(event) | place | {"bar": bar, "step": step}
-        )
+        told = {"bar": bar, "step": step, "between_bars": between_bars}
+        event_id = self._database.insert(_EVENTS, rows.event_values(event) | place | told)
         if event.fill is not None:
             self._database.insert(_FILLS, rows.fill_values(event.fill) | place | {"event_id": event_id})
 

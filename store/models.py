@@ -17,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -180,6 +181,7 @@ class OrderEventRow(Base):
     venue_order_id: Mapped[str]
     bar: Mapped[datetime]
     step: Mapped[int]
+    between_bars: Mapped[bool] = mapped_column(server_default=false())
 
 
 class FillRow(Base):

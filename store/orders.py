@@ -90,12 +90,14 @@ class OrderRecord:
 class JournalledEvent:
     """An event, and the bar and the turn at which the strategy was told of it.
 
-    A refusal of our own, which no venue numbered, has a negative sequence.
+    A refusal of our own, which no venue numbered, has a negative sequence. between_bars: it was told before the next
+    bar came.
     """
 
     event: OrderEvent
     bar: datetime
     step: int
+    between_bars: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ def journalled_event(row: RowMapping) -> JournalledEvent:
         limit=row["limit_price"],
         venue_order_id=row["venue_order_id"],
     )
-    return JournalledEvent(event, bar=row["bar"], step=row["step"])
+    return JournalledEvent(event, bar=row["bar"], step=row["step"], between_bars=row["between_bars"])
 
 
 def stop_record(row: RowMapping) -> StopRecord:
