@@ -17,9 +17,11 @@ from backtrader.order import Order, OrderExecutionBit
 from backtrader.position import Position
 
 from engine.lean_costs import follows_parameters, is_simple
+from engine.lean_groups import Families
 from engine.lean_lines import Cursor
 from engine.lean_orders import Bars
 from engine.lean_positions import LeanPositions
+from engine.lean_waiting import Levels
 from engine.refusal import Refused
 
 if TYPE_CHECKING:
@@ -55,6 +57,8 @@ class LeanAccount(BackBroker):
     bars: Mapping[Any, Bars]
     copied: frozenset[int]
     plain: bool
+    complete: bool
+    levels: Levels | None
     simple: set[bt.CommInfoBase]
     valued: set[bt.CommInfoBase]
     positions: dict[Any, Position]
@@ -74,15 +78,20 @@ class LeanAccount(BackBroker):
         *,
         copied: frozenset[int],
         plain: bool,
+        complete: bool,
+        levels: Levels | None,
     ) -> Self:
         """Turn a started stock broker into this one, in place.
 
         bars: per data its arrays and its cursor. copied: statuses of which somebody looks at the order in `notifs`.
         plain: whether all schemes are, so that the account's value can wait; else `next` is due on every bar.
+        complete: whether somebody could see of an order that parts of it are made later. levels: None where
+        somebody else could change what a pending order waits for.
         """
         broker._step, broker._settled, broker.changes, broker.touched = step, step[0], [], []
-        broker.bars, broker.copied, broker.plain = bars, copied, plain
-        broker._opened = set()
+        broker.bars, broker.copied, broker.plain, broker.complete = bars, copied, plain, complete
+        broker._opened, broker.levels = set(), levels
+        broker._pchildren = Families(broker._pchildren)
         broker.simple = {scheme for scheme in broker.comminfo.values() if is_simple(scheme)}
         broker.valued = {scheme for scheme in broker.comminfo.values() if follows_parameters(scheme)}
         broker.__class__ = cls
@@ -114,6 +123,8 @@ class LeanAccount(BackBroker):
             "bars",
             "copied",
             "plain",
+            "complete",
+            "levels",
             "simple",
             "valued",
             "_opened",
@@ -162,7 +173,7 @@ class LeanAccount(BackBroker):
         if self.touched:
             self.touched.clear()
             held = tuple([(data, p.size, p.price) for data, p in self.positions.items() if p.size])
-            self.changes.append((self._step[0], self.cash, held))
+            self.changes.append((self._step[0], self.__dict__["cash"], held))
 
     def _settle(self) -> None:
         """Bring the account's figures to the current bar."""

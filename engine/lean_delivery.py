@@ -8,6 +8,7 @@ one data, whose bars follow from its times.
 from __future__ import annotations
 
 import datetime
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,8 +21,9 @@ from backtrader.trade import Trade
 
 from engine.lean_account import Notice
 from engine.lean_broker import LeanBroker
-from engine.lean_lines import Cursor, name_lines
+from engine.lean_lines import Cursor, name_lines, release, restore
 from engine.lean_loop import LeanLoop
+from engine.lean_strategy import quicken, slow_down
 
 COLUMNS = ("open", "high", "low", "close", "volume", "openinterest", "datetime")
 PERIODS: dict[int, Callable[[Any], int]] = {
@@ -40,10 +42,17 @@ class BarByBarLoop(LeanLoop):
     def run(self) -> None:
         """Run all bars, then hand the account's curve to the recorder."""
         plain = self._account_is_plain()
+        self.now: Cursor = [-1]  # the strategy's bar
+        self._share(list(self.strategy.lines.lines), self.now)
+        quick = quicken(self.strategy)
         try:
             self._run_bars(plain)
             self._hand_over_account(plain)
         finally:
+            if quick:
+                slow_down(self.strategy)
+            restore(self.shortened)
+            release(self.shared)
             if isinstance(self.broker, LeanBroker):
                 self.broker.release()
 
@@ -51,6 +60,7 @@ class BarByBarLoop(LeanLoop):
         self.times: list[float] = []
         self.seen: list[tuple[int, ...]] = []
         self.lagging = []
+        self.lengths = [0] * len(self.strategy.datas)
         self.at: dict[int, Cursor] = {id(data): [-1] for data in self.datas}
 
     def _closes_are_finite(self) -> bool:
@@ -63,11 +73,12 @@ class BarByBarLoop(LeanLoop):
         indicators = strategy.getindicators()
         for series in (*self.datas, *(each for each in indicators if not isinstance(each, bt.LineBuffer))):
             name_lines(series)
-        cursors = [(self.at[id(data)], data.lines[0]) for data in self.datas]
         stock_notify = watched or not self.adoptable
         nothing: tuple[list[Notice], list[Trade]] = [], []
-        for step, time in enumerate(self._deliver()):
-            for cursor, line in cursors:
+        steps = self._deliver()
+        moved = [(self.at[id(data)], data.lines[0]) for data in self.datas] if not self.shortened else []
+        for step, time in enumerate(steps):
+            for cursor, line in moved:
                 cursor[0] = line._idx
             if self._acts_early(time, strategy._next_open):
                 return
@@ -81,18 +92,17 @@ class BarByBarLoop(LeanLoop):
                 return
             if cerebro._timers:
                 cerebro._check_timers([strategy], time, cheat=False)
-            strategy._clk_update()
+            now = self._move_strategy()
             for indicator in indicators:
                 indicator._next()
-            now = strategy.lines.datetime[0]
             self._tell_all(told, now, stock_notify, plain)
             new = not self.times or self.times[-1] != now
             self.times.append(now)
-            self.seen.append(tuple([cursor[0] for cursor, _ in cursors]))
+            self.seen.append(tuple([cursor[0] for cursor in self.at.values()]))
             self.done = step + 1
             if on_bar is not None and new:
                 on_bar(self.done)
-            phase = strategy._getminperstatus()
+            strategy._minperstatus = phase = max(map(operator.sub, strategy._minperiods, self.lengths))
             self._decide(phase)
             if watched:
                 strategy._next_analyzers(phase)
@@ -102,6 +112,19 @@ class BarByBarLoop(LeanLoop):
             if cerebro._event_stop:
                 return
 
+    def _move_strategy(self) -> float:
+        """`Strategy._clk_update`; returns the strategy's time."""
+        places = [(self.at[id(data)][0], data) for data in self.strategy.datas]
+        lengths = [at + 1 for at, _ in places]
+        if any(map(operator.gt, lengths, self.lengths)):
+            self.now[0] += 1
+            for line in self.strategy.lines.lines:
+                line.array.append(np.nan)
+        self.lengths = lengths
+        time: float = max([data.lines.datetime.array[at] for at, data in places if at >= 0])
+        self.strategy.lines.datetime.array[self.now[0]] = time
+        return time
+
     def _places(self, data: Any) -> Any:
         number = next(k for k, other in enumerate(self.datas) if other is data)
         return np.array([places[number] for places in self.seen])
@@ -109,6 +132,9 @@ class BarByBarLoop(LeanLoop):
     def _deliver(self) -> Iterator[float]:
         base, *clones = self.datas
         if self.adoptable and all(follows(base, clone) for clone in clones) and plain_times(base):
+            for data in self.datas:
+                self._share(data.lines.lines, self.at[id(data)])
+                self._shorten(data)
             return deliver_periods(base, clones)
         return deliver_as_stock(self.cerebro, self.datas)
 
@@ -141,36 +167,39 @@ def deliver_periods(base: Any, clones: list[Any]) -> Iterator[float]:
     count = base.known_bars
     lists = [[float("nan")] * count if column is None else column.tolist() for column in columns]
     rows = list(zip(*lists, strict=True))
-    into = appenders(base)
-    waiting = [(appenders(clone), periods_of(base, clone)) for clone in clones]
+    put = putter(base)
+    waiting = [(putter(clone), periods_of(base, clone)) for clone in clones]
     for bar, row in enumerate(rows):
-        put(into, row)
-        for target, finished in waiting:
+        put(row)
+        for put_period, finished in waiting:
             if bar in finished:
-                put(target, finished[bar])
+                put_period(finished[bar])
         yield row[-1]
     base._idx = count
-    for target, finished in waiting:
+    for put_period, finished in waiting:
         if count in finished:
-            put(target, finished[count])
+            put_period(finished[count])
     if any(count in finished for _, finished in waiting):
         yield rows[-1][-1]
 
 
-Line = tuple[Any, Callable[[float], None]]
+def putter(data: Any) -> Callable[[tuple[float, ...]], None]:
+    """What adds a bar to a data and moves it there."""
+    lines = data.lines.lines
+    appends = [line.array.append for line in lines]
+    cursor = getattr(lines[0], "_cursor", None)
 
+    def put(row: tuple[float, ...]) -> None:
+        for append, value in zip(appends, row, strict=True):
+            append(value)
+        if cursor is not None:
+            cursor[0] += 1
+            return
+        for line in lines:
+            line._idx += 1
+            line.lencount += 1
 
-def appenders(data: Any) -> list[Line]:
-    """The lines of a data with the `append` of their arrays."""
-    return [(line, line.array.append) for line in data.lines.lines]
-
-
-def put(lines: list[Line], row: tuple[float, ...]) -> None:
-    """Add one bar."""
-    for (line, append), value in zip(lines, row, strict=True):
-        append(value)
-        line._idx += 1
-        line.lencount += 1
+    return put
 
 
 def periods_of(base: Any, clone: Any) -> dict[int, tuple[float, ...]]:

@@ -7,7 +7,7 @@ hold the same one-element list, the cursor: moving it moves them all. Arrays, va
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import CodeType
 from typing import Any
 
@@ -97,31 +97,36 @@ def name_lines(series: Any) -> None:
             values[alias] = series.lines.lines[number]
 
 
-def names_used(cls: type) -> set[str]:
-    """Names of attributes and globals in the code of an author's own classes."""
-    found: set[str] = set()
+def codes_of(cls: type) -> list[Any]:
+    """Code objects of an author's own classes, without those within them; and None among them."""
+    found: list[Any] = []
     for kind in cls.__mro__:
         if kind.__module__.partition(".")[0] in ("backtrader", "builtins"):
             continue
-        todo = [getattr(member, "__code__", None) for member in vars(kind).values()]
-        todo += [
-            getattr(getattr(member, "__func__", None), "__code__", None) for member in vars(kind).values()
-        ]
-        todo += [getattr(getattr(member, "fget", None), "__code__", None) for member in vars(kind).values()]
-        found |= names_in(todo)
+        for member in vars(kind).values():
+            functions = member, getattr(member, "__func__", None), getattr(member, "fget", None)
+            found += [getattr(function, "__code__", None) for function in functions]
     return found
 
 
-def names_in(codes: Iterable[Any]) -> set[str]:
-    """Names of attributes and globals in code objects, and in those within them."""
-    found: set[str] = set()
+def codes_in(codes: Iterable[Any]) -> Iterator[CodeType]:
+    """Code objects, and those within them."""
     todo = list(codes)
     while todo:
         code = todo.pop()
         if isinstance(code, CodeType):
-            found.update(code.co_names)
+            yield code
             todo.extend(code.co_consts)
-    return found
+
+
+def names_in(codes: Iterable[Any]) -> set[str]:
+    """Names of attributes and globals in code objects, and in those within them."""
+    return {name for code in codes_in(codes) for name in code.co_names}
+
+
+def names_used(cls: type) -> set[str]:
+    """Names of attributes and globals in the code of an author's own classes."""
+    return names_in(codes_of(cls))
 
 
 def clock_of(indicator: Any) -> Any:

@@ -56,20 +56,20 @@ class LeanRecorder(Recorder):
 
     def notify_order(self, order: bt.Order) -> None:
         """As a `Recorder`, after what the loop told: Backtrader delivers the rest when the run ends."""
-        self._write_down()
+        self.write_down()
         super().notify_order(order)
 
     def notify_trade(self, trade: bt.Trade) -> None:
         """As a `Recorder`, likewise."""
-        self._write_down()
+        self.write_down()
         super().notify_trade(trade)
 
     def notify_cashvalue(self, cash: float, value: float) -> None:
         """Nothing: see `set_account`."""
 
-    def _write_down(self) -> None:
+    def write_down(self) -> None:
         """One row an order and an execution from all that was told, then one row a closed trade."""
-        if not self.told:
+        if not self.told and not self.ended:
             return
         rows, told, ended = self._orders, self.told, self.ended
         self.told, self.ended = [], []
@@ -135,7 +135,7 @@ class LeanRecorder(Recorder):
         """Everything seen; the tables become DataFrames when somebody looks. Raises as `Recorder.recording`."""
         if not self.decided and not self._acts_in_warm_up():
             self._check_warm_up(len)
-        self._write_down()
+        self.write_down()
         times, equity, cash = self._curve
         index = pd.DatetimeIndex(stamps_of(times), tz="UTC", name="time")
         return Recording(

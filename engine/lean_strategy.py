@@ -11,7 +11,7 @@ from typing import Any
 import backtrader as bt
 from backtrader.lineseries import LineSeries
 
-from engine.lean_lines import names_in, names_used
+from engine.lean_lines import codes_of, names_in
 
 LOOKS_AT_CLASSES = frozenset(("type", "__class__", "__subclasses__", "__bases__", "__mro__"))
 """Names by which code would find out that a strategy's class was replaced."""
@@ -40,24 +40,30 @@ def _quick_class(kind: Any) -> Any:
         if getattr(kind, name, None) is getattr(stock, name)
     }
     subclassing = getattr(kind.__init_subclass__, "__func__", None) is not None
-    if not methods or subclassing or not LOOKS_AT_CLASSES.isdisjoint(_names_around(kind)):
+    if not methods or subclassing or not LOOKS_AT_CLASSES.isdisjoint(names_around(kind)):
         return kind
     body = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__", "__hash__")}
     # Not by the metaclass: it would derive parameters and enter the class in Backtrader's registries again.
     return type.__new__(type(kind), kind.__name__, (kind,), {**methods, **body})
 
 
-def _names_around(kind: type) -> set[str]:
+@functools.lru_cache(maxsize=64)
+def names_around(kind: Any) -> frozenset[str]:
     """Names used in the modules of an author's classes."""
-    found = names_used(kind)
+    return frozenset(names_in(codes_around(kind)))
+
+
+def codes_around(kind: type) -> list[Any]:
+    """Code of the classes and functions in the modules of an author's classes."""
+    found = codes_of(kind)
     modules = {each.__module__ for each in kind.__mro__} - {"builtins"}
     for name in modules:
         if name.partition(".")[0] != "backtrader":
             for value in vars(sys.modules[name]).values() if name in sys.modules else ():
                 if isinstance(value, type) and value.__module__ == name:
-                    found |= names_used(value)
+                    found += codes_of(value)
                 elif isinstance(value, FunctionType):
-                    found |= names_in([value.__code__])
+                    found.append(value.__code__)
     return found
 
 

@@ -10,8 +10,11 @@ from backtrader.trade import Trade
 
 from engine.lean_account import Notice
 from engine.lean_broker import LeanBroker
+from engine.lean_making import SHOWS_ATTRIBUTES, info_of
 from engine.lean_notices import NONE, STATUSES, ignored_statuses
 from engine.lean_orders import copy_trade, update_trade
+from engine.lean_strategy import LOOKS_AT_CLASSES, names_around
+from engine.lean_waiting import Levels, leaves_orders_alone
 from engine.refusal import Refused
 
 if TYPE_CHECKING:
@@ -19,13 +22,15 @@ if TYPE_CHECKING:
     from engine.lean_recording import LeanRecorder
 
 HISTORICAL = Order.Historical
+SEES_LATER_PARTS = LOOKS_AT_CLASSES | SHOWS_ATTRIBUTES
 PRICES = ("open", "high", "low", "close", "datetime")
 
 
 class LeanTelling:
     """The part of a lean loop between the broker and the strategy's `notify_*` methods.
 
-    ignored: statuses that `notify_order` returns on at once, of which it is not told.
+    ignored: statuses that `notify_order` returns on at once, of which it is not told. at_once: whether to write down
+    an order when it is told of, since its author may change its price afterwards.
     """
 
     cerebro: bt.Cerebro
@@ -53,7 +58,17 @@ class LeanTelling:
             data: (*(getattr(data.lines, name).array for name in PRICES), self.at[id(data)])
             for data in self.datas
         }
-        return LeanBroker.adopt(self.broker, step, bars, copied=STATUSES - self.ignored, plain=plain)
+        kind: Any = type(strategy)
+        self.at_once = not leaves_orders_alone(kind)
+        return LeanBroker.adopt(
+            self.broker,
+            step,
+            bars,
+            copied=STATUSES - self.ignored,
+            plain=plain,
+            complete=watched or not SEES_LATER_PARTS.isdisjoint(names_around(kind)),
+            levels=None if watched or self.at_once else Levels(),
+        )
 
     def _early(self) -> bool:
         """Whether something runs between the datas' move and the broker's, and sees the account of before."""
@@ -98,12 +113,16 @@ class LeanTelling:
         for order, status, bit in notices:
             if status not in ignored and (order.exectype != HISTORICAL or order.histnotify):
                 notify(order)
-            stated = order.info.get("exit_reason") if order.info else None
+            info = info_of(order)
+            stated = info.get("exit_reason") if info else None
             if bit is None:
                 note((order, status, now, None, stated, 0, 0.0, 0.0))
             else:
                 done = order.executed
                 note((order, status, now, bit, stated, done.size, done.price, done.comm))
+            if self.at_once:
+                self.recorder.write_down()
+                note = self.recorder.told.append
         if ended:
             self.recorder.ended += ended
             if self.wants_trades:

@@ -203,8 +203,22 @@ CORPUS: tuple[Entry, ...] = (
     Entry("numpy_scalars.py", "NumpyScalars", "numpy functions on numbers, drawdown"),
     Entry("deque_of_closes.py", "DequeOfCloses", "deque with maxlen, list with pop"),
     Entry("grid_orders.py", "GridOrders", "list of orders with append, remove, in; while", kinds=STANDING),
+    Entry(
+        "crowded_book.py",
+        "CrowdedBook",
+        "many waiting orders of every kind, brackets, trails, ends, cancels over two datas",
+        starts=(0, 11),
+        holes=True,
+    ),
+    Entry(
+        "moved_by_hand.py",
+        "MovedByHand",
+        "prices and ends of waiting orders changed on the orders, by a function of the module too",
+        starts=(0, 7),
+    ),
     Entry("refs_bookkeeping.py", "RefsBookkeeping", "dict and set of refs, defaultdict, pop, discard"),
     Entry("order_info.py", "OrderInfo", "order.info, addinfo, keyword info, oco"),
+    Entry("order_parts.py", "OrderParts", "all that orders and their copies hold, what they share, copy"),
     Entry(
         "open_orders_ladder.py",
         "OpenOrdersLadder",
