@@ -126,10 +126,7 @@ def new_book(
         sessions=np.array(sessions if sessions is not None else [session()] * datas, dtype=np.float64),
         desk=np.zeros(1, DESK),
     )
-    values = {
-        "here" if name == "desk" else name: array.__array_interface__["data"][0]
-        for name, array in book._asdict().items()
-    }
+    values = {"here" if name == "desk" else name: array.ctypes.data for name, array in book._asdict().items()}
     rooms = (orders, notes, fills, trades, places, datas, bars.shape[2])
     values |= zip(ROOMS, rooms, strict=True)
     values["code"] = machine().table.ctypes.data

@@ -72,7 +72,7 @@ def key_of_broker(broker: bt.brokers.BackBroker) -> Hashable | None:
     if broker._userhist or broker._fundhist or broker._cash_addition:
         return None
     schemes = []
-    settings = dict(broker.p._getkwargs())
+    settings = dict(vars(broker.p))
     for name, scheme in (*broker.comminfo.items(), ("~default", settings.pop("commission"))):
         if (
             type(scheme) not in (bt.CommInfoBase, bt.CommissionInfo)
@@ -80,7 +80,7 @@ def key_of_broker(broker: bt.brokers.BackBroker) -> Hashable | None:
         ):
             return None
         values = key_of_values(
-            scheme.p._getkwargs()
+            vars(scheme.p)
             | {"~stocklike": scheme._stocklike, "~type": scheme._commtype, "~rate": scheme._creditrate}
         )
         if values is None:

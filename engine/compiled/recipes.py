@@ -38,10 +38,11 @@ def day_numbers(index: pd.Index) -> NDArray[np.float64]:
     Where all are whole minutes, each time of day is converted once: between two day numbers of `SAME_BINADE` floats
     lie equally close, so that its fraction is rounded the same on every day.
     """
-    times = pd.DatetimeIndex(index)
-    if times.unit == "ns" and len(times) and not times.hasnans:
-        minutes = times.asi8 // MINUTE
-        if (minutes * MINUTE == times.asi8).all():
+    times = index if isinstance(index, pd.DatetimeIndex) else pd.DatetimeIndex(index)
+    if times.unit == "ns" and len(times):
+        moments = times.asi8
+        minutes = moments // MINUTE
+        if (minutes * MINUTE == moments).all():  # no time at all is no whole minute
             days = minutes // 1440
             of_day = minutes - days * 1440
             days += UNIX_EPOCH_DAY

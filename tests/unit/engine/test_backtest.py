@@ -138,7 +138,7 @@ def test_settings_say_how_data_is_loaded(make_bars: Any) -> None:
 
 def test_progress_is_told(make_bars: Any) -> None:
     counts: list[int] = []
-    backtest(Cross, make_bars(30), on_bar=counts.append)
+    backtest(Cross, make_bars(30), engine="lean", on_bar=counts.append)
     assert counts == list(range(1, 31))
 
 
