@@ -1,12 +1,12 @@
-"""Where a search keeps its trials: a database that Optuna, and its dashboard, can read, written a batch at a time.
+"""Where a search keeps its trials: a database that Optuna, and its dashboard, can read, written a part at a time.
 
 store = StudyStore.open("sqlite:///runs/.../study.db", "momentum", facts)
 log = store.log("window 1", space, objectives)
 search(space, evaluate, span, settings, log=log)
 
-A batch is in one transaction: after a crash it is there, with all of its trials, or it is not and is run again. Several
-processes may work on one study: each claims parts of the batch that all are at (`optimize.parts`), waits for the others'
-parts, and goes on to the next with the same trials as every other.
+A part of a batch is in one transaction: after a crash it is there, with all of its trials, or it is not and is run
+again. Several processes may work on one study: each claims parts of the batch that all are at (`optimize.parts`), waits
+for the others' parts, and goes on to the next with the same trials as every other.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from optimize.trials import PRUNING, RETURNS, Outcome, Params, concatenate
 from store.database import Database, build_engine, parse_url, prepare_file, said, shown
 
 PART = 64
-"""Trials of a part where several processes share a study."""
+"""Trials of a part: what one process claims of a study that several share, and what is kept at a time."""
 TOGETHER, SECONDS = 256, 1.0
-"""Trials, and seconds, that small batches may wait for others before they are written down."""
+"""Trials, and seconds, that small batches may wait for others before they are written down; seconds of a slow part."""
 OPENINGS = 5
 """Times that tables are made again in a file in which another process makes them at this moment."""
 FACTS, SHARED = "tradewright", "tradewright_shared"
@@ -157,17 +157,18 @@ class StudyLog:
     shared: bool
     _waiting: list[tuple[str, Sequence[Params], Outcome]] = field(default_factory=list)
     _done: frozenset[str] | None = None
+    _slow: bool = True
     _flushed: float = field(default_factory=time.monotonic)
 
     def outcome(
         self, key: str, params: Sequence[Params], run: Callable[[Sequence[Params]], Outcome]
     ) -> Outcome:
         """What came of a batch: as it is kept, or by `run`."""
-        if not self.shared:
-            return self._alone(f"{key}/0", params, run)
         parts = {
             f"{key}/{first // PART}": params[first : first + PART] for first in range(0, len(params), PART)
         }
+        if not self.shared:
+            return self._alone(parts, run)
         found: dict[str, Outcome] = {}
         while len(found) < len(parts):
             before = len(found)
@@ -181,18 +182,28 @@ class StudyLog:
         return concatenate([found[name] for name in parts])
 
     def _alone(
-        self, name: str, params: Sequence[Params], run: Callable[[Sequence[Params]], Outcome]
+        self, parts: Mapping[str, Sequence[Params]], run: Callable[[Sequence[Params]], Outcome]
     ) -> Outcome:
+        """Slow parts one by one, each kept before the next is begun; quick ones all together."""
         if self._done is None:
             self._done = self.parts.done()
-        if name in self._done and (kept := self.parts.kept(name)) is not None:
-            return kept
-        outcome = run(params)
-        self._waiting.append((name, params, outcome))
-        late = time.monotonic() - self._flushed > SECONDS
-        if late or sum(len(some) for _, some, _ in self._waiting) >= TOGETHER:
-            self.flush()
-        return outcome
+        kept = {name: self.parts.kept(name) for name in parts if name in self._done}
+        found = {name: outcome for name, outcome in kept.items() if outcome is not None}
+        missing = [name for name in parts if name not in found]
+        while missing:
+            some, missing = (missing[:1], missing[1:]) if self._slow else (missing, [])
+            began = time.monotonic()
+            outcome = run([each for name in some for each in parts[name]])
+            self._slow = time.monotonic() - began > SECONDS * len(some)
+            first = 0
+            for name in some:
+                found[name] = outcome.part(first, first + len(parts[name]))
+                self._waiting.append((name, parts[name], found[name]))
+                first += len(parts[name])
+            late = time.monotonic() - self._flushed > SECONDS
+            if late or sum(len(each) for _, each, _ in self._waiting) >= TOGETHER:
+                self.flush()
+        return concatenate([found[name] for name in parts])
 
     def flush(self) -> None:
         """Write down what waits, in one transaction."""

@@ -63,6 +63,15 @@ class Outcome:
     def __len__(self) -> int:
         return len(self.errors)
 
+    def part(self, first: int, last: int) -> Outcome:
+        """The trials of [first, last)."""
+        return Outcome(
+            {name: values[first:last] for name, values in self.metrics.items()},
+            self.errors[first:last],
+            self.moments[first:last],
+            {place - first: text for place, text in self.tracebacks.items() if first <= place < last},
+        )
+
 
 class Evaluator(Protocol):
     """Runs parameters over a span of one market's bars and measures them."""

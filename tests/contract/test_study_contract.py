@@ -73,6 +73,40 @@ def store(url: str) -> Iterator[StudyStore]:
     made.close()
 
 
+@pytest.mark.parametrize(("slow", "kept"), [(True, [64, 64, 64, 8]), (False, [64, 136])])
+def test_slow_trials_are_kept_as_they_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: bool, kept: list[int]
+) -> None:
+    """One process's own study: what a kill can cost is 64 trials, or a second; quick ones run all together."""
+    monkeypatch.setattr(studies, "SECONDS", 0.0 if slow else 60.0)
+    ran: list[int] = []
+
+    def run(params: Sequence[Params]) -> Outcome:
+        if limit and len(ran) == limit:
+            raise KeyboardInterrupt
+        ran.append(len(params))
+        return evaluate(params)
+
+    params = [{"fast": 1 + 2 * (k % 15), "stop": k / 1000, "mode": "a"} for k in range(200)]
+    limit = len(kept) - 1
+    store = StudyStore.open(f"sqlite:///{tmp_path / 'own.db'}", "run", FACTS)
+    with pytest.raises(KeyboardInterrupt):
+        store.log("w1", SPACE, OBJECTIVES).outcome("0", params, run)
+    limit = 0
+    log = store.log("w1", SPACE, OBJECTIVES)
+    found = log.outcome("0", params, run)
+    log.flush()
+    again = store.log("w1", SPACE, OBJECTIVES).outcome("0", params, run)
+    store.close()
+    assert ran == (kept if slow else [64, 64, 136]), "quick ones were not yet written down when it ended"
+    whole = evaluate(params)
+    for each in (found, again):
+        assert np.array_equal(each.metrics["sharpe"], whole.metrics["sharpe"], equal_nan=True)
+        assert (each.errors, each.tracebacks) == (whole.errors, whole.tracebacks)
+    study = optuna.load_study(study_name="run/w1", storage=f"sqlite:///{tmp_path / 'own.db'}")
+    assert len(study.trials) == 200
+
+
 def test_what_was_kept_is_not_run_again(store: StudyStore, url: str) -> None:
     settings = Settings(trials=150, sampler="qmc", seed=2)
     first = search(SPACE, evaluate, Span(0, 100), settings, log=store.log("w1", SPACE, OBJECTIVES))
