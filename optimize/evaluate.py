@@ -37,7 +37,7 @@ class Evaluation:
     jobs: threads of a sweep and worker processes, all cores by default. engine: "auto", or "lean" to compile nothing.
     cluster: runs elsewhere what does not compile. cache: answers what was run before. counters: trials "compiled",
     "workers", "here", "cluster" and "cached". reason: why trials were not compiled, "" where they were. planned,
-    on_compile: see `engine.sweep_run.Sweeping`.
+    on_compile: see `engine.sweep_run.Sweeping`. on_done: told, while what does not compile is run, how many of them are.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Evaluation:
         self._compiles = engine == "auto" and not self._custom
         self._cluster, self._cache = cluster, cache
         self._planned, self._on_compile = planned, on_compile
+        self.on_done: Callable[[int], None] | None = None
         self._pool: Pool | None = None
         self._poolable = True
 
@@ -163,10 +164,10 @@ class Evaluation:
         pool = self._started() if len(params) > ALONE and self._jobs > 1 else None
         if pool is not None:
             self.counters["workers"] += len(params)
-            return pool.run(params, metrics, part)
+            return pool.run(params, metrics, part, on_done=self.on_done)
         self.counters["here"] += len(params)
         task = Task(self._task.strategy, {}, part.of(self._task.frames), self._task.broker)
-        return run_each(task, params, metrics, part.measured, blocks=blocks)
+        return run_each(task, params, metrics, part.measured, blocks=blocks, on_done=self.on_done)
 
     def _started(self) -> Pool | None:
         """The pool; None for a class that other processes cannot load."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from optimize import judging
@@ -12,7 +13,7 @@ from optimize.evaluate import Evaluation
 from optimize.plan import Plan, check
 from optimize.search import Log, NoLog, Searched, search
 from optimize.slices import times_of
-from optimize.trials import Span
+from optimize.trials import Outcome, Params, Span
 from optimize.windows import windows
 
 if TYPE_CHECKING:
@@ -91,10 +92,28 @@ class Searches:
         plan = self._plan
         self._listen("search", {"name": name, "windows": len(self.windows)})
 
-        def batch(done: int, best: float) -> None:
-            self._listen("batch", {"name": name, "trials": self.trials + done, "best": best})
+        done, ran, best = 0, 0, -math.inf
 
-        found = search(plan.space, self._evaluate, span, plan.settings, log=self.log(name), on_batch=batch)
+        def tell(more: int) -> None:
+            trials = self.trials + min(done + ran + more, plan.settings.trials)
+            self._listen("batch", {"name": name, "trials": trials, "best": best})
+
+        def evaluate(params: Sequence[Params], span: Span) -> Outcome:
+            nonlocal ran
+            outcome = self._evaluate(params, span)
+            ran += len(params)
+            return outcome
+
+        def batch(all_done: int, best_so_far: float) -> None:
+            nonlocal done, ran, best
+            done, ran, best = all_done, 0, best_so_far
+            tell(0)
+
+        self._evaluate.on_done = tell
+        try:
+            found = search(plan.space, evaluate, span, plan.settings, log=self.log(name), on_batch=batch)
+        finally:
+            self._evaluate.on_done = None
         self.trials += len(found)
         self._on_searched(name, found)
         return found

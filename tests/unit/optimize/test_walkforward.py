@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import backtrader as bt
@@ -252,3 +253,19 @@ def test_a_plan_is_checked_before_anything_runs() -> None:
     assert len(check(plan)) == 4
     other = Plan(Crossing, market, one_space(), stock_broker(2.0, 0.0), {"count": 4}, Settings())
     assert plan.facts() != other.facts()
+
+
+def test_progress_moves_within_a_batch_and_ends_at_the_number_of_trials() -> None:
+    told: list[int] = []
+
+    def listen(event: str, facts: Mapping[str, Any]) -> None:
+        if event == "batch":
+            told.append(facts["trials"])
+
+    result = walkforward(
+        Spy, load(noise(2, 300)), SPACE, constraint=RULE, settings=Settings(trials=12), count=2, permutations=0, jobs=1,
+        listen=listen,
+    )  # fmt: skip
+    assert told == sorted(told)
+    assert set(told) == set(range(1, 3 * 12 + 1))
+    assert told[-1] == result.counters["trials"]
