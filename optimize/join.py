@@ -37,6 +37,7 @@ def _main(args: argparse.Namespace) -> int:
     from optimize.terminal import joined_line, listening
 
     address = absolute(args.join)
+    args.config = args.config and args.config.absolute()
     with opened(address) as requests:
         request = chosen(requests.all(), args.study, requests.database.name)
         if request.state == DONE and args.study:

@@ -347,6 +347,18 @@ def test_one_that_has_ended_or_is_not_the_only_one(begun: tuple[str, Plan, Study
     assert "is one process's own" in said
 
 
+def test_what_is_not_here_is_taken_from_the_folder_of_the_walk_forward(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    plan, request = planned(OPTIONS)
+    (place / "empty").mkdir()
+    monkeypatch.chdir(place / "empty")
+    again = join.plan_here(request, worker_command.parser().parse_args([]))
+    assert plain(again.facts()) == plain(plan.facts())
+
+
 def test_a_request_says_all_that_came_from_files_and_the_environment(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
