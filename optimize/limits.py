@@ -53,7 +53,7 @@ def parse_size(text: str) -> int:
 
 def shown_size(size: int) -> str:
     """Bytes as a person writes them."""
-    return f"{size / 10**9:g} GB" if size >= 10**9 else f"{size / 10**6:g} MB"
+    return f"{size / 10**9:.3g} GB" if size >= 10**9 else f"{size / 10**6:.0f} MB"
 
 
 @dataclass(frozen=True, slots=True)
