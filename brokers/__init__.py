@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from brokers.ibkr import IBKRVenue
     from brokers.ibkr_link import IBKRSettings
     from brokers.paper import PaperVenue
-    from brokers.plain import PaperBroker
+    from brokers.plain import BinanceBroker, IBKRBroker, PaperBroker
+    from brokers.risk import Limits
 
 __all__ = [
+    "BinanceBroker",
     "BinanceSettings",
     "BinanceVenue",
+    "IBKRBroker",
     "IBKRSettings",
     "IBKRVenue",
+    "Limits",
     "PaperBroker",
     "PaperVenue",
     "Venue",
@@ -30,6 +34,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BinanceBroker": "brokers.plain",
+    "IBKRBroker": "brokers.plain",
+    "Limits": "brokers.risk",
     "BinanceSettings": "brokers.binance_link",
     "BinanceVenue": "brokers.binance",
     "IBKRSettings": "brokers.ibkr_link",

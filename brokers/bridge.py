@@ -17,7 +17,8 @@ from typing import Any
 import backtrader as bt
 
 from brokers.gateway import Gateway
-from core.errors import StrategyError
+from brokers.venue_decides import VenueDecides
+from core.errors import InconsistentState, StrategyError
 from core.types import (
     Bar,
     EventKind,
@@ -45,24 +46,6 @@ ORDER_TYPES = {
 # The stock broker would send the whole bracket a second time.
 ALREADY_SENT = (bt.Order.Submitted, bt.Order.Accepted, bt.Order.Partial, bt.Order.Completed)
 
-# What the stock broker lets a script change, and a venue decides for itself.
-VENUE_DECIDES = (
-    "set_cash",
-    "setcash",
-    "add_cash",
-    "set_coc",
-    "set_coo",
-    "set_filler",
-    "set_slippage_perc",
-    "set_slippage_fixed",
-    "set_checksubmit",
-    "set_eosbar",
-    "set_shortcash",
-    "set_int2pnl",
-    "add_order_history",
-    "set_fund_history",
-)
-
 
 def client_order_id(bot: str, strategy: str, symbol: str, bar: datetime, leg: int) -> str:
     """The same id for the same decision, in every life of the process; 24 characters every venue accepts."""
@@ -70,7 +53,7 @@ def client_order_id(bot: str, strategy: str, symbol: str, bar: datetime, leg: in
     return "tw" + hashlib.sha256(text.encode()).hexdigest()[:22]
 
 
-class VenueBroker(bt.brokers.BackBroker):
+class VenueBroker(VenueDecides, bt.brokers.BackBroker):
     """Orders to a venue through `gateway`; `cash` is what the account held when the run began.
 
     bot and strategy enter the client order ids.
@@ -129,7 +112,8 @@ class VenueBroker(bt.brokers.BackBroker):
             self._take(self.gateway.between_bars() if self.gateway.news else [])
             return
         self._number += 1
-        self._take(self.gateway.step(self._number, self._time, bars))
+        stale = {d._name for d in self._traded_datas() if isinstance(d, LiveData) and not d.live}
+        self._take(self.gateway.step(self._number, self._time, bars, stale))
         self._get_value()
 
     def submit(self, order: bt.Order, check: bool = True) -> bt.Order:
@@ -244,7 +228,12 @@ class VenueBroker(bt.brokers.BackBroker):
 
     def _apply(self, event: OrderEvent) -> None:
         """Change the order object as the stock broker would, and queue the notification."""
-        order = self._orders_by_id[event.client_id]
+        order = self._orders_by_id.get(event.client_id)
+        if order is None:
+            raise InconsistentState(
+                f"order {event.client_id} is told of before it was made again",
+                hint="a run that goes on needs the bars it began with: give fromdate=, or remember=",
+            )
         if event.kind is EventKind.TRAIL:
             _move_stop(order, event)
             return
@@ -318,22 +307,6 @@ class VenueBroker(bt.brokers.BackBroker):
             pprice,
         )
         order.addcomminfo(comminfo)
-
-
-def _venue_decides(name: str) -> Any:
-    def refuse(self: VenueBroker, *args: Any, **kwargs: Any) -> None:
-        raise StrategyError(
-            f"broker.{name} was called, but a venue decides that for itself",
-            hint="set cash and costs where the run is started, and leave the broker to it",
-        )
-
-    refuse.__name__ = name
-    refuse.__doc__ = f"Refused: `{name}` has no meaning at a venue."
-    return refuse
-
-
-for _name in VENUE_DECIDES:
-    setattr(VenueBroker, _name, _venue_decides(_name))
 
 
 def _derived(data: bt.feed.DataBase) -> bool:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -23,7 +23,7 @@ from decimal import Decimal
 from brokers.base import SimulatedVenue, Venue
 from brokers.journal import Journal
 from brokers.reconcile import Ledger, check_reconciled
-from brokers.risk import Account, RiskGate, check_order
+from brokers.risk import Account, RiskGate, check_order, fit_bracket
 from brokers.stop_levels import StopLevels
 from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, VenueFatal, VenueTransient
 from core.telemetry import correlation, get_logger
@@ -95,6 +95,7 @@ class Executor:
         self._opening_cash = cash
         self._ledger = Ledger(cash)
         self._bars: dict[str, Bar] = {}
+        self._stale: Set[str] = frozenset()
         self._now: datetime | None = None
 
     async def start(self) -> None:
@@ -129,8 +130,14 @@ class Executor:
         """Whether turns are still being repeated from the journal."""
         return self._turn < self._last_turn
 
-    async def step(self, number: int, time: datetime, bars: Mapping[str, Bar]) -> list[OrderEvent]:
-        """The market has moved to `time`; returns what happened to orders, journalled, oldest first."""
+    async def step(
+        self, number: int, time: datetime, bars: Mapping[str, Bar], stale: Set[str] = frozenset()
+    ) -> list[OrderEvent]:
+        """The market has moved to `time`; returns what happened to orders, journalled, oldest first.
+
+        stale: symbols whose last bar is of the past; see `brokers.risk.Account`.
+        """
+        self._stale = stale
         self._turn += 1
         self._now = time
         self._bars.update(bars)
@@ -167,8 +174,8 @@ class Executor:
                     f"order {intent.client_id} ({intent.side} {intent.size:f} {intent.symbol}) is new"
                 )
             try:
-                self._check_parent(intent)
-                allowed = self._risk.check(self._no_larger_than_parent(intent), self._account())
+                account = replace(self._account(), stale=self._stale)
+                allowed = self._risk.check(self._in_bracket(intent), account)
             except OrderRejected as refusal:
                 return self._refuse(intent, refusal)
             self._on_step("intent.begin")
@@ -221,20 +228,13 @@ class Executor:
 
     def _within_limits(self, asked: OrderIntent) -> OrderIntent:
         """What a limit makes of the order, the daily loss apart: sizes may have been clipped."""
-        asked = self._no_larger_than_parent(asked)
         try:
-            return check_order(asked, self._account(), self._risk.limits)
+            return check_order(self._in_bracket(asked), self._account(), self._risk.limits)
         except OrderRejected:
             return asked
 
-    def _no_larger_than_parent(self, intent: OrderIntent) -> OrderIntent:
-        """What protects an entry that was clipped must not sell more than the entry bought."""
-        parent = self._known.get(intent.parent) if intent.parent else None
-        return replace(intent, size=parent.size) if parent and parent.size < intent.size else intent
-
-    def _check_parent(self, intent: OrderIntent) -> None:
-        if intent.parent in self._ledger.refused:
-            raise OrderRejected("the entry of its bracket was refused", rule="bracket")
+    def _in_bracket(self, intent: OrderIntent) -> OrderIntent:
+        return fit_bracket(intent, self._known.get(intent.parent or ""), self._ledger.refused)
 
     async def _send(self, intent: OrderIntent) -> Submission:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Set
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
@@ -69,9 +69,11 @@ class Gateway:
         """End the wait of an idle session: there is news. From any thread, and safe in a signal handler."""
         self._wake.put(None)
 
-    def step(self, number: int, time: datetime, bars: Mapping[str, Bar]) -> list[OrderEvent]:
+    def step(
+        self, number: int, time: datetime, bars: Mapping[str, Bar], stale: Set[str] = frozenset()
+    ) -> list[OrderEvent]:
         """See `Executor.step`."""
-        return self._call(self._running.step(number, time, bars))
+        return self._call(self._running.step(number, time, bars, stale))
 
     def submit(self, intent: OrderIntent) -> Submission:
         """See `Executor.submit`."""

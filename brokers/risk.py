@@ -6,7 +6,7 @@ a limit must never lock you into a position.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -57,13 +57,14 @@ class Account:
     """What the checks need to know, in units and quote currency.
 
     entering: units (> 0) of open orders that would add to the position, per symbol and side.
-    prices: last price per symbol.
+    prices: last price per symbol. stale: symbols whose last bar is not of now, see `feeds.bridge.LiveData.live`.
     """
 
     cash: Decimal
     positions: Mapping[str, Decimal] = field(default_factory=dict)
     entering: Mapping[tuple[str, Side], Decimal] = field(default_factory=dict)
     prices: Mapping[str, Decimal] = field(default_factory=dict)
+    stale: Set[str] = frozenset()
 
     @property
     def equity(self) -> Decimal:
@@ -146,6 +147,8 @@ def check_order(
         raise OrderRejected("an order needs a size above zero", rule="size", value=intent.size)
     if _reduces(intent, account):
         return intent
+    if intent.symbol in account.stale:
+        raise OrderRejected("its last bar is of the past: no new entries on old prices", rule="stale_data")
     if halted:
         raise OrderRejected(
             "the daily loss limit is reached: no new entries until the next session",
@@ -156,6 +159,16 @@ def check_order(
     intent = _fit_size(intent, account, limits)
     _check_cash(intent, account, limits)
     return intent
+
+
+def fit_bracket(intent: OrderIntent, entry: OrderIntent | None, refused: Set[str]) -> OrderIntent:
+    """What protects an entry that was clipped must not sell more than it bought; and nothing, where it was refused.
+
+    refused: client ids. Raises OrderRejected.
+    """
+    if intent.parent in refused:
+        raise OrderRejected("the entry of its bracket was refused", rule="bracket")
+    return replace(intent, size=entry.size) if entry and entry.size < intent.size else intent
 
 
 def _reduces(intent: OrderIntent, account: Account) -> bool:

@@ -2,8 +2,7 @@
 
     python examples/live_feed.py
 
-Anything that has `symbol`, `next()`, `ended` and `seconds_to_next()` can be a source (see `feeds.bridge.BarSource`);
-this one replays a quarter of the sample market at thirty market days a second.
+A source of your own is a subclass of `feeds.BarSource`; this one replays a quarter of the sample market at thirty market days a second.
 """
 
 import backtrader as bt

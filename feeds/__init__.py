@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from feeds.quality import QualityReport
     from feeds.replay import Replay
     from feeds.ring import RingBuffer
+    from feeds.source import BarSource
 
 __all__ = [
+    "BarSource",
     "BinanceData",
     "Consensus",
     "IBKRData",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "BarSource": "feeds.source",
     "BinanceData": "feeds.bridge",
     "Consensus": "feeds.consensus",
     "IBKRData": "feeds.bridge",

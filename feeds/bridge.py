@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import backtrader as bt
 
@@ -15,46 +16,10 @@ from core.errors import ConfigError
 from core.types import Bar
 from feeds.live.binance import BinanceStreams, StreamSettings
 from feeds.live.ibkr import IBKRStreams, IBKRStreamSettings
-from feeds.live.source import Feed
 from feeds.live.streams import Streams, release, shared
 from feeds.live.yahoo import YahooStreams, YahooStreamSettings
-
-
-class BarSource(Protocol):
-    """Hands over complete bars in the order of time.
-
-    feed: what it is at first. on_news: called from any thread, once set, when `next` has something new.
-    """
-
-    symbol: str
-    feed: Feed
-    on_news: Callable[[], None]
-
-    def start(self) -> None:
-        """The first bar is wanted."""
-        ...
-
-    def stop(self) -> None:
-        """No more are wanted."""
-        ...
-
-    def next(self) -> Bar | Feed | None:
-        """The next bar or change of state; None when there is none yet, or none any more (see `ended`)."""
-        ...
-
-    def wait(self, seconds: float) -> None:
-        """Sleep until there is news, unless `on_news` was set."""
-        ...
-
-    @property
-    def ended(self) -> bool:
-        """Whether no bar will come any more."""
-        ...
-
-    def seconds_to_next(self) -> float:
-        """How long until it makes sense to ask again; 0 when a bar is ready."""
-        ...
-
+from feeds.remembered import Remembered
+from feeds.source import BarSource, Feed
 
 STATES = {
     Feed.DELAYED: bt.feed.DataBase.DELAYED,
@@ -69,6 +34,7 @@ class LiveData(bt.feed.DataBase):
     qcheck: seconds to wait for a bar under a broker that does not wait for news itself, as ours do.
     """
 
+    _feed = Feed.LIVE
     _busy: Callable[[], bool] = staticmethod(lambda: False)
 
     params: Any = (("source", None), ("qcheck", 0.2))
@@ -81,7 +47,7 @@ class LiveData(bt.feed.DataBase):
         """Begin to listen, and tell the strategy what comes now."""
         super().start()
         self.p.source.start()
-        self.put_notification(STATES[self.p.source.feed])
+        self._change(self.p.source.feed)
 
     def stop(self) -> None:
         """Listen no more."""
@@ -92,6 +58,11 @@ class LiveData(bt.feed.DataBase):
         """A broker waits for bars, and is woken by `wake`; while it is `busy` with something else none comes."""
         self.p.source.on_news = wake
         self._busy = busy
+
+    @property
+    def live(self) -> bool:
+        """Whether its last bar came as it closed, not from history."""
+        return self._feed is Feed.LIVE
 
     @property
     def ended(self) -> bool:
@@ -120,7 +91,7 @@ class LiveData(bt.feed.DataBase):
         return True
 
     def _next_bar(self) -> Bar | None:
-        """The next bar; the strategy is told of changes before it."""
+        """The next bar; the strategy is told of changes of state before it."""
         source: BarSource = self.p.source
         if self._busy():
             return None
@@ -129,31 +100,54 @@ class LiveData(bt.feed.DataBase):
             source.wait(self.p.qcheck)
             told = source.next()
         while isinstance(told, Feed):
-            self.put_notification(STATES[told])
+            self._change(told)
             told = source.next()
+        if told is not None:
+            self._begin_bar()
         return told
+
+    def _change(self, state: Feed) -> None:
+        self._feed = state
+        self.put_notification(STATES[state])
+
+    def _begin_bar(self) -> None:
+        """One more bar is handed out."""
 
 
 class _VenueData(LiveData):
     """Bars of a venue, by Backtrader's own parameters.
 
-    fromdate: the first bar wanted; without it, `backfill` bars before now.
+    fromdate: the first bar wanted; without it, `backfill` bars before now. remember: a file in which that and every
+    change of state are kept, so that a script that starts again is shown what it was shown before.
     """
 
-    params: Any = (("backfill", 500), ("settings", None))
+    params: Any = (("backfill", 500), ("remember", None), ("settings", None))
     streams: tuple[type[Streams], Callable[[], Any]]
 
     def __init__(self) -> None:
         super().__init__()
         kind, defaults = self.streams
         step = _length(self.p.timeframe, self.p.compression)
-        since = self.p.fromdate or datetime.now(UTC) - (self.p.backfill + 1) * step
-        self.p.fromdate = None
+        first: datetime = self.p.fromdate or datetime.now(UTC) - (self.p.backfill + 1) * step
+        self.p.fromdate, self._bars = None, 0
+        self._remembered = Remembered(
+            Path(self.p.remember) if self.p.remember else None,
+            first if first.tzinfo else first.replace(tzinfo=UTC),
+        )
         self._streams = shared(kind, self.p.settings or defaults())
-        aware = since if since.tzinfo else since.replace(tzinfo=UTC)
-        self.p.source = self._streams.source(self.p.dataname, _interval(step), aware)
+        self.p.source = self._streams.source(self.p.dataname, _interval(step), self._remembered.since)
         if not self.p.name:
             self._name = self.p.name = self.p.dataname
+
+    def _change(self, state: Feed) -> None:
+        self._feed = state
+        if self._remembered.note(self._bars, state):
+            self.put_notification(STATES[state])
+
+    def _begin_bar(self) -> None:
+        for state in self._remembered.changes_before(self._bars):
+            self.put_notification(STATES[state])
+        self._bars += 1
 
     def stop(self) -> None:
         """Listen no more; the last that stops ends the connection."""

@@ -9,7 +9,7 @@ from datetime import datetime
 import pandas as pd
 
 from core.types import Bar
-from feeds.live.source import Feed
+from feeds.source import BarSource
 
 
 class Pacer:
@@ -41,11 +41,8 @@ class Pacer:
         return max(0.0, due - self._monotonic())
 
 
-class Replay:
+class Replay(BarSource):
     """The bars of one validated frame, one at a time."""
-
-    feed = Feed.LIVE
-    on_news: Callable[[], None]
 
     def __init__(self, symbol: str, frame: pd.DataFrame, *, pacer: Pacer | None = None) -> None:
         self.symbol = symbol
@@ -54,15 +51,6 @@ class Replay:
         self._rows = list(zip(*(frame[name].tolist() for name in columns), strict=True))
         self._pacer = pacer or Pacer()
         self._next = 0
-
-    def start(self) -> None:
-        """It needs none."""
-
-    def stop(self) -> None:
-        """It needs none."""
-
-    def wait(self, seconds: float) -> None:
-        """Return at once: whoever trades it sees to its pace."""
 
     @property
     def ended(self) -> bool:

@@ -125,7 +125,9 @@ class BinanceStreams(Streams):
                 given = await self._session.public_get_klines(wanted)
             except ccxt.ExchangeError as error:
                 raise ProviderError(f"Binance: {error}", provider="binance") from error
-            closed = [Row(int(row[0]), *map(float, row[1:6])) for row in given if int(row[6]) < now]
+            # A bar is complete when another has followed, or its time is over.
+            complete = [row for row in given if row is not given[-1] or int(row[6]) < now]
+            closed = [Row(int(row[0]), *map(float, row[1:6])) for row in complete]
             if closed and joiner.leaves_a_gap(closed[0]):
                 until = datetime.fromtimestamp(closed[0].start / 1000, UTC)
                 log.warning("feed.gap", symbol=joiner.symbol, until=until.isoformat())

@@ -6,25 +6,14 @@ import queue
 import time as wall
 from collections import deque
 from collections.abc import Callable, Iterable
-from enum import StrEnum
 
 from core.types import Bar
+from feeds.source import BarSource, Feed
 
 LONGEST_WAIT = 3600.0
 
 
-class Feed(StrEnum):
-    """What a source is at present.
-
-    DELAYED: bars of the past. LIVE: bars as they happen. DISCONNECTED: nothing is heard, and what was heard is old.
-    """
-
-    DELAYED = "delayed"
-    LIVE = "live"
-    DISCONNECTED = "disconnected"
-
-
-class LiveSource:
+class LiveSource(BarSource):
     """Complete bars of one symbol, put by one thread and taken by another.
 
     start and stop: called when the first bar is wanted, and when no more are. on_news: set by whoever waits; called
@@ -36,12 +25,12 @@ class LiveSource:
         self,
         symbol: str,
         *,
-        start: Callable[[], None] = lambda: None,
-        stop: Callable[[], None] = lambda: None,
+        start: Callable[[LiveSource], None] = lambda source: None,
+        stop: Callable[[LiveSource], None] = lambda source: None,
     ) -> None:
         self.symbol = symbol
-        self.start, self.stop = start, stop
-        self.on_news: Callable[[], None] = self._nobody
+        self._on_start, self._on_stop = start, stop
+        self.on_news = self._nobody
         self.feed = Feed.DELAYED
         self._told: deque[Bar | Feed] = deque()
         self.state = self.feed
@@ -51,6 +40,14 @@ class LiveSource:
         self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     # -- the thread that trades
+
+    def start(self) -> None:
+        """The first bar is wanted."""
+        self._on_start(self)
+
+    def stop(self) -> None:
+        """No more are wanted."""
+        self._on_stop(self)
 
     def next(self) -> Bar | Feed | None:
         """The next bar or change of state; None when there is none yet, or none any more (see `ended`).

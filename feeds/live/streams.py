@@ -15,7 +15,8 @@ from core.errors import ConfigError, ProviderError, TradewrightError
 from core.telemetry import get_logger
 from feeds import spacing
 from feeds.live.join import Joiner, Row
-from feeds.live.source import Feed, LiveSource
+from feeds.live.source import LiveSource
+from feeds.source import Feed
 
 RECONNECT_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -68,10 +69,11 @@ class Streams(ABC):
             )
         step = timedelta(microseconds=spacing.parse_timeframe(interval) // 1000)
         joiner = Joiner(symbol, step, int(since.timestamp() * 1000))
-        following = Subscription(LiveSource(symbol), interval, joiner)
-        following.source.start = lambda: self._start(following)
-        following.source.stop = lambda: self._stop(following)
-        return following.source
+        source = LiveSource(
+            symbol, start=lambda source: self._start(following), stop=lambda source: self._stop(following)
+        )
+        following = Subscription(source, interval, joiner)
+        return source
 
     def close(self) -> None:
         """End every source and the connection; calling it again changes nothing."""

@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 import backtrader as bt
 
 from core.types import Bar
-from feeds.live.source import Feed, LiveSource
+from feeds.live.source import LiveSource
+from feeds.source import Feed
 from tests.simulator import Simulator
 
 SECONDS = 20

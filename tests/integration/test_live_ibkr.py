@@ -13,7 +13,7 @@ import pytest
 import feeds
 from core.errors import ProviderError, UnknownNameError
 from feeds.live.ibkr import IBKRStreams, IBKRStreamSettings
-from feeds.live.source import Feed
+from feeds.source import Feed
 from tests.integration.live_bars import MINUTE, Taker, Watcher, market_time, minutes, passing_time
 from tests.simulator import Simulator, simulator
 

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 import store
-from brokers.bridge import VENUE_DECIDES, client_order_id
+from brokers.bridge import client_order_id
 from brokers.paper import PaperVenue
+from brokers.venue_decides import VENUE_DECIDES
 from core.errors import StrategyError
 from engine.recording import Recording
 from engine.replay import PaperReplay

@@ -14,8 +14,8 @@ import pytest
 import feeds
 from core.clock import SimulatedClock
 from core.errors import ProviderError
-from feeds.live.source import Feed
 from feeds.live.yahoo import YahooStreams, YahooStreamSettings
+from feeds.source import Feed
 from tests.integration.live_bars import MINUTE, Taker, Watcher
 
 OPENED = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
