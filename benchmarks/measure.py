@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.errors import UserError
@@ -14,6 +14,8 @@ SAME = 1e-9
 """Relative difference of final values up to which they count as equal: sums taken in another order."""
 ENOUGH_SECONDS = 2.0
 """A contender is not repeated beyond this."""
+QUICK_SECONDS, MOST = 0.5, 30
+"""What is quick is repeated until it took so long in all, or so often: a few milliseconds once say little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def measure(
     """Median seconds of each run, and how it compares with the baseline.
 
     runs: each does the work and returns the final equity. warm: prepares the contender of that name (compiles it).
-    What takes longer than `ENOUGH_SECONDS` is not repeated. What `warm` refuses is not run, and its row says why.
+    How often each is repeated says `wants_more`. What `warm` refuses is not run, and its row says why.
     """
     taken: dict[str, list[float]] = {name: [] for name in runs}
     values: dict[str, float | None] = {}
@@ -61,10 +63,9 @@ def measure(
             warm(name)
         except UserError as error:
             failed[name] = f"failed: {error}"
-    for _ in range(repeat):
-        for name, run in runs.items():
-            if name in failed or sum(taken[name]) > ENOUGH_SECONDS:
-                continue
+    while waiting := [name for name in runs if name not in failed and wants_more(taken[name], repeat)]:
+        for name in waiting:
+            run = runs[name]
             started = time.perf_counter()
             values[name] = run()
             taken[name].append(time.perf_counter() - started)
@@ -82,6 +83,12 @@ def measure(
         )
         for name in runs
     ]
+
+
+def wants_more(taken: Sequence[float], repeat: int) -> bool:
+    """Whether a contender that took so many seconds is run again: `repeat` times, more often when it is quick."""
+    spent = sum(taken)
+    return (len(taken) < repeat and spent <= ENOUGH_SECONDS) or (spent < QUICK_SECONDS and len(taken) < MOST)
 
 
 def difference(value: float | None, reference: float | None) -> str:

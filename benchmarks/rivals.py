@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.markets import market
-from benchmarks.measure import ENOUGH_SECONDS
+from benchmarks.measure import wants_more
 
 CASH, COMMISSION, SIZE = 100_000.0, 0.001, 100
 Final = Callable[[Any], float]
@@ -57,7 +57,7 @@ def _child(task: dict[str, Any]) -> dict[str, Any]:
     frame = market(task["bars"])
     run(market(min(task["bars"], 2_500)))
     taken: list[float] = []
-    while len(taken) < task["repeat"] and sum(taken) < ENOUGH_SECONDS:
+    while wants_more(taken, task["repeat"]):
         started = time.perf_counter()
         value = run(frame)
         taken.append(time.perf_counter() - started)

@@ -12,7 +12,7 @@ import pytest
 import benchmarks.__main__ as command
 from benchmarks import rivals, sections
 from benchmarks.markets import market
-from benchmarks.measure import Row, difference, measure
+from benchmarks.measure import MOST, Row, difference, measure, wants_more
 from benchmarks.sweeps import grid
 from core.errors import UserError
 
@@ -29,10 +29,25 @@ def test_a_measurement_is_the_median_and_compares_final_values() -> None:
 
     runs = {"base": run("base", 100.0), "same": run("same", 100.0 + 1e-9), "other": run("other", 101.0)}
     rows = measure("g", "base", runs, repeat=3, warm=calls.append)
-    assert calls == ["base", "same", "other", *["base", "same", "other"] * 3]
+    assert calls == ["base", "same", "other", *["base", "same", "other"] * MOST], "what is quick is repeated"
     assert [each.difference for each in rows] == ["same", "same", "+1.0000%"]
     assert rows[0].ratio == 1.0
     assert [each.key for each in rows] == ["g: base", "g: same", "g: other"]
+
+
+@pytest.mark.parametrize(
+    ("taken", "more"),
+    [
+        ([], True),
+        ([0.01] * 5, True),
+        ([0.01] * MOST, False),
+        ([0.3] * 2, True),
+        ([0.3] * 3, False),
+        ([2.5], False),
+    ],
+)
+def test_a_run_is_repeated_by_how_long_it_takes(taken: list[float], more: bool) -> None:
+    assert wants_more(taken, 3) is more
 
 
 def test_what_cannot_be_warmed_up_is_not_run_and_says_why() -> None:

@@ -1,0 +1,83 @@
+"""Compile what all compiled runs share, once after an installation, instead of during somebody's first run.
+
+python -m engine.warm
+
+numba keeps machine code beside the sources it was made from; where that folder cannot be written, in the user's cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import backtrader as bt
+
+from core.cli import CommandParser, print_json, progress, run_command
+
+BARS = 300
+
+
+class Everyday(bt.Strategy):
+    """What most strategies use: averages, a range, a stop that rests, a protected entry, an exit by signal."""
+
+    params = (("fast", 5), ("slow", 20))
+
+    def __init__(self) -> None:
+        self.fast = bt.ind.EMA(period=self.p.fast)
+        self.slow = bt.ind.SMA(period=self.p.slow)
+        self.range = bt.ind.ATR(period=14)
+        self.rate = bt.ind.ROC(period=10)
+        self.low = bt.ind.Lowest(self.data.low(-1), period=10)
+        self.stop_order: Any = None
+
+    def notify_order(self, order: bt.Order) -> None:
+        """Forget a stop that has gone."""
+        if order == self.stop_order and not order.alive():
+            self.stop_order = None
+
+    def next(self) -> None:
+        """Enter on a rising average, leave on a falling one."""
+        if not self.position:
+            if self.fast[0] > self.slow[0] and self.rate[0] > 0:
+                self.buy(size=10)
+                self.stop_order = self.sell(
+                    size=10, exectype=bt.Order.Stop, price=self.low[0] - 0.1 * self.range[0]
+                )
+        elif self.fast[0] < self.slow[0]:
+            self.cancel(self.stop_order)
+            self.close()
+
+
+def main(args: argparse.Namespace) -> int:
+    """A sweep and a run: whatever they share with others is compiled by them."""
+    from engine.backtest import backtest
+    from engine.sweep import sweep
+    from engine.sweep_metrics import METRICS
+    from feeds.market import load
+
+    began = time.perf_counter()
+    frames = {name: frame.iloc[:BARS] for name, frame in load("sample:goog").frames.items()}
+    with progress("compiling, once", 2, enabled=not args.json) as done:
+        sweep(Everyday, frames, {"fast": [3, 5], "slow": [20, 30]}, metrics=METRICS)
+        done(1)
+        backtest(Everyday, frames, engine="compiled")
+        done(2)
+    seconds = time.perf_counter() - began
+    if args.json:
+        print_json({"seconds": seconds})
+    else:
+        print(f"compiled in {seconds:.0f} s; runs load it from disk")
+    return 0
+
+
+def _parser() -> CommandParser:
+    return CommandParser(
+        prog="python -m engine.warm",
+        description="Compile what all compiled runs share, so that the first run does not wait for it.",
+        example="python -m engine.warm",
+    )
+
+
+if __name__ == "__main__":
+    run_command(_parser(), main)
