@@ -16,6 +16,8 @@ import backtrader as bt
 from core.cli import CommandParser, print_json, progress, run_command
 
 BARS = 300
+MANY = 1_000_000
+"""Combinations for which any kernel is worth its compiling."""
 
 
 class Everyday(bt.Strategy):
@@ -50,18 +52,16 @@ class Everyday(bt.Strategy):
 
 
 def main(args: argparse.Namespace) -> int:
-    """A sweep and a run: whatever they share with others is compiled by them."""
+    """A run and a sweep: whatever they share with others is compiled by them."""
     from engine.backtest import backtest
-    from engine.sweep import sweep
-    from engine.sweep_metrics import METRICS
     from feeds.market import load
 
     began = time.perf_counter()
     frames = {name: frame.iloc[:BARS] for name, frame in load("sample:goog").frames.items()}
     with progress("compiling, once", 2, enabled=not args.json) as done:
-        sweep(Everyday, frames, {"fast": [3, 5], "slow": [20, 30]}, metrics=METRICS)
-        done(1)
         backtest(Everyday, frames, engine="compiled")
+        done(1)
+        _sweep_momentum(frames)
         done(2)
     seconds = time.perf_counter() - began
     if args.json:
@@ -69,6 +69,21 @@ def main(args: argparse.Namespace) -> int:
     else:
         print(f"compiled in {seconds:.0f} s; runs load it from disk")
     return 0
+
+
+def _sweep_momentum(frames: dict[str, Any]) -> None:
+    """The strategy the other commands take by default, with all of its space to vary, as an optimisation does."""
+    from engine.cerebro import stock_broker
+    from engine.choose import Task
+    from engine.sweep_metrics import METRICS
+    from engine.sweep_run import Sweeping
+    from strategies import registry
+
+    strategy = registry.load("momentum")
+    space = strategy.space
+    ends = [{name: getattr(values, end) for name, values in space.items()} for end in ("low", "high")]
+    task = Task(strategy, {}, frames, stock_broker(100_000.0, 0.001))
+    Sweeping(task, ends, METRICS, None, None, planned=MANY).compiled()
 
 
 def _parser() -> CommandParser:
