@@ -56,13 +56,13 @@ $(VENV)/.python:
 $(VENV)/.base: $(VENV)/.python pyproject.toml constraints.txt
 	@echo "Installing Tradewright into $(VENV) (a few minutes, once)"
 	@$(PIP) install -c constraints.txt -e .
-	@$(BIN)/python -m engine.warm
+	-@$(BIN)/python -m engine.precompile
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 	@echo "Installing Tradewright and its development tools into $(VENV) (a few minutes, once)"
 	@$(PIP) install -c constraints.txt -e ".[dev]"
-	@$(BIN)/python -m engine.warm
+	-@$(BIN)/python -m engine.precompile
 	@touch $@ $(VENV)/.base
 
 $(INSYNC)/.dev: pyproject.toml constraints.txt

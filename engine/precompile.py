@@ -1,6 +1,6 @@
 """Compile what all compiled runs share, once after an installation, instead of during somebody's first run.
 
-python -m engine.warm
+python -m engine.precompile
 
 numba keeps machine code beside the sources it was made from; where that folder cannot be written, in the user's cache.
 """
@@ -88,9 +88,9 @@ def _sweep_momentum(frames: dict[str, Any]) -> None:
 
 def _parser() -> CommandParser:
     return CommandParser(
-        prog="python -m engine.warm",
+        prog="python -m engine.precompile",
         description="Compile what all compiled runs share, so that the first run does not wait for it.",
-        example="python -m engine.warm",
+        example="python -m engine.precompile",
     )
 
 
