@@ -11,44 +11,16 @@ same file: no order is made twice.
 import sys
 
 import backtrader as bt
+from breakout import Breakout
 
 import brokers
 import feeds
 from feeds.live.ibkr import IBKRStreamSettings
 
-BARS = 5
-
-
-class Breakout(bt.Strategy):
-    """Buys a five-minute high with a stop and a target that rest at the venue."""
-
-    def __init__(self):
-        self.highest = bt.indicators.Highest(self.data.high(-1), period=5)
-        self.live = self.seen = 0
-        self.bracket = []
-
-    def notify_data(self, data, status, *args, **kwargs):
-        self.live = status == data.LIVE
-
-    def notify_order(self, order):
-        if order.status in (order.Completed, order.Margin):
-            print(f"{order.ordtypename()} {order.getstatusname()} {order.executed.size:+g}", flush=True)
-
-    def next(self):
-        self.seen += self.live
-        price, busy = self.data.close[0], self.position or any(order.alive() for order in self.bracket)
-        if self.live and not busy and price >= self.highest[0]:
-            self.bracket = self.buy_bracket(
-                size=10, exectype=bt.Order.Market, stopprice=price * 0.98, limitprice=price * 1.04
-            )
-        if self.seen == BARS:
-            self.env.runstop()
-
-
 port, file = int(sys.argv[1]), sys.argv[2]
 
 cerebro = bt.Cerebro(quicknotify=True)
-cerebro.addstrategy(Breakout)
+cerebro.addstrategy(Breakout, size=10)
 cerebro.adddata(
     feeds.IBKRData(
         dataname="AAPL",

@@ -67,6 +67,15 @@ class Taker:
             while (told := self.source.next()) is not None:
                 (self.bars if isinstance(told, Bar) else self.feeds).append(told)  # type: ignore[arg-type]
 
+    def take_through(self, pass_minutes: Callable[[int], None], end_fault: Callable[[], None]) -> None:
+        """Three minutes with a fault and two without it, after the three it began with; each bar once."""
+        pass_minutes(3)
+        self.until(lambda: len(self.bars) == 6)
+        end_fault()
+        pass_minutes(2)
+        self.until(lambda: len(self.bars) == 8)
+        self.check(8)
+
     def check(self, count: int) -> None:
         """So many bars came, each once, in order, at its close, with the price of its minute."""
         assert len(self.bars) == count

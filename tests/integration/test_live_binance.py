@@ -92,12 +92,7 @@ def test_messages_that_are_lost_doubled_or_late_change_nothing(
     market: Simulator, taker: Taker, fault: str, times: int
 ) -> None:
     market.control.fault(fault, match="kline", times=times, seconds=1.0 if fault == "mute" else 0)
-    minutes(market, NATIVE, 3)
-    taker.until(lambda: len(taker.bars) == 6)
-    market.control.clear()
-    minutes(market, NATIVE, 2)
-    taker.until(lambda: len(taker.bars) == 8)
-    taker.check(8)
+    taker.take_through(lambda count: minutes(market, NATIVE, count), market.control.clear)
 
 
 def test_an_unknown_symbol_and_interval_are_said(market: Simulator) -> None:

@@ -96,12 +96,7 @@ def test_messages_that_are_lost_doubled_or_late_change_nothing(
     market.control.fault(
         fault, match="historicalDataUpdate", times=times, seconds=1.0 if fault == "mute" else 0
     )
-    minutes(market, SYMBOL, 3)
-    taker.until(lambda: len(taker.bars) == 6)
-    market.control.clear()
-    minutes(market, SYMBOL, 2)
-    taker.until(lambda: len(taker.bars) == 8)
-    taker.check(8)
+    taker.take_through(lambda count: minutes(market, SYMBOL, count), market.control.clear)
 
 
 def test_what_cannot_be_watched_is_said(market: Simulator) -> None:

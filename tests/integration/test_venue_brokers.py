@@ -102,8 +102,15 @@ def trade(sim: Simulator, native: str, parts: Parts, **params: int) -> Cautious:
     cerebro.adddata(parts[0])
     cerebro.setbroker(parts[1])
     cerebro.addstrategy(Cautious, **params)
+    data, broker = parts
     with passing_time(sim, native):
-        return cerebro.run()[0]  # type: ignore[no-any-return]
+        try:
+            return cerebro.run()[0]  # type: ignore[no-any-return]
+        except InconsistentState:
+            # Backtrader stops neither when a run fails.
+            data.stop()
+            broker.gateway.stop()
+            raise
 
 
 def test_it_trades_what_is_live_and_goes_on_after_a_restart(
