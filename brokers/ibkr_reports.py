@@ -19,6 +19,7 @@ from core.telemetry import get_logger
 
 LOST, RESTORED_EMPTY, RESTORED = 1100, 1101, 1102
 BARRIER = "barrier"
+LONGEST_PAUSE = 5.0
 REVIEW: tuple[tuple[str, Callable[[Any], Awaitable[Any]]], ...] = (
     ("open orders", lambda session: session.reqAllOpenOrdersAsync()),
     ("completed orders", lambda session: session.reqCompletedOrdersAsync(False)),
@@ -179,13 +180,18 @@ class Reports:
             self._reread = asyncio.create_task(self._read_again_after(seconds), name="ibkr re-reading")
 
     async def _read_again_after(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-        with suppress(VenueTransient):
-            if seconds == 0.0 or self.book.incomplete:
-                await self.review()
-            for client_id, size in self.book.oversized():
-                log.warning("order.oversized", order=client_id, size=size)
-                await self._shrink(client_id, size)
+        """Until nothing is missing: what is read may be lost on its way as well."""
+        again = True
+        while again:
+            await asyncio.sleep(seconds)
+            with suppress(VenueTransient):
+                if seconds == 0.0 or self.book.incomplete:
+                    await self.review()
+                for client_id, size in self.book.oversized():
+                    log.warning("order.oversized", order=client_id, size=size)
+                    await self._shrink(client_id, size)
+            again = not self.ended and self.link.ready and bool(self.book.incomplete)
+            seconds = min(max(2 * seconds, self._settings.overdue), LONGEST_PAUSE)
 
     async def _review(self) -> None:
         """As `review`, on a connection that may be only just being made."""
