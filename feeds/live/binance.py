@@ -43,7 +43,6 @@ class BinanceStreams(Streams):
     def __init__(self, settings: StreamSettings) -> None:
         super().__init__("binance", settings.silence_seconds)
         self._settings = settings
-        self._session: Any = None
         self._followed: dict[tuple[str, str], Subscription] = {}
 
     async def _open(self) -> None:
@@ -72,9 +71,9 @@ class BinanceStreams(Streams):
                 await session.close()
 
     async def _disconnect(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     def _lost(self, error: BaseException) -> bool:
         import ccxt
@@ -99,7 +98,7 @@ class BinanceStreams(Streams):
             following.tell(Row(int(kline["t"]), *(float(kline[name]) for name in "ohlcv")))
 
     async def _watch(self, following: Subscription) -> asyncio.Future[Any]:
-        symbol, interval, session = following.source.symbol, following.interval, self._session
+        symbol, interval, session = following.source.symbol, following.interval, self._usable
         if symbol not in session.markets:
             raise UnknownNameError("Binance symbol", symbol, session.markets)
         if interval not in session.timeframes:
@@ -121,8 +120,8 @@ class BinanceStreams(Streams):
                 "limit": PAGE,
             }
             try:
-                now = await self._session.fetch_time()
-                given = await self._session.public_get_klines(wanted)
+                now = await self._usable.fetch_time()
+                given = await self._usable.public_get_klines(wanted)
             except ccxt.ExchangeError as error:
                 raise ProviderError(f"Binance: {error}", provider="binance") from error
             # A bar is complete when another has followed, or its time is over.

@@ -68,7 +68,6 @@ class IBKRStreams(Streams):
         super().__init__("ibkr", settings.silence_seconds)
         self._settings = settings
         self._library = ib_library()
-        self._session: Any = None
         self._watching: set[asyncio.Future[Any]] = set()
         self._codes: list[int] = []
 
@@ -86,9 +85,9 @@ class IBKRStreams(Streams):
         self._session = session
 
     async def _disconnect(self) -> None:
-        if self._session is not None:
-            self._session.disconnect()
-            self._session = None
+        session, self._session = self._session, None
+        if session is not None:
+            session.disconnect()
 
     def _unreachable(self, error: BaseException) -> ProviderError:
         where = f"{self._settings.host}:{self._settings.port}"
@@ -140,7 +139,7 @@ class IBKRStreams(Streams):
     async def _contract(self, symbol: str) -> Any:
         wanted = self._library.Contract(**contract_fields(symbol))
         async with asyncio.timeout(self._settings.answer):
-            found = await self._session.reqContractDetailsAsync(wanted)
+            found = await self._usable.reqContractDetailsAsync(wanted)
         if len(found) != 1:
             raise ProviderError(
                 f"{symbol!r} means {len(found) or 'no'} contracts at IBKR",
@@ -154,7 +153,7 @@ class IBKRStreams(Streams):
     ) -> Any:
         settings = self._settings
         async with asyncio.timeout(3 * settings.answer):
-            return await self._session.reqHistoricalDataAsync(
+            return await self._usable.reqHistoricalDataAsync(
                 native.contract,
                 endDateTime=end,
                 durationStr=_duration(span),
@@ -208,7 +207,7 @@ class IBKRStreams(Streams):
 
     async def _time(self) -> datetime:
         async with asyncio.timeout(self._settings.answer):
-            now: datetime = await self._session.reqCurrentTimeAsync()
+            now: datetime = await self._usable.reqCurrentTimeAsync()
         return now
 
 

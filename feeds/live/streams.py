@@ -53,6 +53,7 @@ class Streams(ABC):
 
     def __init__(self, name: str, silence_seconds: float) -> None:
         self.users = 0
+        self._session: Any = None
         self._silence_seconds = silence_seconds
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name=f"{name} bars", daemon=True)
@@ -109,6 +110,13 @@ class Streams(ABC):
     async def _look_after(self, following: Subscription) -> None:
         """Nothing was heard for a while: see that this is the market's doing. Raises ConnectionLostError."""
 
+    @property
+    def _usable(self) -> Any:
+        """The library's session. Raises ConnectionLostError where another source has just given it up."""
+        if self._session is None:
+            raise ConnectionLostError("the connection was given up")
+        return self._session
+
     def _lost(self, error: BaseException) -> bool:
         """Whether this error of a client library says that the connection is gone."""
         return isinstance(error, ConnectionLostError | TimeoutError | OSError)
@@ -143,13 +151,13 @@ class Streams(ABC):
 
     async def _follow(self, following: Subscription) -> None:
         source, failures = following.source, 0
-        reached = False
+        reached, using = False, None
         try:
             while True:
                 try:
                     async with self._opening:
                         await self._open()
-                    reached = True
+                    reached, using = True, self._session
                     await self._pass_on(following)
                 except TradewrightError as error:
                     source.fail(error)
@@ -162,7 +170,7 @@ class Streams(ABC):
                         source.fail(self._unreachable(error))
                         return
                     log.warning("feed.lost", symbol=source.symbol, reason=f"{error!r}"[:200])
-                    if isinstance(error, TimeoutError):
+                    if isinstance(error, TimeoutError) and self._session is using:
                         await self._disconnect()  # a socket may stay open long after the other end has died
                 failures = 0 if source.state is Feed.LIVE else failures + 1
                 source.put([Feed.DISCONNECTED])

@@ -17,13 +17,13 @@ from feeds.source import Feed
 from tests.integration.live_bars import MINUTE, Taker, Watcher, market_time, minutes, passing_time
 from tests.simulator import Simulator, simulator
 
-SYMBOL = "ABC"
-_clients = itertools.count(300)
+SYMBOL, OTHER = "ABC", "DEF"
+_clients, _others = itertools.count(300), itertools.count(100)
 
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[Simulator]:
-    with simulator("tws", "--symbols", SYMBOL) as running:
+    with simulator("tws", "--symbols", f"{SYMBOL},{OTHER}") as running:
         yield running
 
 
@@ -34,6 +34,12 @@ def market(gateway: Simulator) -> Iterator[Simulator]:
     minutes(gateway, SYMBOL, 5)
     yield gateway
     gateway.control.clear()
+
+
+def minutes_of_both(market: Simulator, count: int) -> None:
+    for _ in range(count):
+        market.control.price(OTHER, next(_others))
+        minutes(market, SYMBOL, 1)
 
 
 def settings(gateway: Simulator) -> IBKRStreamSettings:
@@ -87,6 +93,30 @@ def test_what_closed_while_the_connection_was_gone_comes_later(
     minutes(market, SYMBOL, 1)
     taker.until(lambda: len(taker.bars) == 7 and taker.feeds[-1] is Feed.LIVE)
     taker.check(7)
+
+
+@pytest.mark.parametrize("fault", ["disconnect", "half-open"])
+def test_several_symbols_share_a_connection_and_its_loss(market: Simulator, fault: str) -> None:
+    minutes_of_both(market, 3)
+    streams = IBKRStreams(settings(market))
+    since = market_time(market) - 3 * MINUTE
+    takers = [Taker(streams.source(symbol, "1m", since)) for symbol in (SYMBOL, OTHER)]
+    try:
+        for taker in takers:
+            taker.source.start()
+        for taker in takers:
+            taker.until(lambda taker=taker: Feed.LIVE in taker.feeds)
+        market.control.fault(fault)
+        minutes_of_both(market, 3)
+        for taker in takers:
+            taker.until(lambda taker=taker: len(taker.bars) == 6 and taker.feeds[-1] is Feed.LIVE)
+        market.control.clear()
+        minutes_of_both(market, 1)
+        for taker in takers:
+            taker.until(lambda taker=taker: len(taker.bars) == 7)
+            taker.check(7)
+    finally:
+        streams.close()
 
 
 @pytest.mark.parametrize(("fault", "times"), [("lose", 60), ("duplicate", 60), ("reorder", 3), ("mute", 1)])
