@@ -242,7 +242,7 @@ def _figures(returns: Floats, periods: float) -> dict[str, Floats]:
     curve = np.cumprod(1 + returns, axis=1)
     peak = np.maximum(np.maximum.accumulate(curve, axis=1), 1.0)
     end = curve[:, -1]
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         yearly = np.where(end > 0, np.abs(end) ** (periods / n) - 1, -1.0)
         deepest = (1 - curve / peak).max(axis=1)
         downside = np.sqrt((np.minimum(returns, 0.0) ** 2).mean(axis=1))

@@ -32,7 +32,7 @@ from store.database import Database, build_engine, parse_url, prepare_file, said
 
 PART = 64
 """Trials of a part: what one process claims of a study that several share, and what is kept at a time."""
-TOGETHER, SECONDS = 256, 1.0
+TOGETHER, SECONDS = 1024, 1.0
 """Trials, and seconds, that small batches may wait for others before they are written down; seconds of a slow part."""
 OPENINGS = 5
 """Times that tables are made again in a file in which another process makes them at this moment."""
