@@ -11,6 +11,7 @@ for the others' parts, and goes on to the next with the same trials as every oth
 
 from __future__ import annotations
 
+import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ from optimize.requests import Requests, plain, refuse_others
 from optimize.space import SearchSpace
 from optimize.trial_tables import TrialTables
 from optimize.trials import PRUNING, RETURNS, Outcome, Params, concatenate
-from store.database import Database, build_engine, parse_url, prepare_file, said, shown
+from store.database import Database, build_engine, parse_url, prepare_file, said, shown, switch_to_wal
 
 PART = 64
 """Trials of a part: what one process claims of a study that several share, and what is kept at a time."""
@@ -72,10 +73,12 @@ class StudyStore:
         for left in reversed(range(OPENINGS)):
             try:
                 with _only_one(engine):
+                    if parsed.get_backend_name() == "sqlite":
+                        switch_to_wal(engine)
                     storage = optuna.storages.RDBStorage(text, engine_kwargs={"pool_size": 1})
                     metadata.create_all(engine)
                 break
-            except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            except (SQLAlchemyError, sqlite3.Error, optuna.exceptions.StorageInternalError) as error:
                 cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
                 if left and any(words in str(cause) for words in ("already exists", "UNIQUE")):
                     continue

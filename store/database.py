@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from core.errors import ConfigError, StoreError, UserError
 
 BUSY_SECONDS = 30
+WAL_PAUSE_SECONDS = 0.01
 CONNECT_SECONDS = 5
 RECYCLE_SECONDS = 1800
 ELSEWHERE = "name another database with --set store.url=sqlite:///PATH"
@@ -219,6 +221,22 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry)
     connection.isolation_level = None
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def switch_to_wal(engine: Engine) -> None:
+    """Have a commit wait for the disk once, not several times; where a disk cannot do that, it stays as it is."""
+    give_up = time.monotonic() + BUSY_SECONDS
+    with closing(engine.raw_connection()) as connection:
+        while True:
+            try:
+                connection.cursor().execute("PRAGMA journal_mode = WAL")
+                return
+            except (
+                sqlite3.OperationalError
+            ):  # another process opens the new file as well: SQLite does not wait here
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(WAL_PAUSE_SECONDS)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
-from contextlib import closing
 from functools import cached_property
 from types import TracebackType
 from typing import Self
@@ -15,7 +13,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.clock import WallClock
 from core.errors import StoreError, TradewrightError, UserError
 from store.database import (
-    BUSY_SECONDS,
     ELSEWHERE,
     Database,
     build_engine,
@@ -23,6 +20,7 @@ from store.database import (
     prepare_file,
     said,
     shown,
+    switch_to_wal,
 )
 from store.journal import Journal
 from store.revisions import HEAD, current, migrate
@@ -31,7 +29,6 @@ from store.series import MetricRepository, PositionRepository
 from store.trades import TradeRepository
 
 DEFAULT_BOT = "default"
-WAL_PAUSE_SECONDS = 0.01
 
 
 class Store:
@@ -120,7 +117,7 @@ def open_engine(url: str, *, pool_size: int = 5, create: bool = True) -> tuple[E
         with engine.connect() as connection:
             revision = current(connection)
         if is_file:
-            _switch_to_wal(engine)
+            switch_to_wal(engine)
     except (SQLAlchemyError, sqlite3.Error) as error:
         engine.dispose()
         raise _cannot_open(address, error) from error
@@ -137,17 +134,3 @@ def _cannot_open(url: URL, error: SQLAlchemyError | sqlite3.Error) -> Tradewrigh
         f"the database {shown(url)} cannot be reached: {said(error)}",
         hint=f"start the server, correct store.url, or {ELSEWHERE}",
     )
-
-
-def _switch_to_wal(engine: Engine) -> None:
-    # The mode stays with the file. SQLite does not wait here when another process opens the new file as well.
-    give_up = time.monotonic() + BUSY_SECONDS
-    with closing(engine.raw_connection()) as connection:
-        cursor = connection.cursor()
-        while cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            try:
-                cursor.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError:
-                if time.monotonic() > give_up:
-                    raise
-                time.sleep(WAL_PAUSE_SECONDS)
