@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import enum
-import inspect
 import types
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -13,7 +12,7 @@ import backtrader as bt
 
 from engine.compiled.calls import Super
 from engine.compiled.emit import LIST, Slot
-from engine.compiled.frames import Never
+from engine.compiled.frames import Never, class_entry
 from engine.compiled.orders import Orders
 from engine.compiled.traced import Traced
 from engine.compiled.values import (
@@ -103,7 +102,7 @@ class Attributes(Orders):
 
     def class_attribute(self, owner: Value, cls: type, name: str) -> Value:
         """A method or property of a class, for an instance of it."""
-        entry = inspect.getattr_static(cls, name, None)
+        entry = class_entry(cls, name)
         if isinstance(entry, property):
             return self.inline(entry.fget, [owner], {})
         if isinstance(entry, types.FunctionType):
@@ -134,7 +133,7 @@ class Attributes(Orders):
             if not hasattr(thing, name):
                 raise self.refuse(f"AttributeError: {name}")
             return Static(getattr(thing, name))
-        entry = inspect.getattr_static(type(thing), name, None)
+        entry = class_entry(type(thing), name)
         if isinstance(entry, property) and entry.fget is not None and not self.is_line(thing):
             return self.inline(entry.fget, [owner], {})
         return self.instance_attribute(owner, name, entry)
@@ -142,7 +141,7 @@ class Attributes(Orders):
     def instance_attribute(self, owner: Static, name: str, entry: Any) -> Value:
         """An attribute of an instance, read from the strategy at hand."""
         thing = owner.value
-        hook = inspect.getattr_static(type(thing), "__getattr__", None)
+        hook = class_entry(type(thing), "__getattr__")
         if hook is not None and not getattr(hook, "__module__", "backtrader").startswith("backtrader"):
             raise self.refuse(f"uses {name} of a {type(thing).__name__}, whose attributes are computed")
         if isinstance(thing, bt.Position):
@@ -267,7 +266,7 @@ class Attributes(Orders):
         if name in ("value", "name", "_value_", "_name_"):
             return self.enum_value(Number(self.present(owner).code, owner.type), name.strip("_"))
         cls = self.out.enum_in(owner.type)
-        entry = inspect.getattr_static(cls, name, None)
+        entry = class_entry(cls, name)
         if isinstance(entry, (property, types.FunctionType)):
             return self.class_attribute(owner, cls, name)
         raise self.refuse(f"uses {name} of a {cls.__name__}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import enum
-import inspect
 import types
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -14,7 +13,7 @@ from backtrader.lineroot import LineRoot
 
 from engine.compiled.attributes import Attributes
 from engine.compiled.emit import Slot, is_atom
-from engine.compiled.frames import Never
+from engine.compiled.frames import Never, class_entry
 from engine.compiled.traced import Traced
 from engine.compiled.values import (
     DATA,
@@ -79,7 +78,7 @@ class Cells(Attributes):
             raise self.refuse(f"sets {name} of a {type(thing).__name__} while it runs")
         if not self.belongs(thing):
             raise self.refuse(f"sets {name} of an object that outlives the run")
-        entry = inspect.getattr_static(type(thing), name, None)
+        entry = class_entry(type(thing), name)
         if isinstance(entry, property):
             if entry.fset is None or (thing is self.strategy and entry is bt.Strategy.__dict__.get("sizer")):
                 raise self.refuse(f"sets {name} while it runs")

@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.compiled.boxes import is_generated
 from engine.compiled.emit import LIST, RECORD
+from engine.compiled.frames import class_entry
 from engine.compiled.objects import Objects
 from engine.compiled.values import Arguments, Items, Keywords, Number, Static, Value, describe, is_heap
 
@@ -20,10 +21,10 @@ class Classes(Objects):
         """An instance of a class of the strategy's author."""
         if not self.is_record_class(cls):
             raise self.refuse(f"makes a {cls.__name__}")
-        if dataclasses.is_dataclass(cls) and is_generated(inspect.getattr_static(cls, "__init__")):
+        if dataclasses.is_dataclass(cls) and is_generated(class_entry(cls, "__init__")):
             return self.make_dataclass(cls, arguments, keywords)
         made = self.new_object(cls, {})
-        function = inspect.getattr_static(cls, "__init__")
+        function = class_entry(cls, "__init__")
         if isinstance(function, types.FunctionType):
             self.inline(function, [made, *arguments], keywords)
         elif arguments or keywords:
@@ -55,7 +56,7 @@ class Classes(Objects):
                     else self.invoke(Static(factory), [], {})
                 )
         made = self.new_object(cls, values)
-        after = inspect.getattr_static(cls, "__post_init__", None)
+        after = class_entry(cls, "__post_init__")
         if isinstance(after, types.FunctionType):
             self.inline(after, [made], {})
         return made

@@ -25,6 +25,11 @@ class Never(Exception):
 DEPTH_LIMIT = 24
 
 
+def class_entry(cls: type, name: str) -> Any:
+    """What a class and those it inherits from have under a name, as it stands there; None if nothing."""
+    return next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
+
+
 @lru_cache(maxsize=2048)
 def parsed(function: Any) -> tuple[ast.FunctionDef | ast.Lambda, str]:
     """The syntax tree of a function, with the line numbers of its file, and the file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import os
+from functools import cache
 from typing import Any
 
 from engine.compiled.builtin_calls import BuiltinCalls
@@ -13,6 +14,13 @@ from engine.compiled.values import NONE, Arguments, Closure, Items, Keywords, Ma
 
 LIBRARIES = (f"{os.sep}site-packages{os.sep}", os.path.dirname(os.__file__) + os.sep)
 """Folders whose functions are not written out: they may do anything."""
+
+_signature = cache(inspect.signature)
+
+
+@cache
+def _suspends(node: ast.AST) -> bool:
+    return any(isinstance(part, (ast.Yield, ast.YieldFrom, ast.Await)) for part in ast.walk(node))
 
 
 class Inline(BuiltinCalls):
@@ -53,14 +61,15 @@ class Inline(BuiltinCalls):
         node, file = parsed(function)
         if any(part in file for part in LIBRARIES) and not function.__module__.startswith("backtrader"):
             raise self.refuse(f"calls {function.__module__}.{function.__qualname__}")
-        if any(isinstance(part, (ast.Yield, ast.YieldFrom, ast.Await)) for part in ast.walk(node)):
+        if _suspends(node):
             raise self.refuse(f"{function.__name__} is a generator")
+        signature = _signature(function)
         try:
-            bound = inspect.signature(function).bind(*arguments, **keywords)
+            bound = signature.bind(*arguments, **keywords)
         except TypeError as error:
             raise self.refuse(f"TypeError: {function.__name__}: {error}") from error
         values: dict[str, Value] = {}
-        for name, parameter in inspect.signature(function).parameters.items():
+        for name, parameter in signature.parameters.items():
             given = bound.arguments.get(name)
             if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
                 values[name] = Items(tuple(given or ()))

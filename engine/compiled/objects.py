@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import collections
 import enum
-import inspect
 import types
 from typing import Any
 
 from engine.compiled.boxes import Boxes, is_frozen
 from engine.compiled.emit import LIST, RECORD, TUPLE, Shape, Slot, Tree
+from engine.compiled.frames import class_entry
 from engine.compiled.traced import Traced
 from engine.compiled.values import BOOL, FLOAT, NONE, Items, Number, Static, Text, Value, is_handle
 
@@ -144,7 +144,7 @@ class Objects(Boxes):
         shape = self.out.shape_in(owner.type)
         if shape.kind != RECORD:
             raise self.refuse(f"sets {name} of a {shape.kind}")
-        entry = inspect.getattr_static(shape.cls, name, None)
+        entry = class_entry(shape.cls, name)
         if isinstance(entry, property):
             if entry.fset is None:
                 raise self.refuse(f"AttributeError: {name} cannot be set")
@@ -196,7 +196,7 @@ class Objects(Boxes):
 
 
 def _slot_of_class(cls: type, name: str) -> bool:
-    return isinstance(inspect.getattr_static(cls, name, None), types.MemberDescriptorType)
+    return isinstance(class_entry(cls, name), types.MemberDescriptorType)
 
 
 def _has_only_slots(cls: type) -> bool:

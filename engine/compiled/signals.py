@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import backtrader as bt
 
+from engine.compiled.frames import class_entry
 from engine.compiled.opening import Opening
 from engine.compiled.values import NONE, ORDER, Number, Static
 
@@ -19,7 +19,7 @@ class Signals(Opening):
     def own_method(self, name: str) -> Any:
         """The strategy's own method of this name; what Backtrader puts in the place of a signal strategy's `next`."""
         cls = type(self.strategy)
-        function = inspect.getattr_static(cls, name, None)
+        function = class_entry(cls, name)
         function = getattr(function, "__func__", function)
         if name == "next" and isinstance(self.strategy, bt.SignalStrategy):
             return function
