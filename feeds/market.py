@@ -20,10 +20,12 @@ from feeds.cache import BarCache, Series
 from feeds.clean import clean
 from feeds.historical.ccxt import CcxtProvider
 from feeds.historical.csv import read_csv
+from feeds.historical.ibkr import IBKRProvider
 from feeds.historical.parquet import read_feather, read_parquet
 from feeds.historical.sample import SAMPLES, read_sample
 from feeds.historical.yahoo import YahooProvider
 from feeds.history import Provider, fetch_history
+from feeds.ibkr_bars import IBKRSettings
 from feeds.layout import arrange, split_symbols
 from feeds.quality import QualityReport
 from feeds.reference import Reference, file_reference, file_symbol, parse_references
@@ -73,7 +75,7 @@ def load(
     """Load, clean and check bars.
 
     ref: a DataFrame, `{name: DataFrame}`, a path, a reference (`sample:goog`, `csv:PATH`, `parquet:PATH`,
-    `yahoo:AAPL[:1d]`, `binance:BTC/USDT:1h`), several references joined by commas, or a list of them.
+    `yahoo:AAPL[:1d]`, `binance:BTC/USDT:1h`, `ibkr:AAPL:1h`), several references joined by commas, or a list of them.
     settings: period, limits and cache; the defaults when None. `settings.timeframe` is what exchanges and Yahoo
     are asked for when the reference names none (else 1d); of files it is what their bars must be.
     name: what to call the symbol, when there is one. start, end: first and last moment wanted, both included;
@@ -206,9 +208,10 @@ def _read_remote(
     timeframe = reference.timeframe or options.timeframe or "1d"
     spacing.parse_timeframe(timeframe)
     symbol = reference.target.upper() if reference.scheme == "yahoo" else reference.target
+    provider = provider_for(reference, options)
     table, notes = fetch_history(
-        provider_for(reference),
-        Series(reference.scheme, symbol, timeframe),
+        provider,
+        Series(provider.name, symbol, timeframe),
         BarCache(Path(options.cache_dir)),
         start=wanted[0],
         end=wanted[1],
@@ -219,9 +222,16 @@ def _read_remote(
     return _Raw(symbol, table, source, notes, timeframe, reference.adjust)
 
 
-def provider_for(reference: Reference) -> Provider:
+def provider_for(reference: Reference, options: DataSettings) -> Provider:
     """Who serves a remote reference. Nothing is imported or connected before the first fetch."""
-    return YahooProvider() if reference.scheme == "yahoo" else CcxtProvider(reference.scheme)
+    if reference.scheme == "yahoo":
+        return YahooProvider()
+    if reference.scheme != "ibkr":
+        return CcxtProvider(reference.scheme)
+    host, _, port = options.ibkr.rpartition(":")
+    return IBKRProvider(
+        IBKRSettings(host, int(port), options.ibkr_client_id, regular_hours=options.regular_hours)
+    )
 
 
 def _prepare(

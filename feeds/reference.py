@@ -19,7 +19,7 @@ FILE_SUFFIXES = {
     ".pq": "parquet",
     ".feather": "feather",
 }
-SCHEMES = ("sample", "csv", "parquet", "feather", "yahoo")
+SCHEMES = ("sample", "csv", "parquet", "feather", "yahoo", "ibkr")
 COMMON_EXCHANGES = ("binance", "binanceus", "bitstamp", "bybit", "coinbase", "kraken", "kucoin", "okx")
 TIMEFRAME = re.compile(r"[1-9]\d*[smhdwM]")
 TRUE = frozenset({"1", "true", "yes", "on"})
@@ -144,6 +144,7 @@ def _example(scheme: str) -> str:
     return {
         "sample": "sample:goog",
         "yahoo": "yahoo:AAPL or yahoo:AAPL:1d",
+        "ibkr": "ibkr:AAPL or ibkr:ES:FUT:CME:USD:202612:1h",
         "csv": "csv:PATH",
         "parquet": "parquet:PATH",
         "feather": "feather:PATH",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from decimal import Decimal, InvalidOperation
 from importlib import import_module
 from pathlib import Path
@@ -46,6 +46,9 @@ def parser() -> CommandParser:
     command.add_argument("--cash", default="100000", metavar="C", help="what the account holds")
     command.add_argument("--speed", type=float, default=1.0, metavar="N", help="market seconds a second")
     command.add_argument("--start", metavar="TIME", help="market time to begin at (default: now)")
+    command.add_argument(
+        "--hours", metavar="HH:MM-HH:MM", help="regular trading hours of tws, in New York (default: all)"
+    )
     command.add_argument("--state", type=Path, metavar="FILE", help="keep accounts and orders there")
     return command
 
@@ -65,6 +68,7 @@ def main(args: argparse.Namespace) -> int:
         control_port=args.control_port,
         speed=args.speed,
         start=_time(args.start) if args.start else None,
+        hours=_hours(args.hours) if args.hours else None,
         state=args.state,
         json=args.json,
     )
@@ -85,10 +89,18 @@ def _amount(text: str) -> Decimal:
 
 def _time(text: str) -> datetime:
     try:
-        time = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise UserError(f"{text!r} is no time", hint="for example --start 2024-01-02T14:30") from error
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _hours(text: str) -> tuple[time, time]:
+    try:
+        begin, end = (time.fromisoformat(part) for part in text.split("-"))
+    except ValueError as error:
+        raise UserError(f"{text!r} are no hours", hint="for example --hours 09:30-16:00") from error
+    return begin, end
 
 
 if __name__ == "__main__":

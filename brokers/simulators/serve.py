@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
@@ -70,7 +70,10 @@ class House(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line asks for. start: market time at which the market begins; None is now."""
+    """What the command line asks for.
+
+    start: market time at which the market begins; None is now. hours: see `Simulation`.
+    """
 
     symbols: Sequence[str]
     market: str = SAMPLE
@@ -79,6 +82,7 @@ class Options:
     control_port: int = 0
     speed: float = 1.0
     start: datetime | None = None
+    hours: tuple[time, time] | None = None
     state: Path | None = None
     json: bool = False
 
@@ -92,7 +96,7 @@ def build(house: House, options: Options) -> Simulation:
     money = {listing.quote: options.cash for listing in listings}
     exchange.open_account(house.account, money, house.leverage)
     path = market_path(options.market, listings, start)
-    return Simulation(exchange, clock, path=path, state=options.state)
+    return Simulation(exchange, clock, path=path, state=options.state, hours=options.hours)
 
 
 def market_path(market: str, listings: Sequence[Listing], start: datetime) -> Iterator[Tick] | None:

@@ -8,6 +8,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ Listener = Callable[[Tick | None, Sequence[MarketBar]], None]
 class Simulation:
     """What a protocol server speaks for. path: the market's ticks in order of time; none means prices come by hand.
 
-    state: file the exchange's state is kept in, written after every change.
+    state: file the exchange's state is kept in, written after every change. hours: the regular trading hours in New
+    York, for those who ask for bars of them alone; None is around the clock.
     """
 
     def __init__(
@@ -35,8 +37,10 @@ class Simulation:
         *,
         path: Iterator[Tick] | None = None,
         state: Path | None = None,
+        hours: tuple[time, time] | None = None,
     ) -> None:
         self.exchange = exchange
+        self.hours = hours
         self.clock = clock
         self.faults = Faults()
         self.bars = BarBuilder()

@@ -55,7 +55,8 @@ class DataSettings(Section):
     source: str = Field(
         default="sample:goog",
         min_length=1,
-        description="feed reference: sample:goog, csv:PATH, parquet:PATH, yahoo:AAPL, binance:BTC/USDT:1h, or a path",
+        description="feed reference: sample:goog, csv:PATH, parquet:PATH, yahoo:AAPL, binance:BTC/USDT:1h, ibkr:AAPL:1d, "
+        "or a path",
     )
     start: date | None = Field(default=None, description="first day used, UTC; none: from the beginning")
     end: date | None = Field(default=None, description="last day used, UTC; none: to the end")
@@ -71,6 +72,17 @@ class DataSettings(Section):
         description="longest gap, in bars, that is filled from the bar before; a longer one is refused",
     )
     cache_dir: Folder = Field(default=Path(".tradewright/cache"), description="folder of downloaded bars")
+    ibkr: str = Field(
+        default="127.0.0.1:7497",
+        pattern=r"^[^:\s]+:\d{1,5}$",
+        description="where TWS or IB Gateway listens, for ibkr: sources",
+    )
+    ibkr_client_id: int = Field(
+        default=72, ge=0, lt=2**31, description="client id for ibkr: sources; no other program may use it"
+    )
+    regular_hours: bool = Field(
+        default=True, description="of ibkr: sources only bars of the regular trading hours"
+    )
     offline: bool = Field(
         default=False, description="never ask the network; use the cache and the sample markets"
     )

@@ -11,41 +11,30 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from core.errors import ProviderError, UnknownNameError
-from core.ib import contract_fields, ib_library, quieten
-from feeds.live.join import Row
+from core.errors import ProviderError
+from feeds.ibkr_bars import (
+    CLIENT_ID_IN_USE,
+    IBKRSettings,
+    RefusedError,
+    bars_of,
+    connect,
+    contract_of,
+    new_session,
+    piece_of,
+    row_of,
+    size_of,
+    unreachable,
+)
 from feeds.live.streams import ConnectionLostError, Streams, Subscription
 
-CLIENT_ID_IN_USE = 326
 CUT_OFF = frozenset({1100, 1101})
 """TWS has lost IBKR's servers, or has them again without our subscriptions."""
-DAY = timedelta(days=1)
-SIZES = {
-    timedelta(seconds=5): "5 secs", timedelta(seconds=10): "10 secs", timedelta(seconds=15): "15 secs",
-    timedelta(seconds=30): "30 secs", timedelta(minutes=1): "1 min", timedelta(minutes=2): "2 mins",
-    timedelta(minutes=3): "3 mins", timedelta(minutes=5): "5 mins", timedelta(minutes=10): "10 mins",
-    timedelta(minutes=15): "15 mins", timedelta(minutes=20): "20 mins", timedelta(minutes=30): "30 mins",
-    timedelta(hours=1): "1 hour", timedelta(hours=2): "2 hours", timedelta(hours=3): "3 hours",
-    timedelta(hours=4): "4 hours", timedelta(hours=8): "8 hours", DAY: "1 day",
-}  # fmt: skip
-"""Bars that TWS has, in its words."""
 
 
 @dataclass(frozen=True, slots=True)
-class IBKRStreamSettings:
-    """Where TWS or IB Gateway listens, and what is wanted of it.
+class IBKRStreamSettings(IBKRSettings):
+    """The same for streams. silence_seconds: how long one may say nothing before it is looked after."""
 
-    client_id: one of its own; the broker's is another. regular_hours: only bars of the regular trading hours. shows:
-    TRADES, MIDPOINT, BID or ASK. answer: seconds an answer may take. silence_seconds: how long a stream may say
-    nothing before it is looked after.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 7497
-    client_id: int = 71
-    regular_hours: bool = True
-    shows: str = "TRADES"
-    answer: float = 10.0
     silence_seconds: float = 20.0
 
 
@@ -67,21 +56,17 @@ class IBKRStreams(Streams):
     def __init__(self, settings: IBKRStreamSettings) -> None:
         super().__init__("ibkr", settings.silence_seconds)
         self._settings = settings
-        self._library = ib_library()
         self._watching: set[asyncio.Future[Any]] = set()
         self._codes: list[int] = []
 
     async def _open(self) -> None:
         if self._session is not None and self._session.isConnected():
             return
-        quieten(self._library)
-        settings, session = self._settings, self._library.IB()
+        session = new_session()
         self._codes.clear()
         session.errorEvent += self._on_error
         session.disconnectedEvent += lambda: self._lose("the connection was closed")
-        await session.connectAsync(
-            settings.host, settings.port, clientId=settings.client_id, timeout=settings.answer, readonly=True
-        )
+        await connect(session, self._settings)
         self._session = session
 
     async def _disconnect(self) -> None:
@@ -89,19 +74,11 @@ class IBKRStreams(Streams):
         if session is not None:
             session.disconnect()
 
+    def _lost(self, error: BaseException) -> bool:
+        return isinstance(error, RefusedError) or super()._lost(error)
+
     def _unreachable(self, error: BaseException) -> ProviderError:
-        where = f"{self._settings.host}:{self._settings.port}"
-        if CLIENT_ID_IN_USE in self._codes:
-            return ProviderError(
-                f"client id {self._settings.client_id} is in use at {where}",
-                provider="ibkr",
-                hint="end the other program, or give this one a client id of its own",
-            )
-        return ProviderError(
-            f"no TWS or IB Gateway answers at {where}",
-            provider="ibkr",
-            hint="start it, log in, and enable its API (Configuration, API, Settings) on that port",
-        )
+        return unreachable(self._settings, id_in_use=CLIENT_ID_IN_USE in self._codes)
 
     def _on_error(self, request: int, code: int, text: str, contract: Any) -> None:
         self._codes.append(code)
@@ -116,12 +93,9 @@ class IBKRStreams(Streams):
 
     async def _watch(self, following: Subscription) -> asyncio.Future[Any]:
         symbol, step = following.source.symbol, following.joiner.step
-        if step not in SIZES:
-            raise UnknownNameError(
-                "IBKR interval", following.interval, [name.replace(" ", "")[:3] for name in SIZES.values()]
-            )
+        size = size_of(step, following.interval)
         if following.native is None:
-            following.native = _Native(await self._contract(symbol), SIZES[step])
+            following.native = _Native(await contract_of(self._usable, symbol, self._settings), size)
         bars = await self._bars(following.native, "", max(10 * step, timedelta(hours=1)), keep=True)
         if not bars:
             raise ConnectionLostError(f"IBKR has no bars of {symbol} yet")
@@ -136,41 +110,19 @@ class IBKRStreams(Streams):
         if self._session is not None and self._session.isConnected():
             self._session.cancelHistoricalData(bars)
 
-    async def _contract(self, symbol: str) -> Any:
-        wanted = self._library.Contract(**contract_fields(symbol))
-        async with asyncio.timeout(self._settings.answer):
-            found = await self._usable.reqContractDetailsAsync(wanted)
-        if len(found) != 1:
-            raise ProviderError(
-                f"{symbol!r} means {len(found) or 'no'} contracts at IBKR",
-                provider="ibkr",
-                hint="write it as SYMBOL:TYPE:EXCHANGE:CURRENCY[:EXPIRY]",
-            )
-        return found[0].contract
-
     async def _bars(
         self, native: _Native, end: datetime | str, span: timedelta, *, keep: bool = False
     ) -> Any:
-        settings = self._settings
-        async with asyncio.timeout(3 * settings.answer):
-            return await self._usable.reqHistoricalDataAsync(
-                native.contract,
-                endDateTime=end,
-                durationStr=_duration(span),
-                barSizeSetting=native.size,
-                whatToShow=settings.shows,
-                useRTH=settings.regular_hours,
-                formatDate=2,
-                keepUpToDate=keep,
-                timeout=0,
-            )
+        return await bars_of(
+            self._usable, native.contract, self._settings, size=native.size, end=end, span=span, keep=keep
+        )
 
     def _hear(self, following: Subscription, bars: Any, new: bool) -> None:
         """The last bar has changed, or a new one has begun and so ended those before it."""
         following.source.heard()
         if new:
             for bar in bars[:-1]:
-                row = _row(bar)
+                row = row_of(bar)
                 if row.start >= following.joiner.expected:
                     following.tell(row)
             del bars[:-1]
@@ -179,14 +131,13 @@ class IBKRStreams(Streams):
         """In pieces, as long as IBKR answers for such bars at once."""
         joiner, native = following.joiner, following.native
         now = await self._time()
-        piece = 365 * DAY if joiner.step >= DAY else 30 * DAY if joiner.step >= timedelta(hours=1) else DAY
         begin = datetime.fromtimestamp(joiner.expected / 1000, UTC)
         while begin < now:
-            end = min(begin + piece, now)
+            end = min(begin + piece_of(joiner.step), now)
             span = max(end - begin, joiner.step)
             bars = await self._bars(native, end, span + joiner.step)
             following.source.heard()
-            rows = [_row(bar) for bar in bars]
+            rows = [row_of(bar) for bar in bars]
             closed = [
                 row
                 for row in rows
@@ -209,22 +160,3 @@ class IBKRStreams(Streams):
         async with asyncio.timeout(self._settings.answer):
             now: datetime = await self._usable.reqCurrentTimeAsync()
         return now
-
-
-def _row(bar: Any) -> Row:
-    """A bar as IBKR tells it: a moment, or of daily bars a date."""
-    moment = (
-        bar.date
-        if isinstance(bar.date, datetime)
-        else datetime(bar.date.year, bar.date.month, bar.date.day, tzinfo=UTC)
-    )
-    prices = (float(bar.open), float(bar.high), float(bar.low), float(bar.close))
-    return Row(int(moment.timestamp() * 1000), *prices, max(float(bar.volume), 0.0))
-
-
-def _duration(span: timedelta) -> str:
-    """In IBKR's words, at least so long."""
-    if span <= DAY:
-        return f"{int(span.total_seconds())} S"
-    days = -(-span // DAY)
-    return f"{days} D" if days <= 365 else f"{-(-days // 365)} Y"

@@ -160,7 +160,7 @@ def provider(exchange: Exchange) -> CcxtProvider:
 @pytest.fixture
 def load(exchange: Exchange, provider: CcxtProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """`feeds.load` with the exchange's own clock and a cache of its own."""
-    monkeypatch.setattr(market_module, "provider_for", lambda reference: provider)
+    monkeypatch.setattr(market_module, "provider_for", lambda reference, options: provider)
     settings = DataSettings.model_validate({"cache_dir": str(tmp_path / "cache")})
 
     def call(**options: Any) -> feeds.Market:

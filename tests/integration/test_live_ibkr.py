@@ -119,6 +119,26 @@ def test_several_symbols_share_a_connection_and_its_loss(market: Simulator, faul
         streams.close()
 
 
+@pytest.mark.parametrize("passed", [0, 1])
+def test_history_that_is_refused_is_asked_for_again(market: Simulator, passed: int) -> None:
+    market.control.fault(
+        "reject",
+        match="reqHistoricalData",
+        after=passed,
+        code=162,
+        text="Historical data request pacing violation",
+    )
+    streams = IBKRStreams(settings(market))
+    source = streams.source(SYMBOL, "1m", market_time(market) - 3 * MINUTE)
+    source.start()
+    try:
+        taken = Taker(source)
+        taken.until(lambda: Feed.LIVE in taken.feeds)
+        taken.check(3)
+    finally:
+        streams.close()
+
+
 @pytest.mark.parametrize(("fault", "times"), [("lose", 60), ("duplicate", 60), ("reorder", 3), ("mute", 1)])
 def test_messages_that_are_lost_doubled_or_late_change_nothing(
     market: Simulator, taker: Taker, fault: str, times: int

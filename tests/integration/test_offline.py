@@ -83,7 +83,7 @@ def test_bars_fetched_before_are_used_and_named(tmp_path: Path) -> None:
         "close = 100 + 10 * np.sin(np.arange(80) / 5)\n"
         "FRAME = pd.DataFrame({'open': close, 'high': close + 1, 'low': close - 1, 'close': close, 'volume': 1.0}, index)\n"
         "real = market.provider_for\n"
-        "market.provider_for = lambda reference: Exchange(real(reference))\n"
+        "market.provider_for = lambda reference, options: Exchange(real(reference, options))\n"
         "load('binance:BTC/USDT:1d', start='2024-01-01', end='2024-03-20',\n"
         "     clock=SimulatedClock(datetime(2024, 3, 21, tzinfo=UTC)))\n"
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from brokers.simulators.market import BarBuilder, MarketBar, Tick, floor_time, resampled
 from brokers.simulators.simulation import Simulation
@@ -17,6 +18,7 @@ from brokers.simulators.tws.desk import read_duration, read_time
 from brokers.simulators.tws.session import Handler, Session
 
 SECONDS = timedelta(seconds=5)
+NEW_YORK = ZoneInfo("America/New_York")
 BID, ASK, LAST = 1, 2, 4
 SIZES = {BID: 0, ASK: 3, LAST: 5}
 LIVE = 1
@@ -37,12 +39,17 @@ Key = tuple[Session, int]
 
 @dataclass(slots=True)
 class Series:
-    """A stream of bars. told: the start of the newest bar told; epoch: times are seconds since 1970."""
+    """A stream of bars.
+
+    told: the start of the newest bar told. epoch: times are seconds since 1970. regular: only of the regular trading
+    hours.
+    """
 
     stock: Stock
     period: timedelta
     told: datetime
     epoch: bool = True
+    regular: bool = False
 
 
 class MarketData:
@@ -160,7 +167,8 @@ class MarketData:
         request, wanted = fields.integer(), read_contract(fields)
         fields.skip(1)
         end, size, duration = fields.text(), fields.text(), fields.text()
-        fields.skip(2)
+        regular = fields.flag()
+        fields.skip(1)
         epoch, keep = fields.integer() == 2, fields.flag()
         found = self._directory.find(wanted)
         if not found:
@@ -172,7 +180,7 @@ class MarketData:
         except Malformed as error:
             session.error(request, 321, f"Error validating request: {error}")
             return
-        series = Series(found[0], period, floor_time(until - span, period), epoch)
+        series = Series(found[0], period, floor_time(until - span, period), epoch, regular)
         bars = [bar for bar in self._bars(series) if bar.start < until or not end]
         if not bars:
             text = "Historical Market Data Service error message:HMDS query returned no data"
@@ -199,7 +207,14 @@ class MarketData:
     def _bars(self, series: Series) -> list[MarketBar]:
         """The bars from `told` on, out of the finest that are kept."""
         source = self._simulation.bars if series.period >= self._simulation.bars.period else self._fine
-        return resampled(source.since(series.stock.symbol, series.told), series.period)
+        found = source.since(series.stock.symbol, series.told)
+        return resampled(self._of_regular_hours(found) if series.regular else found, series.period)
+
+    def _of_regular_hours(self, bars: Sequence[MarketBar]) -> Sequence[MarketBar]:
+        if self._simulation.hours is None:
+            return bars
+        begin, end = self._simulation.hours
+        return [bar for bar in bars if begin <= bar.start.astimezone(NEW_YORK).time() < end]
 
 
 def _period(text: str) -> timedelta:

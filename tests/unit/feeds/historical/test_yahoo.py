@@ -87,7 +87,7 @@ def test_load_asks_yahoo_through_the_cache(
         asked.append({"ticker": ticker, **options})
         return download_shape(bars, ticker)
 
-    monkeypatch.setattr(market_module, "provider_for", lambda reference: YahooProvider(download))
+    monkeypatch.setattr(market_module, "provider_for", lambda reference, options: YahooProvider(download))
     settings = DataSettings.model_validate({"cache_dir": str(tmp_path / "cache")})
     now = SimulatedClock(bars.index[40].to_pydatetime(warn=False))
     for _ in range(2):
