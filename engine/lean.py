@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import backtrader as bt
 
 from engine.cerebro import RECORDER
-from engine.lean_delivery import BarByBarLoop
+from engine.lean_bar_by_bar import BarByBarLoop
 from engine.lean_loop import LeanLoop
 from engine.lean_recording import LeanRecorder
 from engine.refusal import Refused

@@ -1,31 +1,27 @@
-"""A lean run bar by bar, where Backtrader computes indicators as the bars come: resampled datas.
-
-The strategy's indicators are moved by Backtrader's own `_next` over arrays that grow, so that all they can see is
-what they see there. What the datas deliver is Backtrader's own doing too, but for whole weeks, months or years of
-one data, whose bars follow from its times.
-"""
+"""Which bars of resampled datas come when: Backtrader's own doing, and told from the times where it can be."""
 
 from __future__ import annotations
 
 import datetime
-import operator
-from collections.abc import Callable, Iterator
-from typing import Any
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 import numpy as np
 from backtrader import date2num, num2date
 from backtrader.feed import DataClone
 from backtrader.resamplerfilter import Resampler
-from backtrader.trade import Trade
 
-from engine.lean_account import Notice
-from engine.lean_broker import LeanBroker
-from engine.lean_lines import Cursor, name_lines, release, restore
-from engine.lean_loop import LeanLoop
-from engine.lean_strategy import quicken, slow_down
+from engine import lean_edges
+from engine.lean_edges import Ending
 
-COLUMNS = ("open", "high", "low", "close", "volume", "openinterest", "datetime")
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Row = tuple[float, ...]
+"""A bar: a value a line."""
 PERIODS: dict[int, Callable[[Any], int]] = {
     bt.TimeFrame.Weeks: lambda date: date.isocalendar()[0] * 100 + date.isocalendar()[1],
     bt.TimeFrame.Months: lambda date: date.year * 100 + date.month,
@@ -36,120 +32,85 @@ NOT_MIDNIGHT = 0.9999
 """Part of a day after which rounding could take a time to the next day."""
 
 
-class BarByBarLoop(LeanLoop):
-    """Takes the place of `Cerebro._runnext`."""
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The bars of a run, and at each of its steps where each data is.
 
-    def run(self) -> None:
-        """Run all bars, then hand the account's curve to the recorder."""
-        plain = self._account_is_plain()
-        self.now: Cursor = [-1]  # the strategy's bar
-        self._share(list(self.strategy.lines.lines), self.now)
-        quick = quicken(self.strategy)
-        try:
-            self._run_bars(plain)
-            self._hand_over_account(plain)
-        finally:
-            if quick:
-                slow_down(self.strategy)
-            restore(self.shortened)
-            release(self.shared)
-            if isinstance(self.broker, LeanBroker):
-                self.broker.release()
+    times: (steps,) of the data that leads. rows: per data all its bars. at, held: (steps, datas), the current bar of
+    a data, and how many bars its lines hold. error: what stops the run after the last step.
+    """
 
-    def _read_times(self) -> None:
-        self.times: list[float] = []
-        self.seen: list[tuple[int, ...]] = []
-        self.lagging = []
-        self.lengths = [0] * len(self.strategy.datas)
-        self.at: dict[int, Cursor] = {id(data): [-1] for data in self.datas}
+    times: list[float]
+    rows: list[list[Row]]
+    at: NDArray[np.int64]
+    held: NDArray[np.int64]
+    error: Exception | None = None
 
-    def _closes_are_finite(self) -> bool:
-        frames = [data.p.dataname for data in self.datas if not isinstance(data, DataClone)]
-        return all(np.isfinite(frame["close"].to_numpy(dtype=np.float64)).all() for frame in frames)
 
-    def _run_bars(self, plain: bool) -> None:
-        cerebro, strategy, on_bar = self.cerebro, self.strategy, self.on_bar
-        watched, account = self._watched(), self._adopt_if_possible(plain)
-        indicators = strategy.getindicators()
-        for series in (*self.datas, *(each for each in indicators if not isinstance(each, bt.LineBuffer))):
-            name_lines(series)
-        stock_notify = watched or not self.adoptable
-        nothing: tuple[list[Notice], list[Trade]] = [], []
-        steps = self._deliver()
-        moved = [(self.at[id(data)], data.lines[0]) for data in self.datas] if not self.shortened else []
-        for step, time in enumerate(steps):
-            for cursor, line in moved:
-                cursor[0] = line._idx
-            if self._acts_early(time, strategy._next_open):
-                return
-            account[0] = step
-            told = nothing
-            if not self.adoptable:
-                cerebro._brokernotify()
-            elif self._match(watched) and not watched:
-                told = self._take()
-            if cerebro._event_stop:
-                return
-            if cerebro._timers:
-                cerebro._check_timers([strategy], time, cheat=False)
-            now = self._move_strategy()
-            for indicator in indicators:
-                indicator._next()
-            self._tell_all(told, now, stock_notify, plain)
-            new = not self.times or self.times[-1] != now
-            self.times.append(now)
-            self.seen.append(tuple([cursor[0] for cursor in self.at.values()]))
-            self.done = step + 1
-            if on_bar is not None and new:
-                on_bar(self.done)
-            strategy._minperstatus = phase = max(map(operator.sub, strategy._minperiods, self.lengths))
-            self._decide(phase)
-            if watched:
-                strategy._next_analyzers(phase)
-                strategy._next_observers(phase)
-            if stock_notify:
-                strategy.clear()
-            if cerebro._event_stop:
-                return
+def deliver_ahead(cerebro: bt.Cerebro, datas: list[Any]) -> Delivery:
+    """All bars before the run. datas: in the order in which they move; their lines hold all bars then."""
+    base, *clones = datas
+    endings = [endings_of(base, clone) for clone in clones] if plain_times(base) else [None]
+    if all(each is not None for each in endings):
+        return deliver_told(base, clones, [each for each in endings if each is not None])
+    return deliver_recorded(cerebro, datas)
 
-    def _move_strategy(self) -> float:
-        """`Strategy._clk_update`; returns the strategy's time."""
-        places = [(self.at[id(data)][0], data) for data in self.strategy.datas]
-        lengths = [at + 1 for at, _ in places]
-        if any(map(operator.gt, lengths, self.lengths)):
-            self.now[0] += 1
-            for line in self.strategy.lines.lines:
-                line.array.append(np.nan)
-        self.lengths = lengths
-        time: float = max([data.lines.datetime.array[at] for at, data in places if at >= 0])
-        self.strategy.lines.datetime.array[self.now[0]] = time
-        return time
 
-    def _places(self, data: Any) -> Any:
-        number = next(k for k, other in enumerate(self.datas) if other is data)
-        return np.array([places[number] for places in self.seen])
+def deliver_told(base: Any, clones: list[Any], endings: list[dict[int, Ending]]) -> Delivery:
+    """All bars, of which those of the clones are told from the times."""
+    columns = columns_of(base)
+    count = base.known_bars
+    times = columns["datetime"][:]
+    late = any(count in found for found in endings)
+    if late:
+        times.append(times[-1])
+    steps = np.arange(count + late)
+    at = [np.minimum(steps, count - 1)]
+    names = base.getlinealiases()
+    rows = [list(zip(*(columns[name] for name in names), strict=True))]
+    base._idx = count
+    for found in endings:
+        rows.append([bar_of(columns, names, ending) for ending in found.values()])
+        at.append(np.searchsorted(list(found), steps, side="right") - 1)
+    for data, bars in zip((base, *clones), rows, strict=True):
+        for number, line in enumerate(data.lines.lines):
+            line.array = array("d", [row[number] for row in bars])
+            line._idx, line.lencount = len(bars) - 1, len(bars)
+    places = np.stack(at, axis=1)
+    return Delivery(times, rows, places, places + 1)
 
-    def _deliver(self) -> Iterator[float]:
-        base, *clones = self.datas
-        if self.adoptable and all(follows(base, clone) for clone in clones) and plain_times(base):
-            for data in self.datas:
-                self._share(data.lines.lines, self.at[id(data)])
-                self._shorten(data)
-            return deliver_periods(base, clones)
-        return deliver_as_stock(self.cerebro, self.datas)
+
+def deliver_recorded(cerebro: bt.Cerebro, datas: list[Any]) -> Delivery:
+    """All bars as Backtrader delivers them."""
+    times: list[float] = []
+    at: list[list[int]] = []
+    held: list[list[int]] = []
+    first = [data.lines[0] for data in datas]
+    error = None
+    try:
+        for time in deliver_as_stock(cerebro, datas):
+            times.append(time)
+            at.append([line._idx for line in first])
+            held.append([len(line.array) for line in first])
+    except Exception as raised:  # noqa: BLE001 - what stock raises comes at its step
+        error = raised
+    rows = [list(zip(*(line.array for line in data.lines.lines), strict=True)) for data in datas]
+    shape = len(times), len(datas)
+    places, ends = (np.array(each, dtype=np.int64).reshape(shape) for each in (at, held))
+    return Delivery(times, rows, places, ends, error)
 
 
 def follows(base: Any, clone: Any) -> bool:
     """Whether a data is made of whole weeks, months or years of another."""
+    return is_resampled_from(base, clone) and clone._filters[0][0].p.timeframe in PERIODS
+
+
+def is_resampled_from(base: Any, clone: Any) -> bool:
+    """Whether a data is made of the bars of another, by nothing but a resampler without a calendar."""
     if type(clone) is not DataClone or clone.data is not base or len(clone._filters) != 1:
         return False
     filtered = clone._filters[0][0]
-    return (
-        type(filtered) is Resampler
-        and filtered.p.timeframe in PERIODS
-        and not filtered.componly
-        and clone._calendar is None
-    )
+    return type(filtered) is Resampler and not filtered.componly and clone._calendar is None
 
 
 def plain_times(base: Any) -> bool:
@@ -163,85 +124,71 @@ def plain_times(base: Any) -> bool:
 
 def deliver_periods(base: Any, clones: list[Any]) -> Iterator[float]:
     """Move one data, and datas made of its weeks, months or years, as `Cerebro._runnext` would; yields its time."""
-    columns = [base._columns.get(name) for name in base.getlinealiases()]
-    count = base.known_bars
-    lists = [[float("nan")] * count if column is None else column.tolist() for column in columns]
-    rows = list(zip(*lists, strict=True))
-    put = putter(base)
-    waiting = [(putter(clone), periods_of(base, clone)) for clone in clones]
-    for bar, row in enumerate(rows):
-        put(row)
-        for put_period, finished in waiting:
-            if bar in finished:
-                put_period(finished[bar])
-        yield row[-1]
-    base._idx = count
-    for put_period, finished in waiting:
-        if count in finished:
-            put_period(finished[count])
-    if any(count in finished for _, finished in waiting):
-        yield rows[-1][-1]
+    times = columns_of(base)["datetime"]
+    delivery = deliver_told(base, clones, [periods_of(times, clone) for clone in clones])
+    for time, places in zip(delivery.times, delivery.at.tolist(), strict=True):
+        for data, place in zip((base, *clones), places, strict=True):
+            for line in data.lines.lines:
+                line._idx, line.lencount = place, place + 1
+        yield time
 
 
-def putter(data: Any) -> Callable[[tuple[float, ...]], None]:
-    """What adds a bar to a data and moves it there."""
-    lines = data.lines.lines
-    appends = [line.array.append for line in lines]
-    cursor = getattr(lines[0], "_cursor", None)
+def endings_of(base: Any, clone: Any) -> dict[int, Ending] | None:
+    """The bars a data is made of another's, by the number of the other's bar they are delivered on.
 
-    def put(row: tuple[float, ...]) -> None:
-        for append, value in zip(appends, row, strict=True):
-            append(value)
-        if cursor is not None:
-            cursor[0] += 1
-            return
-        for line in lines:
-            line._idx += 1
-            line.lencount += 1
-
-    return put
-
-
-def periods_of(base: Any, clone: Any) -> dict[int, tuple[float, ...]]:
-    """Bars of the weeks, months or years of a data, by the number of its bar they are delivered on.
-
-    The one that is not over at the end is delivered on the bar after the last.
+    The one that is not over at the end is delivered on the bar after the last. None where only Backtrader can tell.
     """
+    if not is_resampled_from(base, clone):
+        return None
+    resampler, times = clone._filters[0][0], columns_of(base)["datetime"]
+    if resampler.p.timeframe in PERIODS:
+        return periods_of(times, clone)
+    if lean_edges.takes(resampler):
+        return lean_edges.endings(base, times, resampler.p.timeframe, resampler.p.compression)
+    return None
+
+
+def periods_of(times: list[float], clone: Any) -> dict[int, Ending]:
+    """Weeks, months or years of bars at these times."""
     resampler = clone._filters[0][0]
     number_of, compression = PERIODS[resampler.p.timeframe], resampler.p.compression
-    columns = {name: base._columns.get(name) for name in COLUMNS}
-    times = columns["datetime"].tolist()
-    names = base.getlinealiases()
-    found: dict[int, tuple[float, ...]] = {}
+    found: dict[int, Ending] = {}
     numbers = [number_of(num2date(time)) for time in times]
     start = over = 0
-
-    def bar_of(first: int, end: int) -> tuple[float, ...]:
-        volume = 0.0
-        for value in (columns["volume"] if columns["volume"] is not None else [np.nan] * len(times))[
-            first:end
-        ]:
-            volume += value
-        values = {
-            "open": columns["open"][first],
-            "high": columns["high"][first:end].max(),
-            "low": columns["low"][first:end].min(),
-            "close": columns["close"][end - 1],
-            "volume": volume,
-            "openinterest": np.nan if columns["openinterest"] is None else columns["openinterest"][end - 1],
-            "datetime": times[end - 1],
-        }
-        return tuple(float(values[name]) for name in names)
-
     for bar in range(1, len(times)):
         if numbers[bar] > numbers[bar - 1]:
             over += 1
             if over % compression == 0:
-                found[bar] = bar_of(start, bar)
+                found[bar] = start, bar, times[bar - 1]
                 start = bar
     if times:
-        found[len(times)] = bar_of(start, len(times))
+        found[len(times)] = start, len(times), times[-1]
     return found
+
+
+def columns_of(base: Any) -> dict[str, list[float]]:
+    """The values of a data's lines, before any of its bars has come."""
+    columns = {name: base._columns.get(name) for name in base.getlinealiases()}
+    missing = [float("nan")] * base.known_bars
+    return {name: missing if column is None else column.tolist() for name, column in columns.items()}
+
+
+def bar_of(columns: dict[str, list[float]], names: Sequence[str], ending: Ending) -> Row:
+    """`_Bar.bupdate` with one bar after another."""
+    first, end, time = ending
+    volume = 0.0
+    for value in columns["volume"][first:end]:
+        volume += value
+    values = {
+        "open": columns["open"][first],
+        "high": max(columns["high"][first:end]),
+        "low": min(columns["low"][first:end]),
+        "close": columns["close"][end - 1],
+        "volume": volume,
+        "openinterest": columns["openinterest"][end - 1],
+        "datetime": time,
+    }
+    return tuple([values[name] for name in names])
 
 
 def deliver_as_stock(cerebro: bt.Cerebro, datas: list[Any]) -> Iterator[float]:

@@ -17,8 +17,9 @@ from backtrader.lineseries import LineSeries
 from engine.lean_steps import step_through
 from engine.primitive import Primitive
 from engine.primitives import PRIMITIVES, primitive_of
+from engine.refusal import Refused
 
-__all__ = ["PRIMITIVES", "OnceReport", "Primitive", "evaluate", "primitive_of"]
+__all__ = ["PRIMITIVES", "OnceReport", "Primitive", "evaluate", "evaluate_by_kernels", "primitive_of"]
 
 _EXACT_INTEGER = 2**53
 _PLAIN = (float, bool, str, tuple)
@@ -44,6 +45,14 @@ def evaluate(strategy: Any) -> OnceReport:
         return report
     _Walk(report).iterator(strategy)
     return report
+
+
+def evaluate_by_kernels(indicator: Any) -> None:
+    """Fill the lines of one indicator, and of those it is made of, as its `_once()` would, by kernels alone.
+
+    What has fewer bars than it needs stays without values. Raises Refused for what stock would have to compute.
+    """
+    _KernelWalk(OnceReport())._node(indicator)
 
 
 class _Walk:
@@ -140,6 +149,13 @@ class _Walk:
         o.preonce(0, period - 1)
         o.oncestart(period - 1, period)
         o.once(period, o.buflen())
+
+
+class _KernelWalk(_Walk):
+    def _compute(self, o: Any) -> None:
+        primitive = primitive_of(o)
+        if o.buflen() >= o._minperiod and (primitive is None or not _run(primitive, o)):
+            raise Refused(f"the indicator {type(o).__name__} is not computed by a kernel")
 
 
 def _idle(o: Any) -> bool:

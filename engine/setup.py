@@ -240,7 +240,7 @@ STAND_INS = (
     "primitives",
     "primitives_talib",
 )
-DRIVERS = ("setup", "lean", "lean_loop", "lean_telling", "lean_delivery")
+DRIVERS = ("setup", "lean", "lean_loop", "lean_telling", "lean_delivery", "lean_bars", "lean_bar_by_bar")
 
 
 def _as_in_stock(traceback: TracebackType | None) -> TracebackType | None:
