@@ -1,4 +1,4 @@
-"""`docs/features.md` lists what works with the test that shows it: every named test must exist."""
+"""`docs/features.md` and `docs/reliability.md` name the tests that show what they say: each must exist."""
 
 from __future__ import annotations
 
@@ -68,6 +68,18 @@ def test_the_count_in_the_text_is_true() -> None:
 def test_every_named_test_exists(number: str, tests: str) -> None:
     named = TEST.findall(tests)
     assert named, f"{number} names no test"
+    check_there(named)
+
+
+def test_every_fault_has_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    faults = re.findall(r"^\| (?!Fault|-)(.+) \|$", text, re.MULTILINE)
+    assert len(faults) >= 13
+    assert all(TEST.search(fault) for fault in faults)
+    check_there(TEST.findall(text))
+
+
+def check_there(named: list[tuple[str, str]]) -> None:
     for file, name in named:
-        assert (ROOT / file).is_file(), f"{number}: {file} is gone"
-        assert name in names_in(file), f"{number}: {file} has no {name}"
+        assert (ROOT / file).is_file(), f"{file} is gone"
+        assert name in names_in(file), f"{file} has no {name}"
