@@ -48,10 +48,10 @@ def _put_off(name: str) -> property:
 class LeanAccount(BackBroker):
     """Cash, value and positions of a broker in a lean run.
 
-    `_step`: cursor of the bars. `_settled`: the bar the account's figures are of. `changes`: cash and open
-    positions from a bar on, whenever they changed: (bar, cash, ((data, size, price), ...)). `touched` is not empty when
-    cash was set since the last of them. `_opened`: datas in which something was opened on this bar. `simple`, `valued`:
-    schemes that charge and pay, or are worth, what their parameters say.
+    `_step`: cursor of the bars. `_settled`: the bar the account's figures are of. `changes`: cash and the position it
+    changed with, from a bar on. `touched` is not empty when cash was set since the last of them. `_opened`: datas in
+    which something was opened on this bar. `simple`, `valued`: schemes that charge and pay, or are worth, what their
+    parameters say.
     """
 
     bars: Mapping[Any, Bars]
@@ -97,7 +97,7 @@ class LeanAccount(BackBroker):
         broker.__class__ = cls
         lean: Self = broker
         lean.positions = LeanPositions(lean, list(lean.positions.items()))
-        lean.changes.append((0, lean.cash, ()))
+        lean.changes.append((0, lean.cash, None, 0.0, 0.0))
         return lean
 
     def release(self) -> None:
@@ -169,11 +169,14 @@ class LeanAccount(BackBroker):
         super().add_cash(cash)
 
     def note(self) -> None:
-        """Write down cash and open positions, when an execution changed them."""
+        """Write down cash, where something else than an execution changed it."""
         if self.touched:
             self.touched.clear()
-            held = tuple([(data, p.size, p.price) for data, p in self.positions.items() if p.size])
-            self.changes.append((self._step[0], self.__dict__["cash"], held))
+            self.changes.append((self._step[0], self.__dict__["cash"], None, 0.0, 0.0))
+
+    def _note_position(self, data: Any, position: Position) -> None:
+        """Write down cash and a position that an execution changed."""
+        self.changes.append((self._step[0], self.__dict__["cash"], data, position.size, position.price))
 
     def _settle(self) -> None:
         """Bring the account's figures to the current bar."""

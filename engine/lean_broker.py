@@ -11,7 +11,7 @@ from typing import Any
 
 from backtrader.order import BuyOrder, Order, SellOrder
 
-from engine.lean_costs import close_cash, open_cash
+from engine.lean_costs import cash_after, close_cash, open_cash
 from engine.lean_fills import LeanFills
 from engine.lean_making import clone_order, complete, make_order
 from engine.lean_orders import first_to_happen, split
@@ -62,15 +62,11 @@ class LeanBroker(LeanFills):
         """Let an order wait for the next bar, alone or in its group."""
         if info:
             order.addinfo(**info)
-        ref = order.ref
-        if oco is None:
-            self._ocos[ref] = ref
-            self._ocol[ref] = [ref]
-        else:
-            self._ocoize(order, oco)
+        if oco is not None:
+            self._join(order, oco)
         if order.parent is not None or not order.transmit:
             return self.submit(order, check=check)
-        self._pchildren[ref] = order
+        self._pchildren[order.ref] = order
         if not check or not self.p.checksubmit:
             return self.transmit(order, check=False)
         order.status = SUBMITTED
@@ -84,7 +80,9 @@ class LeanBroker(LeanFills):
         """`BackBroker.check_submitted`."""
         cash = self.__dict__["cash"]
         positions: dict[Any, tuple[float, float]] = {}
-        submitted, copied, schemes = self.submitted, ACCEPTED in self.copied, self.comminfo
+        submitted, schemes, simple = self.submitted, self.comminfo, self.simple
+        copied = ACCEPTED in self.copied
+        heard = copied or SUBMITTED in self.copied  # else what was told when it was submitted says enough
         coo, shortcash = self.p.coo, self.p.shortcash
         accept, queue = self.pending.append, self.notifs.append
         while submitted:
@@ -103,17 +101,20 @@ class LeanBroker(LeanFills):
             scheme = schemes[name if name in schemes else None]
             size, after, opened, closed = split(before[0], before[1], order.executed.remsize, price)
             positions[data] = size, after
-            simple = scheme in self.simple
-            if closed:
-                cash = close_cash(scheme, simple, shortcash, cash, closed, price, 0, price)[0]
-            if opened:
-                cash = open_cash(scheme, simple, shortcash, cash, opened, price)[0]
+            if shortcash and scheme in simple:
+                cash = cash_after(scheme, cash, closed, opened, price)
+            else:
+                if closed:
+                    cash = close_cash(scheme, scheme in simple, shortcash, cash, closed, price, 0, price)[0]
+                if opened:
+                    cash = open_cash(scheme, scheme in simple, shortcash, cash, opened, price)[0]
             if cash >= 0.0:
-                order.pannotated = order.broker = None
+                order.pannotated = None
                 order.plen = self.bars[data][5][0] + 1
                 order.status = ACCEPTED
                 accept(order)
-                queue((clone_order(order) if copied else order, ACCEPTED, None))
+                if heard:
+                    queue((clone_order(order) if copied else order, ACCEPTED, None))
                 continue
             self._refuse(order)
 
@@ -158,13 +159,17 @@ class LeanBroker(LeanFills):
 
     def _match_pending(self) -> None:
         """One pass over the pending orders, first come first served."""
-        pending, bars, terms = self.pending, self.bars, self.p
+        pending, bars, terms, schemes = self.pending, self.bars, self.p, self.comminfo
         at_once = terms.coc or terms.coo
         at_open = not (terms.coc or terms.slip_perc or terms.slip_fixed)
         levels = self.levels
-        first = (first_to_happen if levels is None else levels.first_to_happen)(pending, bars, at_once)
-        if first < 0:
-            return
+        first = 0
+        if pending[0].exectype != MARKET:
+            first = (first_to_happen if levels is None else levels.first_to_happen)(pending, bars, at_once)
+            if first < 0:
+                return
+        elif levels is not None:
+            levels.newest = None
         plainly = at_open and self.plain and terms.shortcash and terms.filler is None
         pending.append(None)
         pending.rotate(-first)
@@ -183,7 +188,8 @@ class LeanBroker(LeanFills):
                 continue
             if kind == MARKET:
                 if at_once or times[at] > order.created.dt:
-                    scheme = self.getcommissioninfo(order.data)
+                    name = order.data._name
+                    scheme = schemes[name if name in schemes else None]
                     if plainly and scheme in self.simple:
                         self._fill_plainly(order, scheme, opens[at], times[at])
                     elif at_open:

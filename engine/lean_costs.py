@@ -52,6 +52,29 @@ def commission_of(scheme: Any, size: float, price: float) -> float:
     return commission * price if scheme._commtype == PERCENT else commission
 
 
+def cash_after(scheme: Any, cash: float, closed: float, opened: float, price: float) -> float:
+    """Cash after closing, without a gain, and opening that many at a price; of a simple scheme, sales giving cash."""
+    terms = scheme.p
+    by_value = scheme._commtype == PERCENT
+    if closed:
+        back = -closed * price
+        commission = abs(closed) * terms.commission
+        cash = (
+            cash
+            + (back / terms.leverage if back > 0 else back)
+            - (commission * price if by_value else commission)
+        )
+    if opened:
+        paid = opened * price
+        commission = abs(opened) * terms.commission
+        cash = (
+            cash
+            - (paid / terms.leverage if paid > 0 else paid)
+            - (commission * price if by_value else commission)
+        )
+    return cash
+
+
 def close_cash(
     scheme: Any,
     simple: bool,

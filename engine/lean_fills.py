@@ -46,11 +46,15 @@ class LeanFills(LeanAccount):
         dtcoc: float | None = None,
     ) -> Any:
         """`BackBroker._execute`."""
-        if ago is None or self.p.filler is not None:
+        data = order.data
+        if ago is None:
             return super()._execute(order, ago, price, cash, position, dtcoc)
+        if self.p.filler is not None:
+            super()._execute(order, ago, price, cash, position, dtcoc)
+            self._note_position(data, self.positions[data])
+            return None
         if price is None:
             return None
-        data = order.data
         scheme = self.getcommissioninfo(data)
         simple = scheme in self.simple
         moment = dtcoc or data.datetime[ago]
@@ -97,6 +101,7 @@ class LeanFills(LeanAccount):
             if not simple:
                 scheme.confirmexec(done, price)
             held.book(done, price, data)
+            self._note_position(data, held)
             if closed and self.p.int2pnl:
                 closedcomm += self.d_credit.pop(data, 0.0)
             bit = execute_order(
@@ -141,12 +146,12 @@ class LeanFills(LeanAccount):
             marks["adjbase"] = self._close_before(data)
         done = closed + opened
         if done:
-            self.cash = money
+            self.__dict__["cash"] = money
             marks["price_orig"] = entry
-            marks["size"], marks["price"], marks["upopened"], marks["upclosed"] = (
-                split(size, entry, done, price) if short else (psize, pprice, opened, closed)
-            )
+            now = split(size, entry, done, price) if short else (psize, pprice, opened, closed)
+            marks["size"], marks["price"], marks["upopened"], marks["upclosed"] = now
             marks["datetime"] = data.datetime, data.datetime[0]
+            self.changes.append((self._step[0], money, data, now[0], now[1]))
             bit = execute_order(
                 order, moment, done, price, closed, closedvalue, closedcomm, opened, openedvalue,
                 openedcomm, terms.margin, pnl, psize, pprice,
@@ -165,7 +170,8 @@ class LeanFills(LeanAccount):
             done = order.executed
             done.p1, done.p2 = done.p2, len(done.exbits)
         self.notifs.append((told, status, bit))
-        self._ococheck(order)
+        if self._ocol:
+            self._ococheck(order)
 
     def _close_before(self, data: Any) -> float:
         """The close of a data that the broker saw last."""
@@ -175,14 +181,22 @@ class LeanFills(LeanAccount):
         now = max(times[at] for *_, times, (at,) in self.bars.values() if at >= 0)
         return closes[at - 1] if times[at] == now else closes[at]
 
+    def _join(self, order: Order, oco: Order) -> None:
+        """`BackBroker._ocoize`. An order that nobody has joined yet is in no group."""
+        if oco.ref not in self._ocos:
+            self._ocoize(oco, None)
+        self._ocoize(order, oco)
+
     def _ococheck(self, order: Order) -> None:
-        """`BackBroker._ococheck`; an order alone in its group cancels nothing."""
-        leader = self._ocos.get(self._ocos[order.ref])
-        group = self._ocol.get(leader)
-        if group is not None and len(group) == 1 and group[0] == order.ref:
-            del self._ocol[leader]
-        elif group is not None:
-            super()._ococheck(order)
+        """`BackBroker._ococheck`; an order alone cancels nothing."""
+        ref = order.ref
+        group = self._ocol.pop(self._ocos.get(ref, ref), ())
+        for place in reversed(range(len(self.pending))) if group else ():
+            other = self.pending[place]
+            if other is not None and other.ref in group:
+                del self.pending[place]
+                other.cancel()
+                self.notify(other)
 
     def _bracketize(self, order: Order, cancel: bool = False) -> None:
         """`BackBroker._bracketize`; an order that is no child and done wakes its children."""

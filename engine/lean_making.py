@@ -83,7 +83,8 @@ _NOTHING_ASKED = {
     "_plimit": 0.0,
 }
 _SHARED = {"_asked": None, "_params": None, "_info": None}
-_Created = _derive(OrderData, {**_NOTHING_DONE, **_SHARED})
+Created = _derive(OrderData, {**_NOTHING_DONE, **_SHARED})
+"""What an order was made with. `_info` is the order's `info`, or None where nobody has asked for it yet."""
 _Executed = _derive(OrderData, {**_NOTHING_DONE, **_NOTHING_ASKED})
 
 
@@ -198,7 +199,7 @@ def make_order(
     order.owner, order.data, order.tradeid = owner, data, tradeid
     order.size = signed = size if kind.ordtype == BUY else -size
     close = data.close[0]
-    order.created = created = _new(_Created)
+    order.created = created = _new(Created)
     created._asked = (
         size, price, plimit, exectype, valid, tradeid, trailamount, trailpercent, parent, transmit, histnotify,
     )  # fmt: skip
@@ -273,8 +274,3 @@ def clone_order(order: Any) -> Any:
     values["executed"] = done = _new(type(executed))
     done.__dict__ = executed.__dict__.copy()
     return twin
-
-
-def info_of(order: Any) -> Any:
-    """An order's `info`, or None where nobody has asked for it yet."""
-    return order.info if type(order.created) is not _Created else order.created._info

@@ -23,20 +23,20 @@ from engine.recording import (
     UNIX_EPOCH_DAY,
     Recorder,
     Recording,
+    prices_as_created,
 )
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Held = tuple[tuple[Any, float, float], ...]
-"""Open positions: (data, size, price)."""
-Change = tuple[int, float, Held]
-"""From which bar on the account is so: (bar, cash, open positions)."""
+Change = tuple[int, float, Any, float, float]
+"""From which bar on the account is so: bar, cash, the data whose position changed or None, its size, its price."""
 
-
-Told = tuple[bt.Order, int, float, Any, Any, float, float, float]
-"""A notification: order, status, time of the bar, execution or None, exit reason stated; of an execution also the
-size, average price and commission of all the order's executions so far."""
+Told = tuple[bt.Order, int, float, Any, Any]
+"""A notification: order, status, time of the bar, execution or None, exit reason stated or None."""
+STATUS, FILLED, PRICE, COMMISSION, CLOSED, REASON = range(len(ORDER_COLUMNS) - 6, len(ORDER_COLUMNS))
+"""Places in a row of an order of what changes while it lives."""
+SUBMITTED, ACCEPTED = bt.Order.Submitted, bt.Order.Accepted
 TRAILING = (bt.Order.StopTrail, bt.Order.StopTrailLimit)
 TYPE_TEXTS = {number: kind.value for number, kind in ORDER_TYPES.items()}
 SIDE_TEXTS = {bt.Order.Buy: Side.BUY.value, bt.Order.Sell: Side.SELL.value}
@@ -51,18 +51,21 @@ class LeanRecorder(Recorder):
     def start(self) -> None:
         """As a `Recorder`."""
         super().start()
+        self._rows: dict[int, list[Any]] = {}
         self.told: list[Told] = []
         self.ended: list[bt.Trade] = []
 
     def notify_order(self, order: bt.Order) -> None:
-        """As a `Recorder`, after what the loop told: Backtrader delivers the rest when the run ends."""
+        """After what the loop told: Backtrader delivers the rest when the run ends."""
+        now, stated = self.strategy.lines.datetime[0], order.info.get("exit_reason")
+        for bit in [bit for bit in order.executed.iterpending() if bit is not None] or [None]:
+            self.told.append((order, order.status, now, bit, stated))
         self.write_down()
-        super().notify_order(order)
 
     def notify_trade(self, trade: bt.Trade) -> None:
-        """As a `Recorder`, likewise."""
+        """Likewise."""
+        self.ended.append(trade)
         self.write_down()
-        super().notify_trade(trade)
 
     def notify_cashvalue(self, cash: float, value: float) -> None:
         """Nothing: see `set_account`."""
@@ -71,55 +74,46 @@ class LeanRecorder(Recorder):
         """One row an order and an execution from all that was told, then one row a closed trade."""
         if not self.told and not self.ended:
             return
-        rows, told, ended = self._orders, self.told, self.ended
+        rows, told, ended = self._rows, self.told, self.ended
         self.told, self.ended = [], []
-        for order, status, now, bit, stated, size, price, commission in told:
+        for order, status, now, bit, stated in told:
             row = rows.get(order.ref)
             if row is None:
-                row = rows[order.ref] = self._new_row(order)
+                row = rows[order.ref] = self._row_of(order)
                 if order.created.dt > now:
                     self._ahead[order.data._name] += 1
-            row["status"], terminal = STATUS_TEXTS[status]
+            if status == SUBMITTED and order.status != SUBMITTED:
+                status = ACCEPTED  # of which nothing is told where nobody listens
+            row[STATUS], terminal = STATUS_TEXTS[status]
             if stated is not None:
-                row["exit_reason"] = str(stated) or row["exit_reason"]
+                row[REASON] = str(stated) or row[REASON]
             if bit is not None:
-                row["filled"], row["average_price"], row["commission"] = abs(size), price, commission
+                done = order.executed
+                row[FILLED], row[PRICE], row[COMMISSION] = abs(done.size), done.price, done.comm
                 self._write_fill(order, bit, row)
             if terminal:
-                row["closed_time"] = order.executed.dt or now
+                row[CLOSED] = order.executed.dt or now
         for trade in ended:
             super().notify_trade(trade)
 
-    def _write_fill(self, order: bt.Order, bit: Any, row: dict[str, Any]) -> None:
-        self._fills.append(
-            (bit.dt, row["symbol"], bit.size, bit.price, bit.closedcomm + bit.openedcomm, row["order_id"])
-        )
-        closed, opened = bit.closed, bit.opened
-        reason = row["exit_reason"] or (REVERSAL if closed and opened else EXIT_TEXTS[order.exectype])
-        data = order.data if order.data._compensate is None else order.data._compensate
+    def _write_fill(self, order: bt.Order, bit: Any, row: list[Any]) -> None:
+        data, closed, opened = order.data, bit.closed, bit.opened
+        self._fills.append((bit.dt, data._name, bit.size, bit.price, bit.closedcomm + bit.openedcomm, row[0]))
+        reason = row[REASON] or (REVERSAL if closed and opened else EXIT_TEXTS[order.exectype])
+        data = data if data._compensate is None else data._compensate
         if self._books[id(data), order.tradeid].execute(closed, opened, bit.price, reason):
-            row["exit_reason"] = reason
+            row[REASON] = reason
 
-    def _new_row(self, order: bt.Order) -> dict[str, Any]:
+    def _row_of(self, order: bt.Order) -> list[Any]:
+        """One value for each of `ORDER_COLUMNS`."""
         created = order.created
+        price, limit = created.price, created.plimit or np.nan
         if order.exectype in TRAILING:
-            return super()._new_row(order)
-        return {
-            "order_id": len(self._orders) + 1,
-            "time": created.dt,
-            "symbol": order.data._name,
-            "type": TYPE_TEXTS[order.exectype],
-            "side": SIDE_TEXTS[order.ordtype],
-            "size": abs(created.size),
-            "price": created.price,
-            "limit": created.plimit or np.nan,
-            "status": "",
-            "filled": 0.0,
-            "average_price": np.nan,
-            "commission": 0.0,
-            "closed_time": np.nan,
-            "exit_reason": "",
-        }
+            price, limit = prices_as_created(order)
+        return [
+            len(self._rows) + 1, created.dt, order.data._name, TYPE_TEXTS[order.exectype],
+            SIDE_TEXTS[order.ordtype], abs(created.size), price, limit, "", 0.0, np.nan, 0.0, np.nan, "",
+        ]  # fmt: skip
 
     def set_account(
         self, times: NDArray[np.float64], equity: NDArray[np.float64], cash: NDArray[np.float64]
@@ -132,18 +126,23 @@ class LeanRecorder(Recorder):
         self._curve = times[last], equity[last], cash[last]
 
     def recording(self) -> Recording:
-        """Everything seen; the tables become DataFrames when somebody looks. Raises as `Recorder.recording`."""
+        """Everything seen, which is not kept here too; the tables become DataFrames when somebody looks.
+
+        Raises as `Recorder.recording`.
+        """
         if not self.decided and not self._acts_in_warm_up():
             self._check_warm_up(len)
         self.write_down()
         times, equity, cash = self._curve
         index = pd.DatetimeIndex(stamps_of(times), tz="UTC", name="time")
+        trades, rows, fills = self._trades, list(self._rows.values()), self._fills
+        self._trades, self._rows, self._fills = [], {}, []
         return Recording(
             equity=pd.Series(equity, index=index, name="equity"),
             cash=pd.Series(cash, index=index, name="cash"),
-            trades=_later(TRADE_COLUMNS, self._trades),
-            orders=_later(ORDER_COLUMNS, [tuple(row.values()) for row in self._orders.values()]),
-            fills=_later(FILL_COLUMNS, self._fills),
+            trades=_later(TRADE_COLUMNS, trades),
+            orders=_later(ORDER_COLUMNS, rows),
+            fills=_later(FILL_COLUMNS, fills),
             open_trades=sum(book.running is not None for book in self._books.values()),
             strategy=self.strategy,
             notes=tuple(LOOKED_AHEAD.format(count=n, name=name) for name, n in self._ahead.items()),
@@ -159,7 +158,7 @@ def stamps_of(days: NDArray[np.float64]) -> NDArray[np.datetime64]:
     return stamps
 
 
-def _later(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
+def _later(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
     """`engine.recording._table` for rows, as a table that becomes a DataFrame when somebody looks."""
     columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(names)
     made: dict[str, Any] = {}
@@ -189,23 +188,23 @@ def account_curve(
     broker saw on each bar, shape (bars,). schemes: per data its plain commission scheme. Datas in the order of
     the broker's positions.
     """
-    starts = np.array([change[0] for change in changes])
-    last = np.append(starts[1:] != starts[:-1], True) & (starts < bars)
-    kept = [change for change, keep in zip(changes, last, strict=True) if keep]
-    spans = np.diff(np.append(starts[last], bars))
-    cash = np.repeat(np.array([change[1] for change in kept], dtype=np.float64), spans)
+    (cash,) = _of_every_bar([(bar, money) for bar, money, *_ in changes], bars)
     value = np.zeros(bars)
     for data, close in closes.items():
-        sizes = np.zeros(len(kept))
-        prices = np.zeros(len(kept))
-        for row, (_, _, held) in enumerate(kept):
-            for other, size, price in held:
-                if other is data:
-                    sizes[row], prices[row] = size, price
-        if sizes.any():
-            held_size, held_price = np.repeat(sizes, spans), np.repeat(prices, spans)
-            _add_position(value, held_size, held_price, close, schemes[data], shortcash)
+        held = [(bar, size, price) for bar, _, other, size, price in changes if other is data]
+        if held:
+            sizes, prices = _of_every_bar([(0, 0.0, 0.0), *held], bars)
+            _add_position(value, sizes, prices, close, schemes[data], shortcash)
     return cash + value, cash
+
+
+def _of_every_bar(known: Sequence[tuple[float, ...]], bars: int) -> NDArray[np.float64]:
+    """What is known from some bars on, for every bar, of shape (values, bars). known: the bar, then the values."""
+    rows = np.array(known, dtype=np.float64)
+    starts = rows[:, 0].astype(np.int64)
+    last = np.append(starts[1:] != starts[:-1], True) & (starts < bars)
+    spans = np.diff(np.append(starts[last], bars))
+    return np.repeat(rows[last, 1:], spans, axis=0).T
 
 
 def _add_position(

@@ -10,7 +10,7 @@ from backtrader.trade import Trade
 
 from engine.lean_account import Notice
 from engine.lean_broker import LeanBroker
-from engine.lean_making import SHOWS_ATTRIBUTES, info_of
+from engine.lean_making import SHOWS_ATTRIBUTES, Created
 from engine.lean_notices import NONE, STATUSES, ignored_statuses
 from engine.lean_orders import copy_trade, update_trade
 from engine.lean_strategy import LOOKS_AT_CLASSES, names_around
@@ -49,6 +49,7 @@ class LeanTelling:
         self.wants_trades = self._own("notify_trade")
         self.wants_cash, self.wants_fund = self._own("notify_cashvalue"), self._own("notify_fund")
         self.wants_account = self.wants_cash or self.wants_fund
+        self.signals = isinstance(strategy, bt.SignalStrategy)
         watched = strategy._tradehistoryon or self._watched()
         self.ignored = STATUSES
         if self.wants_orders or watched:
@@ -102,24 +103,18 @@ class LeanTelling:
     def _tell(self, notices: list[Notice], ended: list[Trade], now: float) -> None:
         """`Strategy._notify` without the account."""
         strategy, note = self.strategy, self.recorder.told.append
-        sentinel = getattr(strategy, "_sentinel", None)
-        if (
-            sentinel is not None
-            and isinstance(strategy, bt.SignalStrategy)
-            and any(order.ref == sentinel.ref and status > Order.Partial for order, status, _ in notices)
+        sentinel = strategy._sentinel if self.signals else None
+        if sentinel is not None and any(
+            order.ref == sentinel.ref and status > Order.Partial for order, status, _ in notices
         ):
             strategy._sentinel = None
         ignored, notify = self.ignored, strategy.notify_order
         for order, status, bit in notices:
             if status not in ignored and (order.exectype != HISTORICAL or order.histnotify):
                 notify(order)
-            info = info_of(order)
-            stated = info.get("exit_reason") if info else None
-            if bit is None:
-                note((order, status, now, None, stated, 0, 0.0, 0.0))
-            else:
-                done = order.executed
-                note((order, status, now, bit, stated, done.size, done.price, done.comm))
+            created = order.created
+            info = created._info if type(created) is Created else order.info
+            note((order, status, now, bit, info.get("exit_reason") if info else None))
             if self.at_once:
                 self.recorder.write_down()
                 note = self.recorder.told.append

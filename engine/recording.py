@@ -230,7 +230,7 @@ class Recorder(bt.Analyzer):
         )
 
     def _new_row(self, order: bt.Order) -> dict[str, Any]:
-        price, limit = _prices_as_created(order)
+        price, limit = prices_as_created(order)
         values = (
             len(self._orders) + 1,
             order.created.dt,
@@ -293,7 +293,7 @@ def times_of(days: Iterable[float]) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(stamps.astype("datetime64[ns]")).tz_localize("UTC")
 
 
-def _prices_as_created(order: bt.Order) -> tuple[float, float]:
+def prices_as_created(order: bt.Order) -> tuple[float, float]:
     """Price and limit as the order was made; NaN where it has no limit.
 
     A market order's price is the close it was decided on. A trailing order's first trigger is computed

@@ -16,7 +16,7 @@ import pytest
 from engine.cerebro import assemble, history_feed, run, stock_broker
 from engine.compiled import records
 from engine.compiled.recording import recording_of, stamps_of
-from engine.recording import Recording, _prices_as_created, times_of
+from engine.recording import Recording, prices_as_created, times_of
 
 INFOS = ("", "risk", "time_exit")
 
@@ -52,7 +52,7 @@ class Keeper(bt.Analyzer):
         data = self.strategy.datas.index(order.data)
         if order.ref not in self.orders:
             self.orders[order.ref] = len(self.orders)
-            price, limit = _prices_as_created(order)
+            price, limit = prices_as_created(order)
             info = INFOS.index(order.info.get("exit_reason") or "")
             row = records_row(
                 records.ORDER,
