@@ -51,7 +51,7 @@ class LeanAccount(BackBroker):
     `_step`: cursor of the bars. `_settled`: the bar the account's figures are of. `changes`: cash and the position it
     changed with, from a bar on. `touched` is not empty when cash was set since the last of them. `_opened`: datas in
     which something was opened on this bar. `simple`, `valued`: schemes that charge and pay, or are worth, what their
-    parameters say.
+    parameters say; `by_parameters`: whether all are.
     """
 
     bars: Mapping[Any, Bars]
@@ -61,6 +61,7 @@ class LeanAccount(BackBroker):
     levels: Levels | None
     simple: set[bt.CommInfoBase]
     valued: set[bt.CommInfoBase]
+    by_parameters: bool
     positions: dict[Any, Position]
     _step: Cursor
     _settled: int
@@ -94,6 +95,7 @@ class LeanAccount(BackBroker):
         broker._pchildren = Families(broker._pchildren)
         broker.simple = {scheme for scheme in broker.comminfo.values() if is_simple(scheme)}
         broker.valued = {scheme for scheme in broker.comminfo.values() if follows_parameters(scheme)}
+        broker.by_parameters = broker.valued.issuperset(broker.comminfo.values())
         broker.__class__ = cls
         lean: Self = broker
         lean.positions = LeanPositions(lean, list(lean.positions.items()))
@@ -127,6 +129,7 @@ class LeanAccount(BackBroker):
             "levels",
             "simple",
             "valued",
+            "by_parameters",
             "_opened",
         ):
             delattr(self, name)
@@ -186,9 +189,10 @@ class LeanAccount(BackBroker):
         for data, position in self.positions.items() if self.plain else ():
             marks = position.__dict__
             if marks["size"]:
-                marks["datetime"] = data.datetime, data.datetime[0]
-                marks["adjbase"] = data.close[0]
-        if self._cash_addition or self._fundhist or not self.valued.issuperset(self.comminfo.values()):
+                _, _, _, closes, times, (at,) = self.bars[data]
+                marks["datetime"] = data.datetime, times[at]
+                marks["adjbase"] = closes[at]
+        if self._cash_addition or self._fundhist or not self.by_parameters:
             super()._get_value()
         else:
             self._value_by_parameters()
@@ -198,7 +202,10 @@ class LeanAccount(BackBroker):
         marked = paid = unrealized = 0.0
         shortcash = self.p.shortcash
         for data, position in self.positions.items():
-            size, price, close = position.size, position.price, data.close[0]
+            size = position.size
+            if not size and self.plain:
+                continue
+            price, close = position.price, data.close[0]
             scheme = self.getcommissioninfo(data)
             terms = scheme.p
             gain = size * (close - price) * terms.mult
@@ -227,6 +234,16 @@ class LeanAccount(BackBroker):
         values["_valuemktlever"] = marked
         values["_leverage"] = marked / (paid or 1.0)
         values["_unrealized"] = unrealized
+
+    def get_value(self, datas: Any = None, mkt: bool = False, lever: bool = False) -> float:
+        """`BackBroker.get_value`."""
+        if datas is not None or mkt or lever:
+            return super().get_value(datas, mkt, lever)  # type: ignore[no-any-return]
+        if self._settled != self._step[0]:
+            self._settle()
+        return self.__dict__["_value"]  # type: ignore[no-any-return]
+
+    getvalue = get_value
 
     def _get_value(self, datas: Any = None, lever: bool = False) -> float:
         self._settle()

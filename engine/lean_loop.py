@@ -28,6 +28,7 @@ from engine.lean_lines import (
 from engine.lean_recording import LeanRecorder, account_curve
 from engine.lean_strategy import quicken, slow_down
 from engine.lean_telling import LeanTelling
+from engine.lean_timers import quick_timers
 from engine.once import evaluate
 from engine.refusal import Refused
 
@@ -81,7 +82,8 @@ class LeanLoop(LeanTelling):
             if plain and len(self.datas) == 1 and not self._watched() and not self._interrupted():
                 self._run_one()
             else:
-                self._run_any(plain)
+                with quick_timers([*self.cerebro._timers, *self.cerebro._timerscheat], self.datas):
+                    self._run_any(plain)
             self._hand_over_account(plain)
         finally:
             if quick:
@@ -180,7 +182,6 @@ class LeanLoop(LeanTelling):
         clock = strategy.lines.datetime
         own_lines = [line.array for line in strategy.lines.lines if line is not clock]
         put_time = clock.array.append
-        prenext, nextstart, next_bar = strategy.prenext, strategy.nextstart, strategy.next
         recorder = self.recorder
         first = strategy._minperiods[0] - 1
         for bar, time in enumerate(self.times):
@@ -202,12 +203,12 @@ class LeanLoop(LeanTelling):
             if on_bar is not None:
                 on_bar(bar + 1)
             if bar > first:
-                next_bar()
+                strategy.next()
             elif bar == first:
                 recorder.decided = True
-                nextstart()
+                strategy.nextstart()
             else:
-                prenext()
+                strategy.prenext()
             if cerebro._event_stop:
                 return
 
@@ -215,7 +216,9 @@ class LeanLoop(LeanTelling):
         """Any number of datas, and whatever has to be called on every bar, in the order of `Cerebro._runonce`."""
         cerebro, strategy, on_bar = self.cerebro, self.strategy, self.on_bar
         watched, account = self._watched(), self._adopt_if_possible(plain)
-        stock_notify = watched or not self.adoptable
+        stock_notify, at_open = watched or not self.adoptable, cerebro.p.cheat_on_open
+        always = stock_notify or not plain or self.wants_account
+        recorder = self.recorder
         nothing: tuple[list[Notice], list[Trade]] = [], []
         own_lines = [line.array for line in strategy.lines.lines]
         put_time = strategy.lines.datetime.array.__setitem__
@@ -225,7 +228,7 @@ class LeanLoop(LeanTelling):
         for step, (time, moves, follows, phase) in enumerate(steps):
             for cursor, bar in moves:
                 cursor[0] = bar
-            if self._acts_early(time, strategy._oncepost_open):
+            if (cerebro._timerscheat or at_open) and self._acts_early(time, strategy._oncepost_open):
                 return
             account[0] = step
             told = nothing
@@ -245,12 +248,17 @@ class LeanLoop(LeanTelling):
                 line.append(np.nan)
             self.now[0] = step
             put_time(step, time)
-            self._tell_all(told, time, stock_notify, plain)
+            if told is not nothing or always:
+                self._tell_all(told, time, stock_notify, plain)
             self.done = step + 1
             if on_bar is not None:
                 on_bar(step + 1)
             strategy._minperstatus = phase
-            self._decide(phase)
+            if phase < 0:
+                recorder.decided = True
+                strategy.next()
+            else:
+                self._decide(phase)
             if watched:
                 strategy._next_analyzers(phase, once=True)
                 strategy._next_observers(phase, once=True)

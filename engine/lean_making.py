@@ -23,6 +23,7 @@ SHOWS_ATTRIBUTES = frozenset(("__dict__", "vars", "dir", "getmembers", "__getatt
 """Names by which code would find out that an order lacks what nobody has read yet."""
 MARKET, BUY = Order.Market, Order.Buy
 _TRAILING = (Order.StopTrail, Order.StopTrailLimit)
+_NOT_EXECUTED = frozenset((Order.Created, Order.Submitted, Order.Accepted))
 _END_OF_DAY = datetime.time(23, 59, 59, 999_990)
 _END_OF_DAY_PARTS = (23 / 24.0, 59 / 1440.0, 59 / 86_400.0, 999_990 / 86_400e6)
 _SURELY_BEFORE_THE_END = 0.9999
@@ -69,7 +70,8 @@ _NOTHING_DONE = {
     "pnl": 0.0,
     "psize": 0,
     "pprice": 0,
-    "exbits": Later(lambda data: collections.deque()),
+    "exbits": Later(lambda data: collections.deque() if data._first is None else data._first.exbits),
+    "_first": None,
     "__reduce_ex__": _reduce,
 }
 _NOTHING_ASKED = {
@@ -83,6 +85,7 @@ _NOTHING_ASKED = {
     "_plimit": 0.0,
 }
 _SHARED = {"_asked": None, "_params": None, "_info": None}
+"""What an order's copies ask its `created` for; and `_first`, of a copy's executions, whose list they share."""
 Created = _derive(OrderData, {**_NOTHING_DONE, **_SHARED})
 """What an order was made with. `_info` is the order's `info`, or None where nobody has asked for it yet."""
 _Executed = _derive(OrderData, {**_NOTHING_DONE, **_NOTHING_ASKED})
@@ -170,11 +173,12 @@ def complete(made: Any) -> Any:
     if "executed" in values:
         complete(made.created)
         complete(made.executed)
+    values.pop("_first", None)
     made.__class__ = kind.stock
     return made
 
 
-_OURS = frozenset(("stock", "__hash__", "__module__", "__qualname__", "__doc__", *_SHARED))
+_OURS = frozenset(("stock", "__hash__", "__module__", "__qualname__", "__doc__", "_first", *_SHARED))
 
 
 def make_order(
@@ -267,10 +271,12 @@ def expiry(data: Any, valid: Any) -> Any:
 def clone_order(order: Any) -> Any:
     """`order.clone()`."""
     executed = order.executed
-    executed.p1, executed.p2 = executed.p2, len(executed.exbits)
-    kind = type(order)
-    twin = _new(kind)
+    twin = _new(type(order))
     twin.__dict__ = values = order.__dict__.copy()
     values["executed"] = done = _new(type(executed))
+    if order.status in _NOT_EXECUTED and type(executed) is _Executed:
+        done.remsize, done._first = executed.remsize, executed
+        return twin
+    executed.p1, executed.p2 = executed.p2, len(executed.exbits)
     done.__dict__ = executed.__dict__.copy()
     return twin
