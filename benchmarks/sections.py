@@ -86,7 +86,8 @@ def live_path(bars: int, repeat: int) -> list[Row]:
     import store
     from benchmarks.crossover import Crossover
     from brokers.paper import PaperVenue
-    from engine.replay import PaperReplay
+    from engine.live_path import LivePath
+    from engine.replay import replayed
 
     frame = market(bars)
     lives = iter(range(10**6))
@@ -95,10 +96,10 @@ def live_path(bars: int, repeat: int) -> list[Row]:
         home = folder / str(next(lives))
         home.mkdir()
         with store.open_store(f"sqlite:///{home}/journal.db") as database:
-            replay = PaperReplay(
+            replay = LivePath(
                 Crossover,
                 {},
-                {"X": frame},
+                replayed({"X": frame}),
                 lambda: PaperVenue(CASH, COMMISSION, state=home / "paper.db" if durable else None),
                 database.journal("bench"),
                 CASH,

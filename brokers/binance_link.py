@@ -11,7 +11,7 @@ import contextlib
 import json
 import time as wall
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
@@ -48,8 +48,8 @@ class BinanceSettings:
     call waits for a ban to end before it fails.
     """
 
-    key: str
-    secret: str
+    key: str = field(repr=False)
+    secret: str = field(repr=False)
     rest: str = ""
     streams: str = ""
     websocket_api: str = ""

@@ -11,14 +11,16 @@ import hashlib
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 import backtrader as bt
 
+from brokers.ending import Left, flatten
 from brokers.gateway import Gateway
+from brokers.order_objects import exact, move_stop, resize, signed_size, split_commission, unlevered
 from brokers.venue_decides import VenueDecides
-from core.errors import InconsistentState, StrategyError
+from core.errors import InconsistentState, StrategyError, VenueTransient
+from core.telemetry import get_logger
 from core.types import (
     Bar,
     EventKind,
@@ -29,9 +31,10 @@ from core.types import (
     OrderStatus,
     OrderType,
     Side,
-    to_decimal,
 )
 from feeds.bridge import LiveData
+
+log = get_logger("brokers.bridge")
 
 ORDER_TYPES = {
     bt.Order.Market: OrderType.MARKET,
@@ -56,10 +59,10 @@ def client_order_id(bot: str, strategy: str, symbol: str, bar: datetime, leg: in
 class VenueBroker(VenueDecides, bt.brokers.BackBroker):
     """Orders to a venue through `gateway`; `cash` is what the account held when the run began.
 
-    bot and strategy enter the client order ids.
+    bot and strategy enter the client order ids. ending: see `brokers.ending`.
     """
 
-    params: Any = (("gateway", None), ("bot", "default"), ("strategy", ""))
+    params: Any = (("gateway", None), ("bot", "default"), ("strategy", ""), ("ending", None))
 
     def init(self) -> None:
         """Reset the bookkeeping; Backtrader calls this on creation and before a run."""
@@ -71,6 +74,7 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
         self._lengths: dict[bt.feed.DataBase, int] = {}
         self._number = 0
         self.stopped_early = False
+        self.left = Left()
         self._time = datetime.min.replace(tzinfo=UTC)
         self.pending: deque[bt.Order] = deque()
 
@@ -83,10 +87,17 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
                 data.wait_for(self.gateway.wake, lambda: self.gateway.news)
 
     def stop(self) -> None:
-        """At the end of the data, check that journal and venue agree; then close the session."""
+        """At the end, check that journal and venue agree; then close the session."""
         super().stop()
         if not self.stopped_early:
             self.gateway.finish()
+        elif self.p.ending is not None and not self.gateway.recovering:
+            try:
+                self.gateway.agree()
+            except VenueTransient as error:
+                log.warning("session.not_compared", reason=error.message)
+        held = {data._name: position.size for data, position in self.positions.items() if position.size}
+        self.left = Left(held, sum(order.alive() for order in self.pending))
         self.gateway.stop()
 
     @property
@@ -105,16 +116,22 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
         """
         bars = self._new_bars()
         if self.gateway.stop_requested and (bars or self._waiting()):
+            if self.p.ending == "flatten" and not self.gateway.recovering:
+                flatten(self)
             self.stopped_early = True
             self.cerebro.runstop()
             return
         if not bars and (self.gateway.news or self._idle()):
-            self._take(self.gateway.between_bars() if self.gateway.news else [])
+            self.hear()
             return
         self._number += 1
         stale = {d._name for d in self._traded_datas() if isinstance(d, LiveData) and not d.live}
         self._take(self.gateway.step(self._number, self._time, bars, stale))
         self._get_value()
+
+    def hear(self) -> None:
+        """Take in what happened to orders since the last bar."""
+        self._take(self.gateway.between_bars() if self.gateway.news else [])
 
     def submit(self, order: bt.Order, check: bool = True) -> bt.Order:
         """Send one order; its status is up to date when this returns.
@@ -135,7 +152,7 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
         self._ids[order.ref] = intent.client_id
         submission = self.gateway.submit(intent)
         if submission.intent.size != intent.size:
-            _resize(order, submission.intent.signed_size)
+            resize(order, submission.intent.signed_size)
         self._take(submission.events)
         return order
 
@@ -163,7 +180,7 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
         for data in self._traded_datas():
             if len(data) > self._lengths.get(data, 0):
                 self._lengths[data] = len(data)
-                bars[data._name] = _bar(data)
+                bars[data._name] = bar_of(data)
         if bars:
             self._time = max(bar.time for bar in bars.values())
         return bars
@@ -202,16 +219,16 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
             symbol=data._name,
             side=Side.BUY if order.isbuy() else Side.SELL,
             type=ORDER_TYPES[order.exectype],
-            size=_decimal(abs(order.size)),
-            reference_price=_decimal(order.created.pclose),
+            size=exact(abs(order.size)),
+            reference_price=exact(order.created.pclose),
             bar_time=bar_time,
             leg=leg,
             bot=self.p.bot,
             strategy=self.p.strategy,
-            price=_decimal(order.price) if order.price else None,
-            limit=_decimal(order.pricelimit) if order.pricelimit else None,
-            trail_amount=_decimal(order.trailamount) if order.trailamount else None,
-            trail_percent=_decimal(order.trailpercent) if order.trailpercent else None,
+            price=exact(order.price) if order.price else None,
+            limit=exact(order.pricelimit) if order.pricelimit else None,
+            trail_amount=exact(order.trailamount) if order.trailamount else None,
+            trail_percent=exact(order.trailpercent) if order.trailpercent else None,
             expires_at=_utc(bt.num2date(order.valid)) if order.valid else None,
             session_end=_utc(bt.num2date(order.dteos)) if order.exectype == bt.Order.Close else None,
             oco=self._ids[group.ref] if group is not None else None,
@@ -235,13 +252,17 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
                 hint="a run that goes on needs the bars it began with: give fromdate=, or remember=",
             )
         if event.kind is EventKind.TRAIL:
-            _move_stop(order, event)
+            move_stop(order, event)
             return
         if event.kind is EventKind.TRIGGERED:
             order.triggered = True
             return
         if event.fill is not None:
             self._fill(order, event.fill)
+            if event.status is OrderStatus.FILLED and order.executed.remsize:
+                # Whole lots, less what a commission took: nothing more will come of it.
+                order.executed.remsize = 0
+                order.completed()
         else:
             self._set_status(order, event.status)
         if order.alive() and order.status != bt.Order.Submitted:
@@ -272,20 +293,20 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
         """Book one execution by the stock broker's arithmetic, in its order of operations."""
         data, comminfo = order.data, self.getcommissioninfo(order.data)
         position = self.positions[data]
-        size: float = _signed_size(order, fill)
+        size = signed_size(order, fill, position.size)
         price = float(fill.price)
         price_before = position.price
         psize, pprice, opened, closed = position.pseudoupdate(size, price)
         pnl = comminfo.profitandloss(-closed, price_before, price)
-        closed_commission, opened_commission = _split_commission(float(fill.commission), closed, opened)
+        closed_commission, opened_commission = split_commission(float(fill.commission), closed, opened)
         closed_value = opened_value = 0.0
         if closed:
             closed_value = comminfo.getvaluesize(-closed, price_before)
-            self.cash += _unlevered(closed_value, comminfo) + pnl * comminfo.stocklike
+            self.cash += unlevered(closed_value, comminfo) + pnl * comminfo.stocklike
             self.cash -= closed_commission
         if opened:
             opened_value = comminfo.getvaluesize(opened, price)
-            self.cash -= _unlevered(opened_value, comminfo)
+            self.cash -= unlevered(opened_value, comminfo)
             self.cash -= opened_commission
             position.adjbase = price
         comminfo.confirmexec(size, price)
@@ -313,12 +334,6 @@ def _derived(data: bt.feed.DataBase) -> bool:
     return bool(data._clone or data.resampling or data.replaying)
 
 
-def _decimal(value: float) -> Decimal:
-    """Exact; whole numbers without a fraction."""
-    number = float(value)
-    return Decimal(int(number)) if number.is_integer() else to_decimal(number)
-
-
 def _utc(time: datetime) -> datetime:
     return time.replace(tzinfo=UTC)
 
@@ -327,7 +342,8 @@ def _bar_time(data: bt.feed.DataBase) -> datetime:
     return _utc(bt.num2date(data.datetime[0]))
 
 
-def _bar(data: bt.feed.DataBase) -> Bar:
+def bar_of(data: bt.feed.DataBase) -> Bar:
+    """The last bar of a data."""
     return Bar(
         symbol=data._name,
         time=_bar_time(data),
@@ -337,36 +353,3 @@ def _bar(data: bt.feed.DataBase) -> Bar:
         close=data.close[0],
         volume=data.volume[0],
     )
-
-
-def _signed_size(order: bt.Order, fill: Fill) -> float:
-    """The fill's size with its sign; an integer where the order's is one, and nothing was taken off it."""
-    size = fill.size * fill.side.sign
-    return int(size) if isinstance(order.size, int) and size == int(size) else float(size)
-
-
-def _resize(order: bt.Order, size: Decimal) -> None:
-    """A limit has clipped the order: it is for less than the strategy asked."""
-    clipped = int(size) if isinstance(order.size, int) else float(size)
-    order.size = order.created.size = order.created.remsize = order.executed.remsize = clipped
-
-
-def _move_stop(order: bt.Order, event: OrderEvent) -> None:
-    if event.trigger is not None:
-        order.created.price = float(event.trigger)
-    if event.limit is not None:
-        order.created.pricelimit = float(event.limit)
-
-
-def _split_commission(commission: float, closed: float, opened: float) -> tuple[float, float]:
-    """By size, between the part that closed and the part that opened."""
-    if not opened:
-        return commission, 0.0
-    if not closed:
-        return 0.0, commission
-    share = commission * (abs(closed) / (abs(closed) + abs(opened)))
-    return share, commission - share
-
-
-def _unlevered(value: float, comminfo: bt.CommInfoBase) -> float:
-    return value / comminfo.get_leverage() if value > 0 else value

@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from brokers.base import SimulatedVenue, Venue
 from brokers.journal import Journal
-from brokers.reconcile import Ledger, check_reconciled
+from brokers.reconcile import Ledger, check_numbers, check_reconciled
 from brokers.risk import Account, RiskGate, check_order, fit_bracket
 from brokers.stop_levels import StopLevels
 from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, VenueFatal, VenueTransient
@@ -112,7 +113,7 @@ class Executor:
         self._last_turn = self._journal.last_step()
         self._backlog.extend(await self._venue.fills(self._journal.last_sequence()))
         self._seen = self._venue.sequence
-        self._check_numbers()
+        check_numbers(self._journal.last_sequence(), self._seen, self._venue.name)
         await self._agree(self._recovered_ledger())
         self._listener = asyncio.create_task(self._listen(), name="venue events")
         log.info(
@@ -210,6 +211,12 @@ class Executor:
         if missing:
             raise self._diverged(f"order {missing[0]} was not made again ({len(missing)} such orders)")
         await self._agree(self._ledger)
+
+    async def agree(self) -> None:
+        """Venue and journal agree, what has arrived since the last turn included. Raises InconsistentState."""
+        ledger = deepcopy(self._ledger)
+        self._tell(ledger, (*self._backlog, *self._arrived))
+        await self._agree(ledger)
 
     # -- one turn
 
@@ -372,25 +379,18 @@ class Executor:
         """What journal and missed events together say is held and open."""
         ledger = Ledger(self._opening_cash)
         for turn in sorted(self._recorded):
-            for event in self._recorded[turn]:
-                ledger.apply(event, self._intent_of(event))
-        for event in self._backlog:
-            ledger.apply(event, self._intent_of(event))
+            self._tell(ledger, self._recorded[turn])
+        self._tell(ledger, self._backlog)
         return ledger
+
+    def _tell(self, ledger: Ledger, events: Iterable[OrderEvent]) -> None:
+        for event in events:
+            ledger.apply(event, self._intent_of(event))
 
     async def _agree(self, ledger: Ledger) -> None:
         check_reconciled(
             ledger, await self._venue.positions(), await self._venue.open_orders(), self._venue.name
         )
-
-    def _check_numbers(self) -> None:
-        """What happened next would have numbers the journal has, and be taken for known."""
-        known = self._journal.last_sequence()
-        if known > self._seen:
-            raise InconsistentState(
-                f"the journal has event {known} of {self._venue.name}, which has numbered {self._seen}",
-                hint="the file in which the venue's events are kept is another's, or lost: bring it back",
-            )
 
     def _diverged(self, what: str) -> InconsistentState:
         return InconsistentState(

@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time as wall
 from collections.abc import Callable, Coroutine, Mapping, Set
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
 from brokers.executor import Executor, Submission
+from core.errors import InconsistentState
 from core.types import Bar, OrderEvent, OrderIntent
 
+AGREE_PAUSES = (0.1, 0.3, 1.0, 2.0)
 T = TypeVar("T")
 
 
@@ -87,6 +90,14 @@ class Gateway:
         """See `Executor.finish`."""
         self._call(self._running.finish())
 
+    def agree(self) -> None:
+        """See `Executor.agree`; asked again for a while, since what is on its way makes a difference."""
+        for pause in AGREE_PAUSES:
+            with suppress(InconsistentState):
+                return self._call(self._running.agree())
+            wall.sleep(pause)
+        return self._call(self._running.agree())
+
     @property
     def news(self) -> bool:
         """See `Executor.news`."""
@@ -96,9 +107,9 @@ class Gateway:
         """See `Executor.between_bars`."""
         return self._call(self._running.between_bars())
 
-    def wait(self, seconds: float) -> None:
-        """Sleep until `seconds` have passed, there is news or a stop is requested."""
-        if self._stopping or seconds <= 0:
+    def wait(self, seconds: float, *, stopping: bool = False) -> None:
+        """Sleep until `seconds` have passed, there is news or a stop is requested; `stopping`: even though one is."""
+        if (self._stopping and not stopping) or seconds <= 0:
             return
         with suppress(queue.Empty):
             self._wake.get(timeout=seconds)

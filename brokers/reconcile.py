@@ -131,3 +131,12 @@ def check_reconciled(
             hint="nothing was sent; correct the account or the run before you resume",
             differences=[str(difference) for difference in found],
         )
+
+
+def check_numbers(journal: int, numbered: int, venue: str) -> None:
+    """What happened next would have numbers the journal has, and be taken for known. Raises InconsistentState."""
+    if journal > numbered:
+        raise InconsistentState(
+            f"the journal has event {journal} of {venue}, which has numbered {numbered}",
+            hint="the file in which the venue's events are kept is another's, or lost: bring it back",
+        )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from exchange_calendars import ExchangeCalendar
 
 
+OLD_PRICES = "its last bar is of the past: no new entries on old prices"
 WEEK = timedelta(weeks=1)
 
 
@@ -148,7 +149,7 @@ def check_order(
     if _reduces(intent, account):
         return intent
     if intent.symbol in account.stale:
-        raise OrderRejected("its last bar is of the past: no new entries on old prices", rule="stale_data")
+        raise OrderRejected(OLD_PRICES, rule="stale_data")
     if halted:
         raise OrderRejected(
             "the daily loss limit is reached: no new entries until the next session",

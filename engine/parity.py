@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import backtrader as bt
     import pandas as pd
 
+    from engine.live_path import StateJournal
     from engine.recording import Recording
-    from engine.replay import StateJournal
     from feeds import Market
 
 RELATIVE_TOLERANCE = 1e-9
@@ -239,12 +239,13 @@ def _replay(
     on_bar: Any,
 ) -> Recording:
     from brokers.paper import PaperVenue
-    from engine.replay import PaperReplay
+    from engine.live_path import LivePath
+    from engine.replay import replayed
 
-    return PaperReplay(
+    return LivePath(
         strategy,
         params,
-        market.frames,
+        replayed(market.frames),
         lambda: PaperVenue(cash, commission, state=state),
         journal,
         cash,

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ["open", "high", "low", "close", "volume"]
 RECORDED: Mapping[str, set[str] | bool] = {
-    "data": {"source", "start", "end", "timeframe", "max_gap_bars"},
-    "broker": {"cash", "commission", "currency"},
+    "data": {"source", "start", "end", "timeframe", "max_gap_bars", "symbols"},
+    "broker": {"name", "profile", "cash", "commission", "currency"},
     "risk": True,
 }
 """Settings a run's orders depend on: `--resume` takes them from the run."""
@@ -53,16 +53,19 @@ class Plan:
 
     def recorded(self) -> dict[str, Any]:
         """What a run must remember to be resumed: its settings as dotted keys, and what its bars were."""
-        settings = self.settings.model_dump(mode="json", include=RECORDED)
         return {
-            "settings": {
-                f"{section}.{name}": value
-                for section, values in settings.items()
-                for name, value in values.items()
-            },
+            "settings": recorded_settings(self.settings),
             "resample": list(self.resample),
             "fingerprint": fingerprint(self.market.frames),
         }
+
+
+def recorded_settings(settings: Settings) -> dict[str, Any]:
+    """The settings that orders depend on, as dotted keys."""
+    chosen = settings.model_dump(mode="json", include=RECORDED)
+    return {
+        f"{section}.{name}": value for section, values in chosen.items() for name, value in values.items()
+    }
 
 
 def make_plan(settings: Settings, strategy: str, resample: Sequence[str] = ()) -> Plan:

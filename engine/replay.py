@@ -1,184 +1,27 @@
-"""History through the live path: bars one by one, orders through risk, journal and a venue.
-
-The assembly is `engine.cerebro`'s, with a live feed and the venue broker in place of history and the stock
-broker; a live session adds real time and safety around it.
-"""
+"""History through the live path, bar by bar: as fast as it can be taken, or at a pace."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
 
-import backtrader as bt
 import pandas as pd
 
-from brokers.base import Venue
-from brokers.bridge import VenueBroker
-from brokers.executor import Executor
-from brokers.gateway import Gateway
-from brokers.journal import Journal
-from brokers.risk import RiskGate
-from core.errors import InconsistentState
-from core.telemetry import get_logger
-from core.types import Fill, OrderEvent, OrderIntent, to_decimal
-from engine.cerebro import assemble, run, timeframe_of
-from engine.recording import Recording
+from engine.cerebro import timeframe_of
+from engine.live_path import Feeds
 from feeds.bridge import LiveData
 from feeds.replay import Pacer, Replay
 
-log = get_logger("engine.replay")
 
+def replayed(frames: Mapping[str, pd.DataFrame], speed: float | None = None) -> Feeds:
+    """Datas that hand over `frames`. speed: market seconds a second, or None for as fast as it can."""
 
-class StateJournal(Journal, Protocol):
-    """A journal that also keeps the strategy's own state."""
-
-    def save_state(self, step: int, state: Mapping[str, Any]) -> None:
-        """Write the state down as it is after bar number `step`."""
-        ...
-
-    def state(self) -> tuple[int, dict[str, Any]] | None:
-        """The last state written down, and its bar number."""
-        ...
-
-
-@dataclass(slots=True)
-class PaperReplay:
-    """One replay of `frames` through the live path; `run` may be called once.
-
-    make_venue is called on the session's own thread. cash and commission: what the account holds at the
-    start, and the fraction of traded value the venue charges. speed: market seconds a second, or None for
-    as fast as it can. complete: whether `run` saw every bar. reference enters the client order ids. on_bar gets the number of bars so far,
-    on_event each fresh event and its order, on_step the name of each durable step. book: see `Executor`.
-    """
-
-    strategy: type[bt.Strategy]
-    params: Mapping[str, Any]
-    frames: Mapping[str, pd.DataFrame]
-    make_venue: Callable[[], Venue]
-    journal: StateJournal
-    cash: float
-    commission: float
-    bot: str = "default"
-    reference: str = ""
-    resample: Sequence[str] = ()
-    risk: RiskGate = field(default_factory=RiskGate)
-    speed: float | None = None
-    on_bar: Callable[[int], None] | None = None
-    on_event: Callable[[OrderEvent, OrderIntent], None] = lambda event, intent: None
-    on_step: Callable[[str], None] = lambda name: None
-    book: Callable[[Fill, OrderIntent], None] = lambda fill, intent: None
-    gateway: Gateway = field(init=False)
-    complete: bool = field(init=False, default=False)
-
-    def __post_init__(self) -> None:
-        self.gateway = Gateway(self._make_executor)
-
-    def run(self) -> Recording:
-        """Replay every bar, or those before a stop was requested."""
-        broker = VenueBroker(gateway=self.gateway, cash=self.cash, bot=self.bot, strategy=self.reference)
-        broker.setcommission(commission=self.commission)
-        cerebro = assemble(
-            self.strategy, self.params, self._feeds(), broker, resample=self.resample, on_bar=self.on_bar
-        )
-        cerebro.addanalyzer(StateKeeper, journal=self.journal)
-        _keep_market_time(cerebro)
-        try:
-            self.gateway.start()
-            recording = run(cerebro)
-            self.complete = not broker.stopped_early
-            return recording
-        finally:
-            self.gateway.stop()
-
-    def request_stop(self) -> None:
-        """End after the current bar; safe in a signal handler."""
-        self.gateway.request_stop()
-
-    def _make_executor(self) -> Executor:
-        return Executor(
-            self.make_venue(),
-            self.journal,
-            self.risk,
-            on_step=self.on_step,
-            on_event=self.on_event,
-            book=self.book,
-            cash=to_decimal(self.cash),
-        )
-
-    def _feeds(self) -> dict[str, LiveData]:
-        pacer = Pacer(self.speed, hurry=lambda: self.gateway.recovering)
-        feeds: dict[str, LiveData] = {}
-        for symbol, frame in self.frames.items():
+    def feeds(hurrying: Callable[[], bool]) -> dict[str, LiveData]:
+        pacer = Pacer(speed, hurry=hurrying)
+        made: dict[str, LiveData] = {}
+        for symbol, frame in frames.items():
             source = Replay(symbol, frame, pacer=pacer)
             timeframe, compression = timeframe_of(frame.index)
-            feeds[symbol] = LiveData(source=source, name=symbol, timeframe=timeframe, compression=compression)
-        return feeds
+            made[symbol] = LiveData(source=source, name=symbol, timeframe=timeframe, compression=compression)
+        return made
 
-
-class StateKeeper(bt.Analyzer):
-    """Writes the strategy's `state()` down whenever it changed, and gives it back after a restart.
-
-    A strategy whose state follows from its bars and fills arrives at the stored state by itself; one that
-    also depends on something else (a random number, a clock) is handed what was stored through `restore`.
-    """
-
-    params = (("journal", None),)
-
-    def start(self) -> None:
-        """Find out whether the strategy keeps state, and what was stored."""
-        self._count = 0
-        self._state = getattr(self.strategy, "state", None)
-        self._stored = self.p.journal.state() if callable(self._state) else None
-        self._written: str | None = None
-
-    def next(self) -> None:
-        """After each bar's decisions."""
-        self._count += 1
-        if not callable(self._state):
-            return
-        current = json.dumps(self._state(), sort_keys=True)
-        if self._stored is not None:
-            step, stored = self._stored
-            if self._count < step:
-                return
-            if self._count == step:
-                self._recover(current, stored)
-                return
-        if current != self._written:
-            self.p.journal.save_state(self._count, json.loads(current))
-            self._written = current
-
-    def _recover(self, current: str, stored: Mapping[str, Any]) -> None:
-        self._written = json.dumps(stored, sort_keys=True)
-        if current == self._written:
-            return
-        restore = getattr(self.strategy, "restore", None)
-        if not callable(restore):
-            raise InconsistentState(
-                f"{type(self.strategy).__name__} did not come back to the state it had",
-                hint="give it a restore(state) method, or start a new run instead of --resume",
-            )
-        restore(stored)
-        log.warning("strategy.restored", bar=self._count)
-
-
-def _keep_market_time(cerebro: bt.Cerebro) -> None:
-    """A resampled bar is over when the market's time says so, not the machine's clock, years ahead of it.
-
-    While no bar is due, Backtrader asks each resampled data whether its bar is over by now; `now` is the
-    clock plus this offset.
-    """
-    for data in cerebro.datas:
-        if data._clone:
-            data._timeoffset = partial(_behind_the_clock, data.data)
-
-
-def _behind_the_clock(data: bt.feed.DataBase) -> timedelta:
-    if not len(data):
-        return timedelta()
-    market: datetime = bt.num2date(data.datetime[0])
-    return market - datetime.now(UTC).replace(tzinfo=None)
+    return feeds

@@ -31,13 +31,15 @@ STATES = {
 class LiveData(bt.feed.DataBase):
     """Bars from `source`, as they come; turns Backtrader's preload and runonce off.
 
-    qcheck: seconds to wait for a bar under a broker that does not wait for news itself, as ours do.
+    qcheck: seconds to wait for a bar under a broker that does not wait for news itself, as ours do. on_state: called
+    with the data's name and every new state of the source.
     """
 
     _feed = Feed.LIVE
+    _stopped = False
     _busy: Callable[[], bool] = staticmethod(lambda: False)
 
-    params: Any = (("source", None), ("qcheck", 0.2))
+    params: Any = (("source", None), ("qcheck", 0.2), ("on_state", None))
 
     def islive(self) -> bool:
         """True: Backtrader must take bars one at a time."""
@@ -51,8 +53,14 @@ class LiveData(bt.feed.DataBase):
 
     def stop(self) -> None:
         """Listen no more."""
+        self._stopped = True
         self.p.source.stop()
         super().stop()
+
+    def end(self) -> None:
+        """Stop, unless Backtrader has done so: it does not when a run fails."""
+        if not self._stopped:
+            self.stop()
 
     def wait_for(self, wake: Callable[[], None], busy: Callable[[], bool]) -> None:
         """A broker waits for bars, and is woken by `wake`; while it is `busy` with something else none comes."""
@@ -107,8 +115,13 @@ class LiveData(bt.feed.DataBase):
         return told
 
     def _change(self, state: Feed) -> None:
-        self._feed = state
+        self._note(state)
         self.put_notification(STATES[state])
+
+    def _note(self, state: Feed) -> None:
+        self._feed = state
+        if self.p.on_state is not None:
+            self.p.on_state(self._name, state)
 
     def _begin_bar(self) -> None:
         """One more bar is handed out."""
@@ -140,7 +153,7 @@ class _VenueData(LiveData):
             self._name = self.p.name = self.p.dataname
 
     def _change(self, state: Feed) -> None:
-        self._feed = state
+        self._note(state)
         if self._remembered.note(self._bars, state):
             self.put_notification(STATES[state])
 

@@ -1,83 +1,77 @@
 #!/usr/bin/env python3
-"""Trade a strategy: on the paper venue, replaying a market.
+"""Trade a strategy: replaying a market on paper, or at a venue as its bars come.
 
 python -m live.run momentum
-python -m live.run momentum --speed 60
 python -m live.run momentum --resume
+python -m live.run momentum --rehearse binance --faults all
+python -m live.run momentum --broker binance --symbols BTC/USDT --live
 """
 
 from __future__ import annotations
 
 import argparse
-import shlex
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
-from core.cli import INTERRUPTED, CommandParser, print_json, progress, run_command
-from core.errors import UserError
-from core.redact import redact, redact_text
+from core.cli import INTERRUPTED, print_json, progress, run_command
+from core.redact import redact
+from live.arguments import as_it_began, parser, refuse_own_arguments, settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from decimal import Decimal
-
     from core.config import Settings
-    from core.types import Fill, OrderEvent, OrderIntent
-    from engine.plan import Plan
-    from live.session import Outcome
+    from live.rehearsal import Verdict
+    from live.session import AnyPlan, Hooks, Outcome
     from store import RunRecord, Store
-
-OWN = ("data", "param", "cash", "commission", "start", "end", "out", "resample")
-"""Arguments a resumed run answers from its own record."""
-WHAT_THIS_IS = "PAPER, replaying {names} {start:%Y-%m-%d} to {end:%Y-%m-%d}, no orders leave this machine"
-
-
-def parser() -> CommandParser:
-    """The command line of `python -m live.run`."""
-    from engine.command import add_run_arguments
-
-    command = CommandParser(
-        prog="python -m live.run",
-        description="Trade a strategy on the paper venue, replaying a market through the live path.",
-        example="python -m live.run momentum --data sample:goog --param fast=10",
-    )
-    add_run_arguments(command)
-    command.add_argument(
-        "--speed",
-        type=float,
-        metavar="N",
-        help="market seconds a second: 60 is a minute a second (default: as fast as it can)",
-    )
-    command.add_argument("--bot", metavar="NAME", help="whose orders these are (default: default)")
-    command.add_argument(
-        "--resume",
-        nargs="?",
-        const="",
-        metavar="RUN",
-        help="go on with a run that was stopped or killed (default: the latest of this strategy)",
-    )
-    return command
 
 
 def main(args: argparse.Namespace) -> int:
     """Check, trade, report; the tearsheet's path is the last line."""
     import store
-    from engine.command import settings_from
 
-    given = {"live.bot": args.bot, "live.speed": args.speed}
-    settings = settings_from(args, {key: value for key, value in given.items() if value is not None})
+    settings = settings_of(args)
     if args.resume is not None:
-        _refuse_own_arguments(args)
+        refuse_own_arguments(args)
         with store.open_store(settings.store.url, create=False) as database:
             return _resume(args, settings, database)
-    from engine.command import new_run_folder
+    if args.rehearse is not None:
+        return _rehearse(args, settings)
+    return _start(args, _plan(args, settings))
+
+
+def _plan(args: argparse.Namespace, settings: Settings) -> AnyPlan:
+    """What is about to run. A real venue needs consent; one that is down may be stood in for by paper."""
     from engine.plan import make_plan
+
+    if settings.broker.name != "paper":
+        from live.consent import require
+        from live.plan import make_live_plan
+        from live.profiles import VenueUnreachable, connection, reach
+
+        found = connection(settings.broker.name, settings.broker.profile)
+        plan = make_live_plan(settings, args.strategy, found, args.resample)
+        require(found, live=args.live, confirm=settings.live.confirm, ask=not args.json)
+        try:
+            reach(found)
+            return plan
+        except VenueUnreachable as error:
+            if settings.live.fallback != "paper":
+                raise
+            print(f"note: {error}; live.fallback: replaying on paper instead", file=sys.stderr)
+        paper = settings.broker.model_copy(update={"name": "paper"})
+        data = settings.data.model_copy(update={"timeframe": None, "symbols": None})
+        settings = settings.model_copy(update={"broker": paper, "data": data})
+    return make_plan(settings, args.strategy, args.resample)
+
+
+def _start(args: argparse.Namespace, plan: AnyPlan) -> int:
+    import store
+    from engine.command import new_run_folder
     from live.session import check, start
 
-    plan = make_plan(settings, args.strategy, args.resample)
+    settings = plan.settings
     check(plan)
     folder = new_run_folder(settings.reports.directory, plan.reference, plan.seed)
     with store.open_store(settings.store.url) as database:
@@ -86,55 +80,78 @@ def main(args: argparse.Namespace) -> int:
             print(
                 f"note: run {unfinished.run_id} is unfinished; --resume goes on with it, this starts a new one"
             )
-        return _trade(args, plan, database, start(plan, database, folder))
+        run = start(plan, database, folder)
+        return _report(args, plan, run, _traded(args, plan, database, run))
+
+
+def _rehearse(args: argparse.Namespace, settings: Settings) -> int:
+    """A session against a simulated venue that lives as long as it does."""
+    import store
+    from engine.command import new_run_folder
+    from live.rehearsal import judge, rehearsing
+    from live.session import check, start
+
+    with rehearsing(settings, args.strategy, args.resample, args.faults) as (rehearsal, plan):
+        check(plan)
+        folder = new_run_folder(settings.reports.directory, plan.reference, plan.seed)
+        with store.open_store(settings.store.url) as database:
+            run = start(plan, database, folder)
+            outcome = _traded(args, plan, database, run, rehearsal.hooks())
+            if outcome is None or outcome.bars < rehearsal.bars:
+                print("the rehearsal was interrupted; nothing was compared", file=sys.stderr)
+                return INTERRUPTED
+            verdict = judge(rehearsal.sim, database.journal(run.run_id), rehearsal.faults)
+    return _report(args, plan, run, outcome, verdict)
 
 
 def _resume(args: argparse.Namespace, settings: Settings, database: Store) -> int:
-    from engine.command import settings_from
-    from engine.plan import make_plan
     from live.session import find_resumable, resume_settings
     from strategies import registry
 
     reference = registry.reference(registry.load(args.strategy))
     run = find_resumable(database, settings.live.bot, reference, args.resume)
-    recorded = resume_settings(run)
-    _refuse_own_arguments(args, recorded)
-    given = {**recorded, **{f"strategy.params.{name}": value for name, value in run.params.items()}}
-    given |= {"live.bot": run.bot} | ({"live.speed": args.speed} if args.speed is not None else {})
-    plan = make_plan(settings_from(args, given), args.strategy, run.settings.get("resample", ()))
-    return _trade(args, plan, database, run)
+    recorded = dict(resume_settings(run))
+    refuse_own_arguments(args, recorded)
+    recorded |= {f"strategy.params.{name}": value for name, value in run.params.items()}
+    args.resample = list(run.settings.get("resample", ()))
+    plan = _plan(args, as_it_began(args, {**recorded, "live.bot": run.bot, "live.fallback": "none"}))
+    return _report(args, plan, run, _traded(args, plan, database, run))
 
 
-def _refuse_own_arguments(args: argparse.Namespace, recorded: Iterable[str] = ()) -> None:
-    """A run goes on as it began: with its own data, parameters, costs and limits."""
-    given = [f"--{name}" for name in OWN if getattr(args, name)]
-    given += [f"--set {key}" for key in _assigned(args) if key in recorded or key.startswith("strategy.")]
-    if given:
-        raise UserError(
-            f"{given[0]} was given with --resume, but a run goes on as it began",
-            hint=f"leave {given[0]} out, or start a new run without --resume",
-        )
+def _traded(
+    args: argparse.Namespace, plan: AnyPlan, database: Store, run: RunRecord, hooks: Hooks | None = None
+) -> Outcome | None:
+    """Trade, and show it; None when it was interrupted for a second time."""
+    from dataclasses import replace
 
-
-def _assigned(args: argparse.Namespace) -> dict[str, str]:
-    from core.config import parse_assignments
-
-    return parse_assignments(args.set)
-
-
-def _trade(args: argparse.Namespace, plan: Plan, database: Store, run: RunRecord) -> int:
-    from engine.command import bars_of
-    from live.session import trade
+    from live.session import Hooks, trade
+    from live.words import headline, printer
 
     if not args.json:
-        print(_headline(plan, resumed=run.run_id if args.resume is not None else ""), flush=True)
-    total = bars_of(plan.market.frames)
+        print(headline(plan, resumed=run.run_id if args.resume is not None else ""), flush=True)
+    hooks = hooks or Hooks()
+    given = hooks.on_bar
     try:
-        with _terminating_as_ctrl_c(), progress("replaying", total, enabled=not args.json) as on_bar:
-            outcome = trade(plan, database, run, on_bar=on_bar, on_event=_printer(plan, quiet=args.json))
+        with _terminating_as_ctrl_c(), _shown(args, plan) as on_bar:
+
+            def both(bars: int) -> None:
+                on_bar(bars)
+                given(bars)
+
+            hooks = replace(hooks, on_bar=both, on_event=printer(plan, quiet=args.json))
+            return trade(plan, database, run, hooks, record=args.record)
     except KeyboardInterrupt:
-        return _stopped(args, run, "interrupted")
-    return _report(args, plan, run, outcome)
+        return None
+
+
+def _shown(args: argparse.Namespace, plan: AnyPlan) -> AbstractContextManager[Callable[..., None]]:
+    """The progress line."""
+    from engine.command import bars_of
+    from engine.plan import Plan
+
+    if isinstance(plan, Plan):
+        return progress("replaying", bars_of(plan.market.frames), enabled=not args.json)
+    return progress("trading", plan.settings.live.bars, enabled=not args.json)
 
 
 @contextmanager
@@ -147,104 +164,50 @@ def _terminating_as_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _headline(plan: Plan, *, resumed: str = "") -> str:
-    info = plan.market.info
-    lines = [WHAT_THIS_IS.format(names=", ".join(info.symbols), start=info.start, end=info.end)]
-    given = ", ".join(f"{name}={value}" for name, value in redact(dict(plan.params)).items())
-    lines.append(f"{plan.reference} with {given or 'no parameters'}")
-    if not plan.market.report.untouched:
-        lines.append(f"data: {plan.market.report.summary()}")
-    if resumed:
-        lines.append(f"going on with run {resumed}")
-    return "\n".join(lines)
-
-
-def _printer(plan: Plan, *, quiet: bool) -> Callable[[OrderEvent, OrderIntent], None]:
-    """What to do with each event: fills and refusals are printed as they happen."""
-    moment = "%Y-%m-%d %H:%M" if plan.intraday else "%Y-%m-%d"
-    width = max(map(len, plan.market.frames))
-
-    def show(event: OrderEvent, intent: OrderIntent) -> None:
-        when = event.time.strftime(moment)
-        if event.fill is not None:
-            print(f"{when}  {_fill_line(event.fill, intent, width)}", flush=True)
-        elif event.status in ("margin", "rejected"):
-            reason = event.reason or "not enough cash"
-            order = f"{intent.side:<4} {_plain(intent.size):>10} {intent.symbol:<{width}}"
-            print(f"{when}  {order}  refused: {reason}", flush=True)
-
-    return (lambda event, intent: None) if quiet else show
-
-
-def _fill_line(fill: Fill, intent: OrderIntent, width: int) -> str:
-    line = (
-        f"{fill.side:<4} {_plain(fill.size):>10} {fill.symbol:<{width}} at {_plain(fill.price, decimals=2):>10}"
-        f"  commission {float(fill.commission):>8,.2f}"
-    )
-    return f"{line}  {intent.exit_reason}" if intent.exit_reason else line
-
-
-def _plain(value: Decimal, *, decimals: int = 0) -> str:
-    """For people: thousands separated, at least so many decimals, and at most eight."""
-    number = float(value)
-    if abs(number) >= 100 and not number.is_integer():
-        return f"{number:,.2f}"
-    whole, _, fraction = f"{number:,.8f}".partition(".")
-    fraction = fraction.rstrip("0").ljust(decimals, "0")
-    return f"{whole}.{fraction}" if fraction else whole
-
-
-def _report(args: argparse.Namespace, plan: Plan, run: RunRecord, outcome: Outcome) -> int:
+def _report(
+    args: argparse.Namespace,
+    plan: AnyPlan,
+    run: RunRecord,
+    outcome: Outcome | None,
+    verdict: Verdict | None = None,
+) -> int:
     from engine.command import print_result, summary
+    from engine.plan import Plan
+    from live.plan import LivePlan
+    from live.words import left_at_venue, parity_command, resume_command
 
+    if outcome is None:
+        return _stopped(args, run, "interrupted")
+    again = resume_command(args, run) if outcome.resumable else ""
     if outcome.result is None or outcome.tearsheet is None:
-        return _stopped(args, run, f"stopped after bar {outcome.bars:,} of {outcome.total:,}")
+        total = "" if outcome.total is None else f" of {outcome.total:,}"
+        return _stopped(args, run, f"stopped after bar {outcome.bars:,}{total}")
     if args.json:
-        print_json(redact({"run": run.run_id, **summary(outcome.result, outcome.folder, outcome.tearsheet)}))
-    else:
-        print()
-        print_result(outcome.result, outcome.tearsheet, next_command=_parity_command(args, plan))
+        document = summary(outcome.result, outcome.folder, outcome.tearsheet)
+        if isinstance(plan, LivePlan):
+            left = {"held": dict(outcome.left.positions), "resting": outcome.left.orders}
+            document |= {"left": left, "resume": again or None}
+        if verdict is not None:
+            document["rehearsal"] = verdict.as_dict()
+        print_json(redact({"run": run.run_id, **document}))
+        return 0
+    print()
+    if isinstance(plan, LivePlan):
+        lines = [*(verdict.lines() if verdict else ()), left_at_venue(outcome.left)]
+        print(*filter(None, [*lines, again and f"go on with: {again}"]), sep="\n")
+    following = parity_command(args, plan) if isinstance(plan, Plan) else ""
+    print_result(outcome.result, outcome.tearsheet, next_command=following)
     return 0
 
 
 def _stopped(args: argparse.Namespace, run: RunRecord, what: str) -> int:
-    again = _resume_command(args, run)
+    from live.words import resume_command
+
+    again = resume_command(args, run)
     if args.json:
         print_json({"run": run.run_id, "stopped": what, "resume": again})
     print(f"{what}; go on with: {again}", file=sys.stderr)
     return INTERRUPTED
-
-
-def _resume_command(args: argparse.Namespace, run: RunRecord) -> str:
-    """What to type to go on with the run: it remembers all but where its database is and how fast to go."""
-    from live.session import resume_settings
-
-    words = ["python", "-m", "live.run", args.strategy, "--resume", run.run_id]
-    words += [] if args.speed is None else ["--speed", f"{args.speed:.15g}"]
-    words += [] if args.config is None else ["--config", str(args.config)]
-    for key, value in _assigned(args).items():
-        if key not in resume_settings(run) and not key.startswith(("strategy.", "live.bot")):
-            words += ["--set", f"{key}={value}"]
-    return redact_text(shlex.join(words))
-
-
-def _parity_command(args: argparse.Namespace, plan: Plan) -> str:
-    """What to try next: the same strategy on the same bars, compared with a backtest."""
-    from core.config import Settings
-    from strategies import registry
-
-    words = ["python", "-m", "engine.parity", args.strategy]
-    data, plain = plan.settings.data, Settings().data
-    words += [] if data.source == plain.source else ["--data", data.source]
-    words += [] if data.start is None else ["--start", data.start.isoformat()]
-    words += [] if data.end is None else ["--end", data.end.isoformat()]
-    defaults = registry.resolve_params(plan.strategy, {})
-    for name, value in redact(dict(plan.params)).items():
-        if value != defaults[name]:
-            words += ["--param", f"{name}={value}"]
-    for timeframe in plan.resample:
-        words += ["--resample", timeframe]
-    return shlex.join(words)
 
 
 if __name__ == "__main__":

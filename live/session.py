@@ -1,4 +1,4 @@
-"""One session: a run on record, its folder and its lock; the replay through the live path; the report.
+"""One session: a run on record, its folder and its lock; the live path, to its end or until it is told to; the report.
 
 A session that was killed goes on with `resume`: see `brokers.executor` for how.
 """
@@ -10,7 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import IO, TYPE_CHECKING, Any
@@ -18,49 +18,68 @@ from typing import IO, TYPE_CHECKING, Any
 import pandas as pd
 
 from brokers.bookkeeping import Bookkeeper
-from brokers.paper import PaperVenue
+from brokers.ending import Left
 from brokers.risk import DailyLoss, RiskGate, risk_limits
 from core.clock import WallClock
 from core.errors import StoreError, TradewrightError, UserError
 from core.telemetry import close_logging, configure_logging, get_logger
 from core.types import OrderEvent, OrderIntent
-from engine.command import bars_of
-from engine.plan import Plan, fingerprint
-from engine.replay import PaperReplay
-from engine.result import run_result
+from engine.live_path import LivePath
+from engine.plan import Plan
+from live.plan import LivePlan
+from live.profiles import VenueUnreachable
+from live.tape import Tape
+from live.work import LiveWork, OnState, ReplayWork, Work
 
 if TYPE_CHECKING:
     from core.results import RunResult
     from engine.recording import Recording
     from store import RunRecord, Store
 
-VENUE_FILE = "paper.db"
 LOCK_FILE = "lock"
 DAILY_LOSS = "daily_loss"
 
 log = get_logger("live.session")
 
+AnyPlan = Plan | LivePlan
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a session ended. result and tearsheet are None when it was stopped before the last bar."""
+    """How a session ended. result and tearsheet are None when it was stopped before it had any.
+
+    total: bars there would have been. left: what is held and rests at the venue. resumable: whether it can go on.
+    """
 
     run_id: str
     folder: Path
     bars: int
-    total: int
+    total: int | None
     result: RunResult | None = None
     tearsheet: Path | None = None
+    left: Left = field(default_factory=Left)
+    resumable: bool = False
 
 
-def check(plan: Plan) -> None:
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What a session tells while it runs. on_open gets what ends it, once it is connected; the others: see `LivePath`."""
+
+    on_bar: Callable[[int], None] = lambda bars: None
+    on_event: Callable[[OrderEvent, OrderIntent], None] = lambda event, intent: None
+    on_step: Callable[[str], None] = lambda name: None
+    on_state: OnState = lambda symbol, state: None
+    on_open: Callable[[Callable[[], None]], None] = lambda stop: None
+
+
+def check(plan: AnyPlan) -> None:
     """Refuse limits that cannot be kept, before anything is written."""
     risk_limits(plan.settings.risk, intraday=plan.intraday)
 
 
-def start(plan: Plan, store: Store, folder: Path) -> RunRecord:
+def start(plan: AnyPlan, store: Store, folder: Path) -> RunRecord:
     """Put a new run on record; nothing is traded yet."""
-    bot = plan.settings.live.bot
+    bot, work = plan.settings.live.bot, _work(plan, folder, Tape(), Hooks())
     folder.mkdir(parents=True)
     return store.runs.create(
         folder.name,
@@ -68,21 +87,27 @@ def start(plan: Plan, store: Store, folder: Path) -> RunRecord:
         strategy=plan.reference,
         started=WallClock().now(),
         params=plan.params,
-        venue=PaperVenue.name,
-        data=plan.settings.data.source,
+        venue=work.venue,
+        data=work.data,
         folder=str(folder),
-        settings={**plan.recorded(), DAILY_LOSS: _carried_over(plan, store, bot)},
+        settings={**plan.recorded(), DAILY_LOSS: _carried_over(work, store, bot)},
     )
 
 
-def _carried_over(plan: Plan, store: Store, bot: str) -> Mapping[str, Any] | None:
+def _work(plan: AnyPlan, folder: Path, tape: Tape, hooks: Hooks) -> Work:
+    if isinstance(plan, LivePlan):
+        return LiveWork(plan, folder, tape, hooks.on_state)
+    return ReplayWork(plan, folder)
+
+
+def _carried_over(work: Work, store: Store, bot: str) -> Mapping[str, Any] | None:
     """What the bot's earlier runs say about today's loss, unless this market begins before they ended."""
     earlier = store.runs.list(bot=bot, limit=1)
     if not earlier:
         return None
     stored = store.journal(earlier[0].run_id).risk().get(DAILY_LOSS)
     last = DailyLoss.from_dict(stored).last if stored else None
-    return stored if last is not None and last < plan.market.info.start else None
+    return stored if last is not None and last < work.begins else None
 
 
 def find_resumable(store: Store, bot: str, strategy: str, wanted: str) -> RunRecord:
@@ -109,47 +134,38 @@ def find_resumable(store: Store, bot: str, strategy: str, wanted: str) -> RunRec
 
 
 def trade(
-    plan: Plan,
-    store: Store,
-    run: RunRecord,
-    *,
-    on_bar: Callable[[int], None] = lambda bars: None,
-    on_event: Callable[[OrderEvent, OrderIntent], None] = lambda event, intent: None,
-    on_step: Callable[[str], None] = lambda name: None,
+    plan: AnyPlan, store: Store, run: RunRecord, hooks: Hooks | None = None, *, record: Path | None = None
 ) -> Outcome:
-    """Trade the run to its end, or until SIGINT or SIGTERM asks it to stop after the current bar."""
-    folder = Path(run.folder)
+    """Trade the run to its end, or until SIGINT or SIGTERM asks it to stop after the current bar.
+
+    record: a file for the bars of a live session.
+    """
+    folder, hooks = Path(run.folder), hooks or Hooks()
     with ExitStack() as stack:
         stack.enter_context(_locked(folder))
+        tape = stack.enter_context(Tape(record))
         configure_logging(plan.settings.log, run_dir=folder)
         stack.callback(close_logging)
-        _check_same_data(plan, run)
+        work = _work(plan, folder, tape, hooks)
+        work.check(run)
         store.runs.resume(run.run_id)
-        replay = _replay(plan, store, run, on_bar=on_bar, on_event=on_event, on_step=on_step)
-        log.info("session.started", run=run.run_id, strategy=plan.reference, pid=os.getpid())
+        path = _path(plan, work, store, run, hooks)
+        log.info(
+            "session.started", run=run.run_id, strategy=plan.reference, venue=work.venue, pid=os.getpid()
+        )
         try:
-            with _stopping_on_signals(replay.request_stop):
-                recording = replay.run()
+            with _stopping_on_signals(path.request_stop):
+                work.open(path)
+                hooks.on_open(path.request_stop)
+                path.on_bar = work.counted(hooks.on_bar, path.request_stop)
+                recording = path.run()
         except TradewrightError as error:
             _note_failure(plan, store, run, error)
             raise
-        total = bars_of(plan.market.frames)
-        if not replay.complete:
-            store.runs.stop(run.run_id, finished=WallClock().now(), reason="asked to stop")
-            log.info("session.stopped", run=run.run_id, bars=len(recording.equity))
-            return Outcome(run.run_id, folder, len(recording.equity), total)
-        return _finish(plan, store, run, _result(plan, run, recording), total)
+        return _end(plan, work, store, run, path, recording)
 
 
-def _replay(
-    plan: Plan,
-    store: Store,
-    run: RunRecord,
-    *,
-    on_bar: Callable[[int], None],
-    on_event: Callable[[OrderEvent, OrderIntent], None],
-    on_step: Callable[[str], None],
-) -> PaperReplay:
+def _path(plan: AnyPlan, work: Work, store: Store, run: RunRecord, hooks: Hooks) -> LivePath:
     broker, journal = plan.settings.broker, store.journal(run.run_id)
     # A resumed run repeats its bars from the first, and so comes to the state it was killed in by itself.
     carried = run.settings.get(DAILY_LOSS)
@@ -159,14 +175,11 @@ def _replay(
         save=lambda state: journal.save_risk(DAILY_LOSS, state.as_dict()),
     )
     books = Bookkeeper(store.trades(run.run_id), store.positions(run.run_id))
-    state = Path(run.folder) / VENUE_FILE
-    return PaperReplay(
+    return LivePath(
         plan.strategy,
         plan.params,
-        plan.market.frames,
-        lambda: PaperVenue(
-            broker.cash, broker.commission, state=state, currency=broker.currency, on_step=on_step
-        ),
+        work.feeds(),
+        lambda: work.make_venue(hooks.on_step),
         journal,
         broker.cash,
         broker.commission,
@@ -174,58 +187,59 @@ def _replay(
         reference=plan.reference,
         resample=plan.resample,
         risk=gate,
-        speed=plan.settings.live.speed,
-        on_bar=on_bar,
-        on_event=on_event,
-        on_step=on_step,
+        ending=work.ending,
+        quick=work.quick,
+        on_event=hooks.on_event,
+        on_step=hooks.on_step,
+        on_tape=work.on_tape,
         book=books.book,
     )
 
 
-def _result(plan: Plan, run: RunRecord, recording: Recording) -> RunResult:
-    broker = plan.settings.broker
-    return run_result(
-        "paper",
-        plan.reference,
-        plan.params,
-        plan.market,
-        recording,
-        engine="cerebro",
-        reason="the live path, on the paper venue",
-        costs={"cash": broker.cash, "commission": broker.commission},
-        resample=plan.resample,
-        meta={"run": run.run_id, "bot": run.bot, "config": plan.settings.public()},
+def _end(
+    plan: AnyPlan, work: Work, store: Store, run: RunRecord, path: LivePath, recording: Recording
+) -> Outcome:
+    """Put the end on record, and report what has a result: a whole replay, or a live session whenever it ends."""
+    folder, bars = Path(run.folder), len(recording.equity)
+    over = path.complete or (work.endless and (plan.settings.live.on_stop == "flatten" or _rehearsed(plan)))
+    result = tearsheet = None
+    if bars and (path.complete or work.endless):
+        from reports import write_run
+
+        result = work.result(run, recording)
+        tearsheet = write_run(result, folder, settings=plan.settings.reports)
+    now = WallClock().now()
+    if over:
+        if result is not None:
+            times = pd.DatetimeIndex(result.equity.index).to_pydatetime()
+            store.metrics(run.run_id).record("equity", zip(times, result.equity, strict=True))
+        store.runs.finish(run.run_id, finished=now, metrics=dict(result.metrics) if result else {})
+    else:
+        store.runs.stop(run.run_id, finished=now, reason="asked to stop")
+    log.info(
+        "session.finished" if over else "session.stopped",
+        run=run.run_id,
+        bars=bars,
+        fills=len(recording.fills),
+        held=dict(path.left.positions),
+        resting=path.left.orders,
     )
+    return Outcome(run.run_id, folder, bars, work.total, result, tearsheet, path.left, not over)
 
 
-def _finish(plan: Plan, store: Store, run: RunRecord, result: RunResult, total: int) -> Outcome:
-    from reports import write_run
-
-    folder = Path(run.folder)
-    tearsheet = write_run(result, folder, settings=plan.settings.reports)
-    times = pd.DatetimeIndex(result.equity.index).to_pydatetime()
-    store.metrics(run.run_id).record("equity", zip(times, result.equity, strict=True))
-    store.runs.finish(run.run_id, finished=WallClock().now(), metrics=dict(result.metrics))
-    log.info("session.finished", run=run.run_id, bars=len(result.equity), fills=len(result.fills))
-    return Outcome(run.run_id, folder, len(result.equity), total, result, tearsheet)
+def _rehearsed(plan: AnyPlan) -> bool:
+    return isinstance(plan, LivePlan) and plan.rehearsed
 
 
-def _check_same_data(plan: Plan, run: RunRecord) -> None:
-    recorded = run.settings.get("fingerprint")
-    if recorded != fingerprint(plan.market.frames):
-        raise UserError(
-            f"the bars of {plan.settings.data.source} are not those run {run.run_id} began with",
-            hint="restore the file, or start a new run without --resume",
-        )
-
-
-def _note_failure(plan: Plan, store: Store, run: RunRecord, error: TradewrightError) -> None:
+def _note_failure(plan: AnyPlan, store: Store, run: RunRecord, error: TradewrightError) -> None:
     """Put the reason on record; a database that is the reason cannot take it."""
     if plan.settings.log.console != "json":
         # The command says it on the screen; a second line would only repeat it.
         configure_logging(plan.settings.log.model_copy(update={"console": "off"}), run_dir=Path(run.folder))
     log.error("session.failed", run=run.run_id, code=error.code, reason=str(error))
-    if not isinstance(error, StoreError):
+    if isinstance(error, VenueUnreachable):
+        store.runs.stop(run.run_id, finished=WallClock().now(), reason=str(error))
+    elif not isinstance(error, StoreError):
         store.runs.fail(run.run_id, finished=WallClock().now(), reason=str(error))
 
 

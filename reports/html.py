@@ -30,6 +30,11 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 KINDS: Mapping[str, tuple[str, str]] = {
     "backtest": ("Backtest", "Simulated over history. No orders left this machine."),
     "paper": ("Paper", "Replayed through the live path on a paper broker. No orders left this machine."),
+    "rehearsal": (
+        "Rehearsal",
+        "Traded at a simulated venue, over its own protocol. No orders left this machine.",
+    ),
+    "live": ("Live", "Traded at a real venue."),
 }
 RATES = ("commission", "slippage")
 CARDS = (

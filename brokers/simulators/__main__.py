@@ -50,6 +50,11 @@ def parser() -> CommandParser:
         "--hours", metavar="HH:MM-HH:MM", help="regular trading hours of tws, in New York (default: all)"
     )
     command.add_argument("--state", type=Path, metavar="FILE", help="keep accounts and orders there")
+    command.add_argument(
+        "--attached",
+        action="store_true",
+        help="end when standard input does: with the process that started it",
+    )
     return command
 
 
@@ -71,6 +76,7 @@ def main(args: argparse.Namespace) -> int:
         hours=_hours(args.hours) if args.hours else None,
         state=args.state,
         json=args.json,
+        attached=args.attached,
     )
     house: House = import_module(home).house()
     try:

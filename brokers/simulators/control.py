@@ -34,6 +34,7 @@ class ControlServer:
         """Listen; port 0 takes any free one, and `port` says which."""
         app = web.Application()
         app.router.add_get("/state", self._answer(self._state))
+        app.router.add_get("/faults", self._answer(self._faults))
         app.router.add_post("/faults", self._answer(self._add_fault))
         app.router.add_delete("/faults", self._answer(self._clear_faults))
         app.router.add_post("/price", self._answer(self._price))
@@ -70,6 +71,10 @@ class ControlServer:
     def _state(self, given: dict[str, Any]) -> object:
         return {**self._simulation.view(), **self._extra()}
 
+    def _faults(self, given: dict[str, Any]) -> object:
+        faults = self._simulation.faults
+        return {"waiting": faults.waiting, "struck": faults.struck}
+
     def _add_fault(self, given: dict[str, Any]) -> object:
         self._simulation.faults.add(read_fault(given))
         return {"waiting": self._simulation.faults.waiting}
@@ -88,7 +93,9 @@ class ControlServer:
         return {"order": self._simulation.trade(account, symbol, side, Decimal(str(given["size"])))}
 
     def _clock(self, given: dict[str, Any]) -> object:
-        self._simulation.advance(float(given["advance"]))
+        if "speed" in given:
+            self._simulation.run_at(max(0.0, float(given["speed"])))
+        self._simulation.advance(float(given.get("advance", 0)))
         return {"time": self._simulation.clock.now().isoformat()}
 
     def _restart(self, given: dict[str, Any]) -> object:
@@ -114,8 +121,12 @@ class Control:
         """Let a fault strike; see `brokers.simulators.faults` for names and fields."""
         self._call("POST", "/faults", name=name, **fields)
 
+    def faults(self) -> dict[str, Any]:
+        """Names of those that wait, and of those that have struck."""
+        return self._call("GET", "/faults")
+
     def clear(self) -> None:
-        """Forget the faults that wait."""
+        """Forget the faults that wait, and which have struck."""
         self._call("DELETE", "/faults")
 
     def price(self, symbol: str, price: object, **fields: object) -> None:
@@ -133,6 +144,10 @@ class Control:
     def advance(self, seconds: float) -> None:
         """Move market time forward."""
         self._call("POST", "/clock", advance=seconds)
+
+    def run_at(self, speed: float) -> None:
+        """Let market time pass at another speed; 0 lets it stand."""
+        self._call("POST", "/clock", speed=speed)
 
     def restart(self, seconds: float = 0.0) -> None:
         """Take the server away, and let it come back after `seconds`."""

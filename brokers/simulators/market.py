@@ -73,6 +73,10 @@ class MarketClock:
         """Move market time forward."""
         self._origin += timedelta(seconds=seconds)
 
+    def run_at(self, speed: float) -> None:
+        """Go on from now at another speed."""
+        self._origin, self._started, self.speed = self.now(), self._monotonic(), speed
+
     def seconds_until(self, time: datetime) -> float:
         """Seconds of the wall clock until market time `time`; infinite when the clock stands."""
         ahead = (time - self.now()).total_seconds()

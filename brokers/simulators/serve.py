@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -72,7 +73,8 @@ class House(Protocol):
 class Options:
     """What the command line asks for.
 
-    start: market time at which the market begins; None is now. hours: see `Simulation`.
+    start: market time at which the market begins; None is now. hours: see `Simulation`. attached: end with whoever
+    holds the other end of standard input.
     """
 
     symbols: Sequence[str]
@@ -85,6 +87,7 @@ class Options:
     hours: tuple[time, time] | None = None
     state: Path | None = None
     json: bool = False
+    attached: bool = False
 
 
 def build(house: House, options: Options) -> Simulation:
@@ -151,11 +154,15 @@ async def serve(house: House, options: Options) -> None:
     """Serve until SIGINT or SIGTERM; prints one line once clients may connect."""
     simulation = build(house, options)
     server = house.server(simulation)
-    control = ControlServer(simulation, server.view)
+    control = ControlServer(simulation, lambda: {"port": server.port, **server.view()})
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
+    if options.attached:
+        loop.add_reader(
+            sys.stdin.fileno(), lambda: None if os.read(sys.stdin.fileno(), 1024) else stopped.set()
+        )
     await server.start(options.port)
     await control.start(options.control_port)
     market = asyncio.create_task(simulation.run(), name="market")

@@ -119,6 +119,11 @@ class Simulation:
         if closed:
             self._tell(None, closed)
 
+    def run_at(self, speed: float) -> None:
+        """Let market time pass at another speed from now on; 0 lets it stand."""
+        self.clock.run_at(speed)
+        self._moved.set()
+
     async def _moved_or(self, seconds: float) -> None:
         """Wait that long, or until somebody moves the clock."""
         self._moved.clear()

@@ -65,6 +65,12 @@ class DataSettings(Section):
         min_length=1,
         description="bar length asked of sources that offer several, such as 1h or 1d",
     )
+    symbols: str | None = Field(
+        default=None,
+        min_length=1,
+        examples=["BTC/USDT,ETH/USDT", "AAPL,MSFT"],
+        description="what a live session trades, as its venue writes it, joined by commas",
+    )
     max_gap_bars: int = Field(
         default=5,
         ge=0,
@@ -97,8 +103,14 @@ class DataSettings(Section):
 class BrokerSettings(Section):
     """Where orders go, and what they cost."""
 
-    name: Literal["paper"] = Field(
+    name: Literal["paper", "binance", "ibkr"] = Field(
         default="paper", description="the venue; paper keeps every order on this machine"
+    )
+    profile: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9]+(_[A-Za-z0-9]+)*$",
+        examples=["main", "testnet"],
+        description="which key and address of the venue: main reads BINANCE_KEY__MAIN and its kin from environment or .env",
     )
     cash: float = Field(default=100_000.0, gt=0, description="cash at the start, in currency")
     commission: float = Field(
@@ -199,6 +211,28 @@ class LiveSettings(Section):
         default=None,
         gt=0,
         description="market seconds per second in a replay (60: a minute a second); none: flat out",
+    )
+    backfill: int | None = Field(
+        default=None,
+        ge=0,
+        le=100_000,
+        description="bars of the past a live session shows its strategy first; none: as many as its warm-up",
+    )
+    bars: int | None = Field(
+        default=None, ge=1, description="a live session ends after so many bars; none: when it is told to"
+    )
+    on_stop: Literal["leave", "flatten"] = Field(
+        default="leave",
+        description="at the end of a live session: leave positions with what protects them at the venue, or sell all",
+    )
+    confirm: str | None = Field(
+        default=None,
+        min_length=1,
+        description="the profile, or else the venue, that --live may trade without asking on the terminal",
+    )
+    fallback: Literal["none", "paper"] = Field(
+        default="none",
+        description="when the venue cannot be reached at the start: end, or replay data.source on paper instead",
     )
 
 

@@ -72,7 +72,7 @@ def explain_settings(
 ) -> tuple[Settings, dict[str, str]]:
     """As `load_settings`, and beside it where each dotted key's value comes from."""
     upper = [
-        _variables(_read_dotenv(dotenv), str(dotenv)),
+        _variables(read_dotenv(dotenv), str(dotenv)),
         _variables(os.environ if env is None else env, ENVIRONMENT),
     ]
     command_line = {**(cli or {})}
@@ -137,7 +137,8 @@ def _discover() -> Path:
     return present[0] if present else Path(DEFAULT_FILES[0])
 
 
-def _read_dotenv(path: Path | None) -> dict[str, str]:
+def read_dotenv(path: Path | None) -> dict[str, str]:
+    """What an .env file sets; nothing where there is none. Raises ConfigError for one that cannot be read."""
     if path is None or not path.exists():
         return {}
     from dotenv import dotenv_values

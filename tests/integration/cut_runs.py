@@ -13,8 +13,9 @@ import pandas as pd
 
 import store
 from brokers.base import Venue
+from engine.live_path import LivePath
 from engine.recording import Recording
-from engine.replay import PaperReplay
+from engine.replay import replayed
 from tests.integration.timetable import CLOSES, Timetable
 
 Told = tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]
@@ -54,8 +55,8 @@ class CutRun(ABC):
         frame["volume"] = 1000.0
         with store.open_store(f"sqlite:///{self.folder}/journal.db") as database:
             journal, frames = database.journal("run"), {self.symbol: frame}
-            replay = PaperReplay(
-                Timetable, {}, frames, self.venue, journal, self.cash, 0.0, on_step=self.on_step
+            replay = LivePath(
+                Timetable, {}, replayed(frames), self.venue, journal, self.cash, 0.0, on_step=self.on_step
             )
             return replay.run()
 

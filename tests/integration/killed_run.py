@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ def on_step(name: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def watched(plan: Any, store: Any, entry: Any, **hooks: Any) -> Any:
-    outcome = trade(plan, store, entry, **{**hooks, "on_step": on_step})
+def watched(plan: Any, store: Any, entry: Any, hooks: Any, **options: Any) -> Any:
+    outcome = trade(plan, store, entry, replace(hooks, on_step=on_step), **options)
     journal = store.journal(entry.run_id)
     stops = {key: [str(stop.trigger), stop.changes] for key, stop in sorted(journal.stops().items())}
     result = outcome.result

@@ -23,8 +23,9 @@ from brokers.paper import PaperVenue
 from core.types import DataInfo
 from engine import backtest
 from engine.cerebro import assemble, history_feed, run, stock_broker
+from engine.live_path import LivePath
 from engine.parity import ParityReport, check_parity, compare
-from engine.replay import PaperReplay
+from engine.replay import replayed
 from feeds.market import Market
 from strategies import registry
 
@@ -257,16 +258,15 @@ def live_for(bars: int, journal: Any, frames: dict[str, pd.DataFrame], state: Pa
         if fresh == bars:
             replay.request_stop()
 
-    replay = PaperReplay(
+    replay = LivePath(
         Coarse,
         {},
-        frames,
+        replayed(frames, speed=60.0 * 300),
         lambda: PaperVenue(50_000.0, 0.001, state=state),
         journal,
         50_000.0,
         0.001,
         resample=("15m",),
-        speed=60.0 * 300,
         on_bar=on_bar,
     )
     return replay.run(), replay.complete

@@ -15,8 +15,9 @@ from brokers.bridge import client_order_id
 from brokers.paper import PaperVenue
 from brokers.venue_decides import VENUE_DECIDES
 from core.errors import StrategyError
+from engine.live_path import LivePath
 from engine.recording import Recording
-from engine.replay import PaperReplay
+from engine.replay import replayed
 
 CASH, COMMISSION = 10_000.0, 0.001
 Act = Callable[[bt.Strategy], None]
@@ -43,7 +44,8 @@ def trade(frame: pd.DataFrame, tmp_path: Path) -> Callable[[Act], Recording]:
         with store.open_store(f"sqlite:///{tmp_path}/journal.db") as database:
             venue = PaperVenue(CASH, COMMISSION)
             journal = database.journal("run")
-            return PaperReplay(Once, {}, {"X": frame}, lambda: venue, journal, CASH, COMMISSION).run()
+            feeds = replayed({"X": frame})
+            return LivePath(Once, {}, feeds, lambda: venue, journal, CASH, COMMISSION).run()
 
     return run
 
@@ -71,10 +73,10 @@ def test_an_order_on_a_resampled_data_is_refused(frame: pd.DataFrame, tmp_path: 
             self.buy(data=self.data1, size=1)
 
     with store.open_store(f"sqlite:///{tmp_path}/journal.db") as database:
-        replay = PaperReplay(
+        replay = LivePath(
             OnWeeks,
             {},
-            {"X": frame},
+            replayed({"X": frame}),
             lambda: PaperVenue(CASH, COMMISSION),
             database.journal("run"),
             CASH,
@@ -105,7 +107,7 @@ def test_an_orders_after_an_early_end_are_refused_and_not_on_record(
     with store.open_store(f"sqlite:///{tmp_path}/journal.db") as database:
         journal = database.journal("run")
         venue = PaperVenue(CASH, COMMISSION)
-        replay = PaperReplay(AtTheEnd, {}, {"X": frame}, lambda: venue, journal, CASH, COMMISSION)
+        replay = LivePath(AtTheEnd, {}, replayed({"X": frame}), lambda: venue, journal, CASH, COMMISSION)
         recording = replay.run()
         assert not replay.complete
         assert len(recording.equity) == 5

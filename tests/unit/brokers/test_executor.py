@@ -22,9 +22,10 @@ from brokers.paper import PaperVenue
 from brokers.risk import Account, Limits, RiskGate
 from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, VenueFatal
 from core.types import OrderEvent, OrderIntent, OrderType, Side, to_decimal
+from engine.live_path import LivePath
 from engine.parity import compare
 from engine.recording import Recording
-from engine.replay import PaperReplay
+from engine.replay import replayed
 
 CASH, COMMISSION = 10_000.0, 0.001
 
@@ -107,10 +108,10 @@ class Life:
         state = self.folder / "venue.db"
         with store.open_store(f"sqlite:///{self.folder}/journal.db") as database:
             journal = database.journal("run")
-            replay = PaperReplay(
+            replay = LivePath(
                 self.strategy,
                 params,
-                {"X": self.frame},
+                replayed({"X": self.frame}),
                 lambda: PaperVenue(CASH, COMMISSION, state=state, on_step=on_step),
                 journal,
                 CASH,
@@ -277,10 +278,10 @@ class Silent(PaperVenue):
 
 def run_on(venue: type[PaperVenue], folder: Path, frame: pd.DataFrame) -> Recording:
     with store.open_store(f"sqlite:///{folder}/journal.db") as database:
-        replay = PaperReplay(
+        replay = LivePath(
             Everything,
             {},
-            {"X": frame},
+            replayed({"X": frame}),
             lambda: venue(CASH, COMMISSION, state=folder / "venue.db"),
             database.journal("run"),
             CASH,

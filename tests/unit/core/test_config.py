@@ -225,8 +225,8 @@ def test_a_mistake_in_the_overlay_names_the_overlay() -> None:
         ),
         ({"cli": {"broker.cash": "nan"}}, "broker.cash = nan on the command line is not allowed"),
         (
-            {"cli": {"broker.name": "binance"}},
-            "broker.name = binance on the command line is not allowed; give paper",
+            {"cli": {"broker.name": "kraken"}},
+            "broker.name = kraken on the command line is not allowed; give one of paper, binance, ibkr",
         ),
         ({"cli": {"data.start": "tomorrow"}}, "give a date like 2020-01-31, or none"),
         ({"cli": {"data.start": "2020-02-01", "data.end": "2020-01-01"}}, "is after data.end 2020-01-01"),

@@ -14,7 +14,8 @@ import pytest
 from core.errors import UserError
 from core.types import ExitReason, Fill, OrderIntent, OrderType, Side
 from engine.command import prepare
-from live import run
+from live import words
+from live.arguments import parser, refuse_own_arguments
 from store import RunRecord
 
 NOON = datetime(2024, 1, 2, 12, tzinfo=UTC)
@@ -34,7 +35,7 @@ NOON = datetime(2024, 1, 2, 12, tzinfo=UTC)
     ],
 )
 def test_numbers_for_people(value: str, decimals: int, text: str) -> None:
-    assert run._plain(Decimal(value), decimals=decimals) == text
+    assert words._plain(Decimal(value), decimals=decimals) == text
 
 
 def test_fill_lines_stand_in_columns() -> None:
@@ -48,7 +49,7 @@ def test_fill_lines_stand_in_columns() -> None:
             "id", symbol, side, OrderType.MARKET, Decimal(size), Decimal(price), NOON, 1, exit_reason=reason
         )
         fill = Fill("1", "id", symbol, side, Decimal(size), Decimal(price), Decimal("9.5"), NOON)
-        lines.append(run._fill_line(fill, intent, 4))
+        lines.append(words.fill_line(fill, intent, 4))
     assert lines == [
         "buy         513 GOOG at     186.31  commission     9.50",
         "sell        0.5 A    at   1,186.30  commission     9.50  stop_loss",
@@ -56,7 +57,7 @@ def test_fill_lines_stand_in_columns() -> None:
 
 
 def arguments(*argv: str) -> argparse.Namespace:
-    return run.parser().parse_args(list(argv))
+    return parser().parse_args(list(argv))
 
 
 def record(**given: Any) -> RunRecord:
@@ -76,7 +77,7 @@ def test_the_command_that_goes_on() -> None:
             "log.level=INFO",
         ),
     )
-    command = run._resume_command(args, record())
+    command = words.resume_command(args, record())
     assert command.startswith(
         "python -m live.run 'my file.py:X' --resume 20240101T000000Z-x-abc --speed 3000000 "
     )
@@ -99,10 +100,8 @@ def test_the_command_that_goes_on() -> None:
 )
 def test_a_run_goes_on_as_it_began(argv: list[str]) -> None:
     with pytest.raises(UserError, match="was given with --resume, but a run goes on as it began"):
-        run._refuse_own_arguments(arguments("x", "--resume", *argv), record().settings["settings"])
-    run._refuse_own_arguments(
-        arguments("x", "--resume", "--set", "log.level=INFO"), record().settings["settings"]
-    )
+        refuse_own_arguments(arguments("x", "--resume", *argv), record().settings["settings"])
+    refuse_own_arguments(arguments("x", "--resume", "--set", "log.level=INFO"), record().settings["settings"])
 
 
 def test_the_next_command_names_what_was_not_the_default(
@@ -110,11 +109,11 @@ def test_the_next_command_names_what_was_not_the_default(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     args = arguments("momentum")
-    assert run._parity_command(args, prepare(args)) == "python -m engine.parity momentum"
+    assert words.parity_command(args, prepare(args)) == "python -m engine.parity momentum"
     given = ["--start", "2005-01-01", "--end", "2006-12-31", "--param", "fast=7", "--resample", "1W"]
     args = arguments("momentum", *given)
-    words = shlex.split(run._parity_command(args, prepare(args)))
-    assert words == ["python", "-m", "engine.parity", "momentum", *given]
+    typed = shlex.split(words.parity_command(args, prepare(args)))
+    assert typed == ["python", "-m", "engine.parity", "momentum", *given]
 
 
 def test_the_headline_hides_secrets_and_tells_of_repairs(
@@ -127,7 +126,7 @@ def test_the_headline_hides_secrets_and_tells_of_repairs(
     Path("s.py").write_text(
         'import backtrader as bt\n\n\nclass S(bt.Strategy):\n    params = (("api_key", "planted0key7"), ("n", 1))\n'
     )
-    first, second, third = run._headline(prepare(arguments("s.py:S", "--data", "csv:m.csv"))).splitlines()
+    first, second, third = words.headline(prepare(arguments("s.py:S", "--data", "csv:m.csv"))).splitlines()
     assert first == "PAPER, replaying M 2024-01-01 to 2024-01-28, no orders leave this machine"
     assert second.endswith("s.py:S with api_key=***, n=1")
     assert third == "data: 28 bars; 1 bar filled from the bar before"

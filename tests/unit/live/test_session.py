@@ -97,8 +97,10 @@ def test_a_run_to_its_end(plan: Plan, database: Store) -> None:
         plan,
         database,
         session.start(plan, database, Path("runs/first")),
-        on_bar=bars.append,
-        on_event=lambda event, intent: fills.append(intent.client_id) if event.fill else None,
+        session.Hooks(
+            on_bar=bars.append,
+            on_event=lambda event, intent: fills.append(intent.client_id) if event.fill else None,
+        ),
     )
     assert bars == list(range(1, 21))
     assert outcome.result is not None
@@ -116,9 +118,8 @@ def test_a_signal_ends_it_after_the_bar_and_it_goes_on(
     """L25"""
     before = signal.getsignal(number)
     run = session.start(plan, database, Path("runs/first"))
-    outcome = session.trade(
-        plan, database, run, on_bar=lambda bars: signal.raise_signal(number) if bars == 7 else None
-    )
+    hooks = session.Hooks(on_bar=lambda bars: signal.raise_signal(number) if bars == 7 else None)
+    outcome = session.trade(plan, database, run, hooks)
     assert signal.getsignal(number) is before
     assert (outcome.result, outcome.bars) == (None, 7)
     assert database.runs.get("first").status == RunStatus.STOPPED

@@ -1,0 +1,149 @@
+"""The command line of `python -m live.run`, and which of its arguments go together."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.cli import CommandParser
+from core.errors import UserError
+
+if TYPE_CHECKING:
+    from core.config import Settings
+
+VENUES = ("binance", "ibkr")
+OWN = ("data", "param", "cash", "commission", "start", "end", "out", "resample", "broker", "symbols", "timeframe", "profile")  # fmt: skip
+"""Arguments a resumed run answers from its own record."""
+OF_A_REPLAY = ("data", "start", "end", "speed")
+OF_A_VENUE = ("symbols", "timeframe", "profile", "bars", "record")
+
+
+def parser() -> CommandParser:
+    """The command line of `python -m live.run`."""
+    from engine.command import add_run_arguments
+
+    command = CommandParser(
+        prog="python -m live.run",
+        description="Trade a strategy: on the paper venue, replaying a market, or at Binance or IBKR as bars come.",
+        example="python -m live.run momentum --data sample:goog --param fast=10\n"
+        "  python -m live.run momentum --rehearse binance --faults all\n"
+        "  python -m live.run momentum --broker binance --symbols BTC/USDT --timeframe 5m --live",
+    )
+    add_run_arguments(command)
+    command.add_argument(
+        "--speed",
+        type=float,
+        metavar="N",
+        help="market seconds a second in a replay or a rehearsal: 60 is a minute a second "
+        "(default: as fast as it can; a rehearsal: 240)",
+    )
+    command.add_argument("--bot", metavar="NAME", help="whose orders these are (default: default)")
+    command.add_argument(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="RUN",
+        help="go on with a run that was stopped or killed (default: the latest of this strategy)",
+    )
+    _add_venue_arguments(command)
+    return command
+
+
+def _add_venue_arguments(command: CommandParser) -> None:
+    live = command.add_argument_group("at a venue, with its own bars as they close")
+    live.add_argument(
+        "--broker", choices=("paper", *VENUES), help="where orders go (default: paper, replaying --data)"
+    )
+    live.add_argument("--symbols", metavar="A,B", help="what to trade there: BTC/USDT, or AAPL,MSFT")
+    live.add_argument("--timeframe", metavar="T", help="length of its bars, such as 1m, 4h, 1d (default: 1m)")
+    live.add_argument(
+        "--profile", metavar="NAME", help="key and address of that name: BINANCE_KEY__NAME in .env, ..."
+    )
+    live.add_argument(
+        "--live",
+        action="store_true",
+        help="orders may reach a real venue; asks you to type its name, unless live.confirm is that name",
+    )
+    live.add_argument("--bars", type=int, metavar="N", help="end after so many bars (default: when told to)")
+    live.add_argument("--record", type=Path, metavar="FILE", help="write the bars to a CSV that --data reads")
+    live.add_argument(
+        "--rehearse",
+        choices=VENUES,
+        help="trade against a simulated venue that is started and ended with the run; --data is its market, "
+        "a bar a minute",
+    )
+    live.add_argument(
+        "--faults", metavar="all|NAME,...", help="what goes wrong in the rehearsal; a wrong name lists them"
+    )
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """The configuration in force. Raises ConfigError, and UserError for arguments that do not go together."""
+    from engine.command import settings_from
+
+    given = {
+        "live.bot": args.bot,
+        "live.speed": args.speed,
+        "live.bars": args.bars,
+        "broker.name": args.rehearse or args.broker,
+        "broker.profile": args.profile,
+        "data.symbols": args.symbols,
+        "data.timeframe": args.timeframe,
+    }
+    settings = settings_from(args, {key: value for key, value in given.items() if value is not None})
+    if args.resume is None:
+        _check_together(args, settings)
+    return settings
+
+
+def _check_together(args: argparse.Namespace, settings: Settings) -> None:
+    venue = settings.broker.name
+    if args.rehearse is not None:
+        for name in ("broker", "profile", "live"):
+            if getattr(args, name):
+                raise UserError(
+                    f"--{name} was given with --rehearse", hint=f"leave --{name} out: nothing is real"
+                )
+        return
+    if args.faults is not None:
+        raise UserError("--faults was given without --rehearse", hint="add --rehearse binance, or ibkr")
+    if venue == "paper":
+        wrong = [name for name in OF_A_VENUE if getattr(args, name) and name != "timeframe"]
+        if wrong:
+            raise UserError(
+                f"--{wrong[0]} was given for a replay on paper", hint="name a venue with --broker"
+            )
+        if args.live:
+            raise UserError("--live was given, but paper trades no money", hint="name a venue with --broker")
+    else:
+        wrong = [name for name in OF_A_REPLAY if getattr(args, name)]
+        if wrong:
+            raise UserError(
+                f"--{wrong[0]} was given, but {venue} brings its own bars in its own time",
+                hint=f"leave --{wrong[0]} out, and name what to trade with --symbols",
+            )
+
+
+def refuse_own_arguments(args: argparse.Namespace, recorded: Iterable[str] = ()) -> None:
+    """A run goes on as it began: with its own data, parameters, costs and limits."""
+    from live.words import assigned
+
+    given = [f"--{name}" for name in (*OWN, "rehearse", "faults") if getattr(args, name)]
+    given += [f"--set {key}" for key in assigned(args) if key in recorded or key.startswith("strategy.")]
+    if given:
+        raise UserError(
+            f"{given[0]} was given with --resume, but a run goes on as it began",
+            hint=f"leave {given[0]} out, or start a new run without --resume",
+        )
+
+
+def as_it_began(args: argparse.Namespace, recorded: dict[str, Any]) -> Settings:
+    """The configuration of a run that goes on. recorded: what it began with, by dotted key."""
+    from engine.command import settings_from
+
+    own = {"live.speed": args.speed, "live.bars": args.bars}
+    return settings_from(
+        args, {**recorded, **{key: value for key, value in own.items() if value is not None}}
+    )

@@ -1,0 +1,246 @@
+"""The two things a session can do: replay a market on the paper venue, or trade at a venue as its bars come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from brokers.base import Venue
+from brokers.binance import BinanceVenue
+from brokers.binance_link import BinanceSettings
+from brokers.ending import Ending
+from brokers.ibkr import IBKRVenue
+from brokers.paper import PaperVenue
+from core.errors import UserError, VenueFatal, VenueTransient
+from core.telemetry import get_logger
+from core.types import Bar, DataInfo
+from engine.command import bars_of
+from engine.live_feeds import venue_feeds
+from engine.live_path import Feeds, LivePath
+from engine.plan import Plan, fingerprint
+from engine.replay import replayed
+from engine.result import run_result
+from feeds.live.binance import StreamSettings
+from feeds.live.ibkr import IBKRStreamSettings
+from feeds.market import Market
+from feeds.quality import QualityReport
+from feeds.source import Feed
+from live.plan import LivePlan
+from live.profiles import VenueUnreachable
+from live.tape import Tape
+
+if TYPE_CHECKING:
+    from core.results import RunResult
+    from engine.recording import Recording
+    from store import RunRecord
+
+VENUE_FILE = "paper.db"
+VENUE_LOG = "venue.db"
+
+log = get_logger("live.work")
+
+OnState = Callable[[str, Feed], None]
+
+
+class Work(Protocol):
+    """What differs between the two.
+
+    venue: its name on record. begins: when the market does. total: bars there will be, where that is known. data:
+    what the bars come from. endless: it ends when it is told to, and has its result then. ending, quick, on_tape: see
+    `LivePath`.
+    """
+
+    venue: str
+    begins: datetime
+    total: int | None
+    data: str
+    endless: bool
+    ending: Ending | None
+    quick: bool
+    on_tape: Callable[[Bar], None] | None
+
+    def check(self, run: RunRecord) -> None:
+        """Refuse to go on with a run that began otherwise."""
+        ...
+
+    def counted(self, on_bar: Callable[[int], None], stop: Callable[[], None]) -> Callable[[int], None]:
+        """`on_bar`, with whatever the session has to count itself; `stop` ends it."""
+        ...
+
+    def feeds(self) -> Feeds:
+        """Where bars come from."""
+        ...
+
+    def make_venue(self, on_step: Callable[[str], None]) -> Venue:
+        """Where orders go."""
+        ...
+
+    def open(self, path: LivePath) -> None:
+        """Connect."""
+        ...
+
+    def result(self, run: RunRecord, recording: Recording) -> RunResult:
+        """What the run came to."""
+        ...
+
+
+class ReplayWork:
+    """A market on record, the paper venue."""
+
+    venue = PaperVenue.name
+    endless = False
+    ending: Ending | None = None
+    quick = False
+    on_tape: Callable[[Bar], None] | None = None
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self._plan, self._folder = plan, folder
+        self.begins = plan.market.info.start
+        self.total: int | None = bars_of(plan.market.frames)
+        self.data = plan.settings.data.source
+
+    def check(self, run: RunRecord) -> None:
+        """See `Work`."""
+        if run.settings.get("fingerprint") != fingerprint(self._plan.market.frames):
+            raise UserError(
+                f"the bars of {self.data} are not those run {run.run_id} began with",
+                hint="restore the file, or start a new run without --resume",
+            )
+
+    def counted(self, on_bar: Callable[[int], None], stop: Callable[[], None]) -> Callable[[int], None]:
+        """See `Work`."""
+        return on_bar
+
+    def feeds(self) -> Feeds:
+        """See `Work`."""
+        return replayed(self._plan.market.frames, self._plan.settings.live.speed)
+
+    def make_venue(self, on_step: Callable[[str], None]) -> Venue:
+        """See `Work`."""
+        broker = self._plan.settings.broker
+        state = self._folder / VENUE_FILE
+        return PaperVenue(
+            broker.cash, broker.commission, state=state, currency=broker.currency, on_step=on_step
+        )
+
+    def open(self, path: LivePath) -> None:
+        """See `Work`."""
+        path.open()
+
+    def result(self, run: RunRecord, recording: Recording) -> RunResult:
+        """See `Work`."""
+        reason = "the live path, on the paper venue"
+        return _result(self._plan, self._plan.market, run, recording, "paper", reason)
+
+
+class LiveWork:
+    """A venue's own bars and orders. on_state: called with every change of what is heard of a symbol."""
+
+    endless = True
+    quick = True
+
+    def __init__(self, plan: LivePlan, folder: Path, tape: Tape, on_state: OnState) -> None:
+        self._plan, self._folder, self._tape, self._on_state = plan, folder, tape, on_state
+        self._heard, self._bars_of_now = False, 0
+        self.venue = plan.connection.venue
+        self.begins = datetime.now(UTC)
+        self.total: int | None = plan.settings.live.bars
+        self.data = ",".join(f"{self.venue}:{symbol}:{plan.timeframe}" for symbol in plan.symbols)
+        self.ending: Ending | None = plan.settings.live.on_stop
+        self.on_tape: Callable[[Bar], None] | None = tape.take
+
+    def counted(self, on_bar: Callable[[int], None], stop: Callable[[], None]) -> Callable[[int], None]:
+        """`on_bar`, which calls `stop` after as many bars of now as the session may have."""
+        most = None if self._plan.rehearsed else self._plan.settings.live.bars
+
+        def counting(bars: int) -> None:
+            on_bar(bars)
+            self._bars_of_now += self._heard
+            if most is not None and self._bars_of_now >= most:
+                stop()
+
+        return counting
+
+    def _hear(self, symbol: str, state: Feed) -> None:
+        self._heard = self._heard or state is Feed.LIVE
+        log.info("feed.state", symbol=symbol, state=state)
+        self._on_state(symbol, state)
+
+    def check(self, run: RunRecord) -> None:
+        """See `Work`."""
+        if run.venue != self.venue:
+            raise UserError(
+                f"run {run.run_id} trades at {run.venue}, not at {self.venue}", hint="leave --broker out"
+            )
+
+    def feeds(self) -> Feeds:
+        """See `Work`."""
+        plan, backfill = self._plan, self._plan.settings.live.backfill
+        return venue_feeds(
+            self.venue,
+            plan.symbols,
+            plan.timeframe,
+            settings=self._stream(),
+            backfill=plan.warm_up - 1 if backfill is None else backfill,
+            since=plan.since,
+            folder=self._folder,
+            on_state=self._hear,
+        )
+
+    def _stream(self) -> StreamSettings | IBKRStreamSettings:
+        feed = self._plan.connection.feed
+        if isinstance(feed, IBKRStreamSettings):
+            return replace(feed, regular_hours=self._plan.settings.data.regular_hours)
+        return feed
+
+    def make_venue(self, on_step: Callable[[str], None]) -> Venue:
+        """See `Work`."""
+        settings, symbols, state = self._plan.connection.broker, self._plan.symbols, self._folder / VENUE_LOG
+        if isinstance(settings, BinanceSettings):
+            return BinanceVenue(settings, symbols=symbols, state=state)
+        return IBKRVenue(settings, symbols=symbols, state=state)
+
+    def open(self, path: LivePath) -> None:
+        """See `Work`; a venue that cannot be reached, or does not take the key, is for the user to mend."""
+        try:
+            path.open()
+        except (VenueFatal, VenueTransient) as error:
+            raise VenueUnreachable(error.message, hint=error.hint) from error
+
+    def result(self, run: RunRecord, recording: Recording) -> RunResult:
+        """See `Work`."""
+        plan, frames = self._plan, self._tape.frames()
+        times = recording.equity.index
+        info = DataInfo(
+            source=self.data,
+            symbols=plan.symbols,
+            start=times[0].to_pydatetime(),
+            end=times[-1].to_pydatetime(),
+            bars=sum(map(len, frames.values())),
+            timeframe=plan.timeframe,
+        )
+        kind = "rehearsal" if plan.connection.simulated else "live"
+        reason = f"the live path, at {self.venue}{' (simulated)' if plan.connection.simulated else ''}"
+        return _result(plan, Market(frames, info, QualityReport()), run, recording, kind, reason)
+
+
+def _result(
+    plan: Plan | LivePlan, market: Market, run: RunRecord, recording: Recording, kind: str, reason: str
+) -> RunResult:
+    broker = plan.settings.broker
+    costs: Mapping[str, Any] = {"cash": broker.cash, "commission": broker.commission}
+    return run_result(
+        kind,
+        plan.reference,
+        plan.params,
+        market,
+        recording,
+        engine="cerebro",
+        reason=reason,
+        costs=costs,
+        resample=plan.resample,
+        meta={"run": run.run_id, "bot": run.bot, "config": plan.settings.public()},
+    )
