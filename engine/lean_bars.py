@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 import numpy as np
 
-from engine.lean_ahead import compute_ahead
+from engine.lean_ahead import STRATEGY, compute_ahead
 from engine.lean_delivery import Row, deliver_ahead, deliver_as_stock
 from engine.refusal import Refused
 
@@ -100,24 +101,33 @@ class BarsKnown(BarsAsTheyCome):
     ):
         super().__init__(cerebro, strategy, datas, now)
         self._delivery = delivery = deliver_ahead(cerebro, datas)
-        steady = {
-            n: data for n, data in enumerate(datas) if (np.diff(delivery.at[:, n], prepend=-1) <= 1).all()
-        }
-        self._ahead = compute_ahead(strategy, steady)
         self._read_strategy()
-        lines = [line for data in datas for line in data.lines.lines]
-        lines += [line for ahead in self._ahead.values() for line in ahead.lines]
-        self._values = {id(line): (line, line.array) for line in lines}
-        for line in lines:
+        self._lengths = {number: delivery.at[:, number] + 1 for number in range(len(datas))}
+        self._lengths[STRATEGY] = np.cumsum(self._longer)
+        steady = {
+            n: data for n, data in enumerate(datas) if (np.diff(self._lengths[n], prepend=0) <= 1).all()
+        }
+        self._ahead = compute_ahead(strategy, steady, self._lengths)
+        self._by_step = {
+            id(line): (number, ahead.steps[id(line)])
+            for ahead in self._ahead.values()
+            if ahead.steps is not None
+            for number, lines in ahead.lines.items()
+            for line in lines
+        }
+        known = [line for ahead in self._ahead.values() for line in ahead.all_lines()]
+        known += [line for data in datas for line in data.lines.lines]
+        self._values = {id(line): (line, line.array) for line in known}
+        for line in known:
             line.reset()
         self._bars = self._new_plan()
         for number, data in enumerate(datas):
-            cursor = self.at[id(data)]
-            follow(data, data.lines.lines, cursor)
-            self._add(self._bars, number, data.lines.lines, cursor, delivery.held[:, number])
+            cursor, lines = self.at[id(data)], data.lines.lines
+            follow(data, lines, cursor)
+            self._add(self._bars, number, lines, cursor, delivery.held[:, number])
         self._movers = self._plan_indicators(follow)
         self._first_new = len(self._indicators)
-        self._step = 0
+        self._step = self._moved = -1
 
     def _read_strategy(self) -> None:
         """When the strategy's lines grow, its times and its phases, at every step."""
@@ -138,30 +148,34 @@ class BarsKnown(BarsAsTheyCome):
     def _plan_indicators(self, follow: Follow) -> list[Plan | Callable[[], None]]:
         """How the indicators move, in their order: those in a row that are known together."""
         movers: list[Plan | Callable[[], None]] = []
-        ahead = self._ahead
-
-        def data_of(indicator: Any) -> int | None:
-            return ahead[id(indicator)].data if id(indicator) in ahead else None
-
-        for number, indicators in groupby(self._indicators, data_of):
-            if number is None:
+        for known, indicators in groupby(self._indicators, lambda each: id(each) in self._ahead):
+            if known:
+                movers.append(self._plan(list(indicators), follow))
+            else:
                 movers += [indicator._next for indicator in indicators]
-                continue
-            cursor: Cursor = [-1]
-            lines: list[LineBuffer] = []
-            for indicator in indicators:
-                follow(indicator, ahead[id(indicator)].lines, cursor)
-                lines += ahead[id(indicator)].lines
-            if not movers or not isinstance(movers[-1], list):
-                movers.append(self._new_plan())
-            self._add(movers[-1], number, lines, cursor, self._delivery.at[:, number] + 1)
         return movers
+
+    def _plan(self, indicators: list[Any], follow: Follow) -> Plan:
+        plan = self._new_plan()
+        cursors: dict[int, Cursor] = {}
+        by_bar: dict[int, list[LineBuffer]] = {}
+        by_step: dict[int, list[LineBuffer]] = {}
+        for indicator in indicators:
+            ahead = self._ahead[id(indicator)]
+            for number, lines in ahead.lines.items():
+                follow(indicator, lines, cursors.setdefault(number, [-1]))
+                (by_bar if ahead.steps is None else by_step).setdefault(number, []).extend(lines)
+        for number, lines in by_bar.items():
+            self._add(plan, number, lines, cursors[number], self._lengths[number])
+        for number, lines in by_step.items():
+            self._add_steps(plan, number, lines, cursors[number])
+        return plan
 
     def _new_plan(self) -> Plan:
         return [[] for _ in self._delivery.times]
 
     def _add(
-        self, plan: Any, number: int, lines: list[LineBuffer], cursor: Cursor, held: NDArray[np.int64]
+        self, plan: Plan, number: int, lines: list[LineBuffer], cursor: Cursor, held: NDArray[np.int64]
     ) -> None:
         """Plan the growth of lines that move with a data. held: how many bars they hold at each step."""
         rows = list(zip(*(self._values[id(line)][1] for line in lines), strict=True))
@@ -173,6 +187,18 @@ class BarsKnown(BarsAsTheyCome):
         for step in np.flatnonzero(changes).tolist():
             plan[step].append((cursor, appends, rows[start : ends[step]], places[step]))
             start = ends[step]
+
+    def _add_steps(self, plan: Plan, number: int, lines: list[LineBuffer], cursor: Cursor) -> None:
+        """Plan what lines hold that are computed at every step: a further value, or another one in its place."""
+        rows = list(zip(*(self._by_step[id(line)][1].tolist() for line in lines), strict=True))
+        appends: list[Callable[[float], None]] = [line.array.append for line in lines]
+        replaces: list[Callable[[float], None]] = [partial(line.array.__setitem__, -1) for line in lines]
+        before = 0
+        for step, length in enumerate(self._lengths[number].tolist()):
+            if length:
+                puts = appends if length > before else replaces
+                plan[step].append((cursor, puts, rows[step : step + 1], length - 1))
+            before = length
 
     def deliver(self) -> Iterator[float]:
         """Move the datas; yields the time of the one that leads."""
@@ -192,6 +218,7 @@ class BarsKnown(BarsAsTheyCome):
 
     def move_indicators(self) -> None:
         """`_next` of every indicator."""
+        self._moved = self._step
         for mover in self._movers:
             if isinstance(mover, list):
                 grow(mover[self._step])
@@ -210,11 +237,20 @@ class BarsKnown(BarsAsTheyCome):
 
     def check(self) -> None:
         """Raises Refused where something was changed from which values follow that were known before."""
-        for line, values in self._values.values():
-            if line.array.tobytes() != values[: len(line.array)].tobytes():
+        for key, (line, values) in self._values.items():
+            expected = (
+                self._final(key, len(line.array)) if key in self._by_step else values[: len(line.array)]
+            )
+            if line.array.tobytes() != expected.tobytes():
                 raise Refused("writes to a line of a data or of an indicator")
         if not all(ahead.unchanged() for ahead in self._ahead.values()):
             raise Refused("changes the terms of an indicator while it runs")
+
+    def _final(self, key: int, count: int) -> NDArray[np.float64]:
+        """What a line computed at every step holds in the end."""
+        number, values = self._by_step[key]
+        lengths = self._lengths[number][: self._moved + 1]
+        return values[np.searchsorted(lengths, np.arange(1, count + 1), side="right") - 1]
 
 
 def grow(growths: list[Growth]) -> None:

@@ -47,37 +47,70 @@ class Delivery:
     error: Exception | None = None
 
 
+Told = dict[int, tuple[int, dict[int, Ending]]]
+"""By the number of each resampled data, that of the data it is made of, and its bars as `endings_of` says."""
+
+
 def deliver_ahead(cerebro: bt.Cerebro, datas: list[Any]) -> Delivery:
     """All bars before the run. datas: in the order in which they move; their lines hold all bars then."""
-    base, *clones = datas
-    endings = [endings_of(base, clone) for clone in clones] if plain_times(base) else [None]
-    if all(each is not None for each in endings):
-        return deliver_told(base, clones, [each for each in endings if each is not None])
-    return deliver_recorded(cerebro, datas)
+    told = tell_bars(datas)
+    return deliver_recorded(cerebro, datas) if told is None else deliver_told(datas, told)
 
 
-def deliver_told(base: Any, clones: list[Any], endings: list[dict[int, Ending]]) -> Delivery:
-    """All bars, of which those of the clones are told from the times."""
-    columns = columns_of(base)
-    count = base.known_bars
-    times = columns["datetime"][:]
-    late = any(count in found for found in endings)
-    if late:
-        times.append(times[-1])
-    steps = np.arange(count + late)
-    at = [np.minimum(steps, count - 1)]
-    names = base.getlinealiases()
-    rows = [list(zip(*(columns[name] for name in names), strict=True))]
-    base._idx = count
-    for found in endings:
-        rows.append([bar_of(columns, names, ending) for ending in found.values()])
-        at.append(np.searchsorted(list(found), steps, side="right") - 1)
-    for data, bars in zip((base, *clones), rows, strict=True):
-        for number, line in enumerate(data.lines.lines):
-            line.array = array("d", [row[number] for row in bars])
-            line._idx, line.lencount = len(bars) - 1, len(bars)
-    places = np.stack(at, axis=1)
-    return Delivery(times, rows, places, places + 1)
+def tell_bars(datas: list[Any]) -> Told | None:
+    """The bars of resampled datas, told from the times of the others; None where only Backtrader can tell."""
+    told: Told = {}
+    given = {id(data): n for n, data in enumerate(datas) if type(data) is not DataClone}
+    if not given or not all(plain_times(datas[n]) for n in given.values()):
+        return None
+    for number, data in enumerate(datas):
+        if id(data) in given:
+            continue
+        base = given.get(id(data.data), number)
+        endings = endings_of(datas[base], data)
+        if base > number or endings is None or (len(given) > 1 and not follows(datas[base], data)):
+            return None
+        told[number] = base, endings
+    return told
+
+
+def deliver_told(datas: list[Any], told: Told) -> Delivery:
+    """All bars, of which those of the resampled datas are told.
+
+    Backtrader has the next bar of every data ready, and the bars made of it delivered, before the step it comes at.
+    """
+    columns = {n: columns_of(data) for n, data in enumerate(datas) if n not in told}
+    stamps = {n: np.array(each["datetime"]) for n, each in columns.items()}
+    times = np.unique(np.concatenate(list(stamps.values())))
+    last = len(times)
+    if any(len(stamps[base]) in endings for base, endings in told.values()):
+        times = np.append(times, times[-1])
+    rows: list[list[Row]] = []
+    at = np.empty((len(times), len(datas)), dtype=np.int64)
+    held = np.empty_like(at)
+    for number, data in enumerate(datas):
+        names = data.getlinealiases()
+        if number in told:
+            base, endings = told[number]
+            rows.append([bar_of(columns[base], names, ending) for ending in endings.values()])
+            ready = np.append(0, np.searchsorted(times, stamps[base], side="right"))
+            ready[-1] = last
+            at[:, number] = np.searchsorted(ready[list(endings)], np.arange(len(times)), side="right") - 1
+            held[:, number] = at[:, number] + 1
+        else:
+            rows.append(list(zip(*(columns[number][name] for name in names), strict=True)))
+            at[:, number] = np.searchsorted(stamps[number], times, side="right") - 1
+            held[:, number] = np.minimum(np.searchsorted(stamps[number], times) + 1, len(stamps[number]))
+            data._idx = data.known_bars
+        _put(data, rows[-1])
+    return Delivery(times.tolist(), rows, at, held)
+
+
+def _put(data: Any, rows: list[Row]) -> None:
+    """Give a data all its bars."""
+    for number, line in enumerate(data.lines.lines):
+        line.array = array("d", [row[number] for row in rows])
+        line._idx, line.lencount = len(rows) - 1, len(rows)
 
 
 def deliver_recorded(cerebro: bt.Cerebro, datas: list[Any]) -> Delivery:
@@ -124,10 +157,10 @@ def plain_times(base: Any) -> bool:
 
 def deliver_periods(base: Any, clones: list[Any]) -> Iterator[float]:
     """Move one data, and datas made of its weeks, months or years, as `Cerebro._runnext` would; yields its time."""
-    times = columns_of(base)["datetime"]
-    delivery = deliver_told(base, clones, [periods_of(times, clone) for clone in clones])
+    times, datas = columns_of(base)["datetime"], [base, *clones]
+    delivery = deliver_told(datas, {n: (0, periods_of(times, clone)) for n, clone in enumerate(clones, 1)})
     for time, places in zip(delivery.times, delivery.at.tolist(), strict=True):
-        for data, place in zip((base, *clones), places, strict=True):
+        for data, place in zip(datas, places, strict=True):
             for line in data.lines.lines:
                 line._idx, line.lencount = place, place + 1
         yield time

@@ -5,9 +5,11 @@ pointers; a node that `engine.primitives` knows is computed by its kernel, every
 A kernel that meets values on which stock raises leaves the node to stock, which raises the same exception.
 """
 
+from __future__ import annotations
+
 from array import array
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from backtrader.linebuffer import LineActions, LineBuffer
@@ -19,7 +21,18 @@ from engine.primitive import Primitive
 from engine.primitives import PRIMITIVES, primitive_of
 from engine.refusal import Refused
 
-__all__ = ["PRIMITIVES", "OnceReport", "Primitive", "evaluate", "evaluate_by_kernels", "primitive_of"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "PRIMITIVES",
+    "OnceReport",
+    "Primitive",
+    "evaluate",
+    "evaluate_by_kernels",
+    "primitive_of",
+    "run_kernel",
+]
 
 _EXACT_INTEGER = 2**53
 _PLAIN = (float, bool, str, tuple)
@@ -188,20 +201,26 @@ def _plain(value: Any) -> bool:
 
 def _run(primitive: Primitive, o: Any) -> bool:
     """Run the kernel over [minimum period - 1, end); False leaves the node as stock finds it."""
-    scalars = primitive.scalars(o)
     start, end = o._minperiod - 1, o.buflen()
-    if end <= start or not 0 <= primitive.reach(*scalars) <= start:
-        return False
-    for value in scalars:
-        if not _plain(value):
-            return False
     views = []
     for line in (*primitive.outputs(o), *primitive.sources(o)):
         values = line.array
         if type(values) is not array or len(values) < end:
             return False
         views.append(np.frombuffer(values))
-    return primitive.kernel(*views, start, end, *scalars) == 0
+    return run_kernel(primitive, primitive.scalars(o), views, start, end)
+
+
+def run_kernel(
+    primitive: Primitive, scalars: tuple[Any, ...], lines: list[NDArray[np.float64]], start: int, end: int
+) -> bool:
+    """Run a kernel over [start, end) of outputs and sources; False where its answer may not be stock's."""
+    if end <= start or not 0 <= primitive.reach(*scalars) <= start:
+        return False
+    for value in scalars:
+        if not _plain(value):
+            return False
+    return primitive.kernel(*lines, start, end, *scalars) == 0
 
 
 def _advance(o: Any, bars: int) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import backtrader as bt
@@ -14,11 +15,11 @@ from hypothesis import strategies as st
 
 from core.errors import UserError
 from engine.cerebro import stock_broker
-from engine.lean_ahead import compute_ahead
-from engine.lean_delivery import deliver_ahead, deliver_recorded, deliver_told, endings_of, plain_times
+from engine.lean_bars import BarsKnown
+from engine.lean_delivery import deliver_recorded, deliver_told, tell_bars
 from engine.refusal import Refused
 from engine.setup import prepare
-from tests.parity.test_lean_stock import SEEN, Setting, assert_same, look, market, on_lean, watch
+from tests.parity.test_lean_stock import SEEN, Setting, assert_same, by_hand, look, market, on_lean, watch
 
 MARKETS = {
     "weeks and months": Setting(bt.Strategy, {"A": market(3, bars=130)}, resample=("1W", "1M")),
@@ -54,6 +55,13 @@ def lines_below(part: Any) -> Iterator[Any]:
             yield indicator
 
 
+def values_of(line: Any) -> int:
+    """A number for all that a line holds, whatever sign a NaN has."""
+    values = np.array(line.array)
+    values[np.isnan(values)] = np.nan
+    return hash(values.tobytes())
+
+
 class Sees(bt.Strategy):
     """Writes down what every line holds on every step, and orders now and then."""
 
@@ -64,7 +72,7 @@ class Sees(bt.Strategy):
                 (
                     len(line),
                     line.buflen(),
-                    hash(line.array.tobytes()),
+                    values_of(line),
                     [look(line, ago) for ago in (0, -1, -4, 1)],
                 )
                 for line in lines
@@ -162,6 +170,49 @@ class OnSlowBars(Sees):
         bt.Max(self.datas[-1].close, self.data.close)
 
 
+def at_random(seed: int) -> type[bt.Strategy]:
+    """Indicators on lines, and on indicators, of whatever timeframe."""
+
+    class AtRandom(Sees):
+        def __init__(self) -> None:
+            dice = random.Random(seed)
+            lines = [self.data, self.data.close]
+            for data in self.datas[
+                1:
+            ]:  # a line without bars is an IndexError: what is made later reads it later
+                lines += [data.low(), bt.ind.SMA(data, period=9), bt.ind.SMA(data, period=3)()]
+            for _ in range(12):
+                one, other = dice.choice(lines), dice.choice(lines[-8:])
+                number = dice.randint(1, 3)
+                lines.append(dice.choice(MADE_OF)(one, other, number))
+
+    return AtRandom
+
+
+MADE_OF: tuple[Callable[[Any, Any, int], Any], ...] = (
+    lambda one, other, number: one - other,
+    lambda one, other, number: one > other,
+    lambda one, other, number: -other,
+    lambda one, other, number: number * one,
+    lambda one, other, number: one(-number),
+    lambda one, other, number: one(),
+    lambda one, other, number: other(),
+    lambda one, other, number: bt.ind.SMA(one, period=number),
+    lambda one, other, number: bt.ind.EMA(other, period=number),
+    lambda one, other, number: bt.ind.Highest(other, period=number),
+    lambda one, other, number: bt.ind.CrossOver(one, other),
+    lambda one, other, number: bt.ind.MACD(one, period_me1=2, period_me2=3, period_signal=number),
+    lambda one, other, number: bt.ind.BollingerBands(one, period=number + 1),
+    lambda one, other, number: bt.ind.Accum(other),
+    lambda one, other, number: bt.And(one, other > number),
+    lambda one, other, number: bt.If(one > other, one, other),
+    lambda one, other, number: bt.Max(one, other, number),
+    lambda one, other, number: bt.Cmp(one, other),
+    lambda one, other, number: bt.functions.CmpEx(one, other, one, other, one),
+    lambda one, other, number: bt.DivByZero(one, other, zero=0.5),
+)
+
+
 class MakesMore(Sees):
     """An indicator made in the run, one that is a line of the strategy, one whose period changes."""
 
@@ -186,6 +237,18 @@ STRATEGIES = (OverOneData, WithMemory, AcrossDatas, OnSlowBars, MakesMore)
 def test_lines_hold_what_they_hold_in_stock(name: str, strategy: type[bt.Strategy]) -> None:
     kept = MARKETS[name]
     assert_same(Setting(strategy, kept.frames, kept.resample))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_indicators_at_random(seed: int) -> None:
+    kept = list(MARKETS.values())[seed % len(MARKETS)]
+    setting = Setting(
+        at_random(seed), {name: frame[:70] for name, frame in kept.frames.items()}, kept.resample
+    )
+    expected, seen = watch(by_hand, setting)
+    answer, lean_seen = watch(on_lean, setting)
+    assert (type(answer), len(lean_seen)) == (type(expected), len(seen))
+    assert repr(lean_seen) == repr(seen)
 
 
 class WritesToALine(Sees):
@@ -216,9 +279,8 @@ def known_ahead(strategy: type[bt.Strategy], setting: Setting) -> list[str]:
         strategy, {}, setting.frames, stock_broker(1e5, 0.0), resample=setting.resample, recorder=False
     )
     datas = sorted(setup.datas, key=lambda data: (data._timeframe, data._compression))
-    deliver_ahead(setup.cerebro, datas)
-    found = compute_ahead(setup.strategy, dict(enumerate(datas)))
-    return [type(each).__name__ for each in setup.strategy.getindicators() if id(each) in found]
+    bars = BarsKnown(setup.cerebro, setup.strategy, datas, [-1], lambda *_: None)
+    return [type(each).__name__ for each in setup.strategy.getindicators() if id(each) in bars._ahead]
 
 
 def test_what_is_known_before_the_run() -> None:
@@ -230,21 +292,21 @@ def test_what_is_known_before_the_run() -> None:
     assert known_ahead(WithMemory, weeks) == ["EMA", "SMA"] * 3
 
 
-def same_delivery(frame: pd.DataFrame, resample: tuple[str, ...]) -> bool | None:
+def same_delivery(frames: dict[str, pd.DataFrame], resample: tuple[str, ...]) -> bool | None:
     """Whether bars told from the times are those Backtrader delivers, at the same steps; None where it must tell."""
 
     def datas() -> tuple[Any, list[Any]]:
         broker = stock_broker(1e5, 0.0)
-        setup = prepare(bt.Strategy, {}, {"A": frame}, broker, resample=resample, recorder=False)
+        setup = prepare(bt.Strategy, {}, frames, broker, resample=resample, recorder=False)
         return setup.cerebro, sorted(setup.datas, key=lambda data: (data._timeframe, data._compression))
 
-    (_, (base, *clones)), (cerebro, theirs) = datas(), datas()
-    endings = [found for each in clones if (found := endings_of(base, each)) is not None]
-    if not plain_times(base) or len(endings) < len(clones):
+    (_, ours), (cerebro, theirs) = datas(), datas()
+    bars = tell_bars(ours)
+    if bars is None:
         return None
-    told, delivered = deliver_told(base, clones, endings), deliver_recorded(cerebro, theirs)
+    told, delivered = deliver_told(ours, bars), deliver_recorded(cerebro, theirs)
     assert delivered.error is None
-    pairs = zip((base, *clones), theirs, strict=True)
+    pairs = zip(ours, theirs, strict=True)
     lines = [pair for a, b in pairs for pair in zip(a.lines.lines, b.lines.lines, strict=True)]
     return (
         told.times == delivered.times
@@ -254,9 +316,9 @@ def same_delivery(frame: pd.DataFrame, resample: tuple[str, ...]) -> bool | None
     )
 
 
-@pytest.mark.parametrize("name", [name for name, each in MARKETS.items() if len(each.frames) == 1])
+@pytest.mark.parametrize("name", MARKETS)
 def test_bars_are_told_from_the_times(name: str) -> None:
-    assert same_delivery(MARKETS[name].frames["A"], MARKETS[name].resample)
+    assert same_delivery(MARKETS[name].frames, MARKETS[name].resample)
 
 
 SECOND = pd.Timedelta("1s")
@@ -272,9 +334,10 @@ SPACINGS = {"20s": 0, "1min": 0, "7min": 2, "20min": 4, "1h": 6, "4h": 7}
     gaps=st.lists(st.just(1) | st.integers(1, 200), min_size=2, max_size=80),
     late=st.sampled_from((0, 0, 1, 17)),
     resample=st.lists(st.integers(0, 5), min_size=1, max_size=3, unique=True),
+    other=st.none() | st.integers(-30, 30),
 )
 def test_bars_are_told_or_left_to_backtrader(
-    spacing: str, start: int, gaps: list[int], late: int, resample: list[int]
+    spacing: str, start: int, gaps: list[int], late: int, resample: list[int], other: int | None
 ) -> None:
     """Whatever the times: bars with gaps between them, off the grid, over midnights and months."""
     frame = market(6, bars=len(gaps))
@@ -284,7 +347,10 @@ def test_bars_are_told_or_left_to_backtrader(
     index = begin + pd.TimedeltaIndex(places * pd.Timedelta(spacing)) + pd.TimedeltaIndex(seconds * SECOND)
     specs = dict.fromkeys(HIGHER[min(SPACINGS[spacing] + number * 2, len(HIGHER) - 1)] for number in resample)
     try:
-        same = same_delivery(frame.set_axis(index.rename("time")), tuple(specs))
+        given = {"A": frame.set_axis(index.rename("time"))}
+        if other is not None:
+            given["B"] = given["A"].shift(other, freq="1h")[other % 3 :: 2]
+        same = same_delivery(given, tuple(specs))
     except UserError:  # what is mostly gaps counts as a higher timeframe
         assume(False)
     assert same is not False
@@ -292,4 +358,4 @@ def test_bars_are_told_or_left_to_backtrader(
 
 def test_times_that_rounding_could_move_to_the_next_day_are_left_to_backtrader() -> None:
     frame = market(8, bars=30, start="2019-01-01 23:59:59.5", spacing="D")
-    assert same_delivery(frame, ("1W",)) is None
+    assert same_delivery({"A": frame}, ("1W",)) is None

@@ -178,6 +178,14 @@ CORPUS: tuple[Entry, ...] = (
         resample=("1h",),
     ),
     Entry(
+        "timeframes_crossed.py",
+        "TimeframesCrossed",
+        "lines of several timeframes in one expression, coupled",
+        kinds=INTRADAY,
+        bars=243,
+        resample=("1D", "1W"),
+    ),
+    Entry(
         "opening_gaps.py",
         "OpeningGaps",
         "next_open, nextstart_open, prenext_open over two datas, dict by data",
