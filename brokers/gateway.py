@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from brokers.executor import Executor, Submission
+from core.connect import new_loop
 from core.errors import InconsistentState
 from core.types import Bar, OrderEvent, OrderIntent
 
@@ -29,7 +30,7 @@ class Gateway:
     def __init__(self, build: Callable[[], Executor]) -> None:
         self._build = build
         self._executor: Executor | None = None
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_loop()
         self._thread = threading.Thread(target=self._serve, name="venue", daemon=True)
         self._stopping = False
         # A SimpleQueue may be put to in a signal handler; an Event's lock would be held by the very wait it ends.
@@ -134,6 +135,10 @@ class Gateway:
             await executor.stop()
             raise
         return executor
+
+    def ask(self, question: Coroutine[Any, Any, T]) -> T:
+        """What the venue answers; `question` is one of its coroutines."""
+        return self._call(question)
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

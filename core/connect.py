@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from core.errors import ConfigError, UnknownNameError
+from core.telemetry import get_logger
 
+log = get_logger("core.connect")
+
+FORGOTTEN = "Future exception was never retrieved"
 TIMEOUT_MILLISECONDS = 10_000
 RETRY_DELAY_MILLISECONDS = 250
 
@@ -24,6 +29,20 @@ def exchange_names() -> list[str]:
     if spec is None or spec.origin is None:
         return []
     return sorted(p.stem for p in (Path(spec.origin).parent / "abstract").glob("[a-z0-9]*.py"))
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """An event loop for a client library: futures that the library fails and forgets are noted, not shown at length."""
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(_note_forgotten)
+    return loop
+
+
+def _note_forgotten(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    if context.get("message") == FORGOTTEN:
+        log.debug("connection.forgotten", error=repr(context.get("exception"))[:200])
+    else:
+        loop.default_exception_handler(context)
 
 
 def ccxt_stream_session(name: str, options: Mapping[str, Any]) -> Any:

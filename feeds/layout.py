@@ -15,6 +15,7 @@ import pandas as pd
 from core.errors import DataError, DataQualityError
 
 PRICES = ("open", "high", "low", "close")
+SYMBOL = "symbol"
 COLUMNS = (*PRICES, "volume")
 ALIASES = {
     "open": ("open", "o", "openprice", "openbid", "bidopen"),
@@ -40,13 +41,13 @@ class Arranged:
 
 
 def split_symbols(frame: pd.DataFrame) -> dict[str, pd.DataFrame] | None:
-    """Take a frame with two levels of columns (yfinance's default) apart by symbol; None for a plain frame.
+    """Take a frame apart by symbol: by its column `symbol`, or by two levels of columns; None for a plain frame.
 
-    The level that holds the names of prices is found by itself: yfinance puts it first, or second with
+    Two levels are yfinance's default. The level that holds the names of prices is found by itself: yfinance puts it first, or second with
     `group_by="ticker"`.
     """
     if not isinstance(frame.columns, pd.MultiIndex):
-        return None
+        return _by_column(frame)
     levels = frame.columns.nlevels
     fields = [sum(_key(v) in PRICES for v in frame.columns.unique(i)) for i in range(levels)]
     if levels != 2 or not any(fields):
@@ -58,6 +59,14 @@ def split_symbols(frame: pd.DataFrame) -> dict[str, pd.DataFrame] | None:
     level = 1 - fields.index(max(fields))
     symbols = frame.columns.unique(level)
     return {str(s): pd.DataFrame(frame.xs(s, axis=1, level=level)).dropna(how="all") for s in symbols}
+
+
+def _by_column(frame: pd.DataFrame) -> dict[str, pd.DataFrame] | None:
+    column = next((name for name in frame.columns if str(name).strip().lower() == SYMBOL), None)
+    if column is None:
+        return None
+    parts = frame.groupby(column, sort=False)
+    return {str(symbol).strip(): part.drop(columns=[column]) for symbol, part in parts}
 
 
 def arrange(frame: pd.DataFrame, *, adjust: bool = False) -> Arranged:

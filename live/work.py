@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +17,7 @@ from brokers.ibkr import IBKRVenue
 from brokers.paper import PaperVenue
 from core.errors import UserError, VenueFatal, VenueTransient
 from core.telemetry import get_logger
-from core.types import Bar, DataInfo
+from core.types import Bar, DataInfo, to_decimal
 from engine.command import bars_of
 from engine.live_feeds import venue_feeds
 from engine.live_path import Feeds, LivePath
@@ -145,6 +146,7 @@ class LiveWork:
     def __init__(self, plan: LivePlan, folder: Path, tape: Tape, on_state: OnState) -> None:
         self._plan, self._folder, self._tape, self._on_state = plan, folder, tape, on_state
         self._heard, self._bars_of_now = False, 0
+        self._made: Venue | None = None
         self.venue = plan.connection.venue
         self.begins = datetime.now(UTC)
         self.total: int | None = plan.settings.live.bars
@@ -200,15 +202,23 @@ class LiveWork:
         """See `Work`."""
         settings, symbols, state = self._plan.connection.broker, self._plan.symbols, self._folder / VENUE_LOG
         if isinstance(settings, BinanceSettings):
-            return BinanceVenue(settings, symbols=symbols, state=state)
-        return IBKRVenue(settings, symbols=symbols, state=state)
+            self._made = BinanceVenue(settings, symbols=symbols, state=state)
+        else:
+            self._made = IBKRVenue(settings, symbols=symbols, state=state)
+        return self._made
 
     def open(self, path: LivePath) -> None:
         """See `Work`; a venue that cannot be reached, or does not take the key, is for the user to mend."""
         try:
             path.open()
+            if self._made is not None and not path.journal.last_step():
+                balances = path.gateway.ask(self._made.balances())
+                check_funds(self._plan, balances)
         except (VenueFatal, VenueTransient) as error:
             raise VenueUnreachable(error.message, hint=error.hint) from error
+        except UserError:
+            path.gateway.stop()
+            raise
 
     def result(self, run: RunRecord, recording: Recording) -> RunResult:
         """See `Work`."""
@@ -225,6 +235,20 @@ class LiveWork:
         kind = "rehearsal" if plan.connection.simulated else "live"
         reason = f"the live path, at {self.venue}{' (simulated)' if plan.connection.simulated else ''}"
         return _result(plan, Market(frames, info, QualityReport()), run, recording, kind, reason)
+
+
+def check_funds(plan: LivePlan, balances: Mapping[str, Decimal]) -> None:
+    """Refuse to begin with more cash than a spot account holds; a margin account may lend it. Raises UserError."""
+    if plan.connection.venue != "binance":
+        return
+    wanted = to_decimal(plan.settings.broker.cash)
+    for quote in dict.fromkeys(symbol.partition("/")[2] for symbol in plan.symbols):
+        held = balances.get(quote, Decimal(0))
+        if held < wanted:
+            raise UserError(
+                f"the account holds {held.normalize():f} {quote}, the run would begin with {wanted:f}",
+                hint="say how much of it is the run's, such as --cash 500",
+            )
 
 
 def _result(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from core.connect import new_loop
 from core.errors import ConfigError, ProviderError, TradewrightError
 from core.telemetry import get_logger
 from feeds import spacing
@@ -55,7 +56,7 @@ class Streams(ABC):
         self.users = 0
         self._session: Any = None
         self._silence_seconds = silence_seconds
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_loop()
         self._thread = threading.Thread(target=self._serve, name=f"{name} bars", daemon=True)
         self._opening = asyncio.Lock()
 

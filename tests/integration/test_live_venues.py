@@ -230,6 +230,18 @@ def test_a_venue_that_is_down_is_said_in_a_line(
     assert done.lines[0].startswith("PAPER, replaying GOOG")
 
 
+def test_more_cash_than_the_account_holds(forked: Any, tmp_path: Path, nobody: dict[str, str]) -> None:
+    """L18: said at the start, not by the venue at every order."""
+    with simulator("binance", "--symbols", "BTC/USDT", "--cash", "500") as sim:
+        sim.control.price("BTCUSDT", 100)
+        where = f"127.0.0.1:{sim.port}"
+        env = {name: re.sub(r"127.0.0.1:\d+", where, value) for name, value in nobody.items()}
+        env |= {"BINANCE_KEY": "rehearsal-key", "BINANCE_SECRET": "rehearsal-secret"}
+        done = forked(tmp_path, "momentum", *AT_BINANCE, env=env)
+    assert done.code == 2
+    assert "the account holds 500 USDT, the run would begin with 100000" in done.stderr
+
+
 def test_a_key_that_the_venue_does_not_take(forked: Any, tmp_path: Path, nobody: dict[str, str]) -> None:
     """L2, L10: for the user to mend; and the key is in no file."""
     with simulator("binance", "--symbols", "BTC/USDT") as sim:
