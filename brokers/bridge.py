@@ -121,7 +121,7 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
             self.stopped_early = True
             self.cerebro.runstop()
             return
-        if not bars and (self.gateway.news or self._idle()):
+        if not bars and (self.gateway.news or self.gateway.missed or self._idle()):
             self.hear()
             return
         self._number += 1
@@ -130,8 +130,9 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
         self._get_value()
 
     def hear(self) -> None:
-        """Take in what happened to orders since the last bar."""
-        self._take(self.gateway.between_bars() if self.gateway.news else [])
+        """Take in what happened to orders since the last bar, and while nobody ran."""
+        told = self.gateway.news or self.gateway.missed
+        self._take(self.gateway.between_bars() if told else [])
 
     def submit(self, order: bt.Order, check: bool = True) -> bt.Order:
         """Send one order; its status is up to date when this returns.

@@ -18,12 +18,12 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Set
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from brokers.base import SimulatedVenue, Venue
 from brokers.journal import Journal
-from brokers.reconcile import Ledger, check_numbers, check_reconciled
+from brokers.reconcile import Ledger, check_numbers, check_reconciled, diverged
 from brokers.risk import Account, RiskGate, check_order, fit_bracket
 from brokers.stop_levels import StopLevels
 from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, VenueFatal, VenueTransient
@@ -39,6 +39,7 @@ from core.types import (
 
 ASK_ATTEMPTS = 5
 ASK_PAUSE_SECONDS = 0.2
+AFTER_ALL = datetime.max.replace(tzinfo=UTC)
 
 log = get_logger("brokers.executor")
 
@@ -54,9 +55,9 @@ class Submission:
 class Executor:
     """Carries orders to one venue for one run. All coroutines; not to be shared between event loops.
 
-    on_news: called on the executor's thread for each event that arrives. on_step is called with the name of each durable step, before and after; tests end the process there.
-    on_event gets every fresh event with its order, once it is journalled; `book` every fresh fill, within the
-    transaction that journals it. cash: what the account held when the run began.
+    on_news: called on the executor's thread for each event that arrives. on_step: with the name of each durable step,
+    before and after; tests end the process there. on_event: with every fresh event and its order, once journalled;
+    book: with every fresh fill, in the transaction that journals it. cash: what the account held at the beginning.
     """
 
     def __init__(
@@ -158,10 +159,23 @@ class Executor:
             return self._turn + 1 in self._between
         return self._now is not None and bool(self._arrived) and not self._backlog
 
+    @property
+    def missed(self) -> bool:
+        """Whether more happened while nobody ran than the bars so far account for.
+
+        It is told at the bar at which it would have been, where one comes; once no bar waits, it is news.
+        """
+        caught_up = self._now is not None and not self.recovering
+        return caught_up and self._market is None and bool(self._backlog)
+
     async def between_bars(self) -> list[OrderEvent]:
-        """What happened to orders since the last bar, journalled, oldest first; asked for when there is `news`."""
+        """What happened to orders since the last bar, journalled, oldest first.
+
+        Asked for when there is `news`, or something was `missed` and no bar waits.
+        """
         self._turn += 1
-        return await self._settle(self._now or datetime.min, between_bars=True)
+        until = AFTER_ALL if self.missed else self._now
+        return await self._settle(self._now or datetime.min, between_bars=True, until=until)
 
     async def submit(self, intent: OrderIntent) -> Submission:
         """Check, write down, send. A refusal is journalled and comes back as a REJECTED event."""
@@ -171,7 +185,7 @@ class Executor:
             if known is not None:
                 return await self._repeat(intent, known)
             if self._turn <= self._last_turn:
-                raise self._diverged(
+                raise diverged(
                     f"order {intent.client_id} ({intent.side} {intent.size:f} {intent.symbol}) is new"
                 )
             try:
@@ -199,7 +213,7 @@ class Executor:
                 self._journal.record_cancel(client_id, step=self._turn)
                 self._on_step("cancel.committed")
             elif (client_id, self._turn) not in self._cancels:
-                raise self._diverged(f"the cancel of order {client_id} is new")
+                raise diverged(f"the cancel of order {client_id} is new")
             if self._turn >= self._last_turn and self._turn not in self._recorded:
                 await self._venue.cancel(client_id)
                 self._on_step("cancel.asked")
@@ -209,7 +223,7 @@ class Executor:
         """At the end of a run: every recorded order was repeated, and venue and journal agree."""
         missing = [client_id for client_id in self._known if client_id not in self._repeated]
         if missing:
-            raise self._diverged(f"order {missing[0]} was not made again ({len(missing)} such orders)")
+            raise diverged(f"order {missing[0]} was not made again ({len(missing)} such orders)")
         await self._agree(self._ledger)
 
     async def agree(self) -> None:
@@ -223,9 +237,9 @@ class Executor:
     async def _repeat(self, asked: OrderIntent, known: OrderIntent) -> Submission:
         """An order the journal knows: answer from the journal, or complete an interrupted turn."""
         if self._turns[known.client_id] != self._turn:
-            raise self._diverged(f"order {asked.client_id} came earlier or later than before")
+            raise diverged(f"order {asked.client_id} came earlier or later than before")
         if known not in (asked, self._within_limits(asked)):
-            raise self._diverged(f"order {asked.client_id} now reads {asked}, the journal has {known}")
+            raise diverged(f"order {asked.client_id} now reads {asked}, the journal has {known}")
         self._repeated.add(known.client_id)
         if self._turn < self._last_turn or self._turn in self._recorded:
             return Submission(known, tuple(await self._settle(self._time_of(known))))
@@ -289,14 +303,16 @@ class Executor:
             log.info("order.rejected", order=order.client_id, symbol=order.symbol, reason=reason)
         return Submission(intent, tuple(events))
 
-    async def _settle(self, now: datetime, *, between_bars: bool = False) -> list[OrderEvent]:
-        """This turn's events: the recorded ones, else what has arrived, written down before it is returned."""
+    async def _settle(
+        self, now: datetime, *, between_bars: bool = False, until: datetime | None = None
+    ) -> list[OrderEvent]:
+        """This turn's events: the recorded ones, else what has arrived (missed: `until` then), written down first."""
         recorded = self._recorded.get(self._turn, [])
         for event in recorded:
             self._apply(event)
         if self._turn < self._last_turn:
             return recorded
-        fresh = await self._fresh_events(now)
+        fresh = await self._fresh_events(until or now)
         if fresh:
             levels = await self._stops.ask(fresh, self._known)
             self._on_step("events.begin")
@@ -312,7 +328,7 @@ class Executor:
                 self._announce(event)
         return [*recorded, *fresh]
 
-    async def _fresh_events(self, now: datetime) -> list[OrderEvent]:
+    async def _fresh_events(self, until: datetime) -> list[OrderEvent]:
         while self._seen < self._venue.sequence:
             if not self._listening:
                 raise VenueFatal(
@@ -321,7 +337,7 @@ class Executor:
             self._news.clear()
             await self._news.wait()
         fresh: list[OrderEvent] = []
-        while self._backlog and self._backlog[0].time <= now:
+        while self._backlog and self._backlog[0].time <= until:
             fresh.append(self._backlog.popleft())
         if not self._backlog:
             # Behind what was missed: the journal's last number stands for all before it.
@@ -390,10 +406,4 @@ class Executor:
     async def _agree(self, ledger: Ledger) -> None:
         check_reconciled(
             ledger, await self._venue.positions(), await self._venue.open_orders(), self._venue.name
-        )
-
-    def _diverged(self, what: str) -> InconsistentState:
-        return InconsistentState(
-            f"the strategy did not repeat its decisions: {what}",
-            hint="its code, parameters, data or limits changed since the run began; start a new run instead",
         )

@@ -104,6 +104,11 @@ class Gateway:
         """See `Executor.news`."""
         return self._running.news
 
+    @property
+    def missed(self) -> bool:
+        """See `Executor.missed`."""
+        return self._running.missed
+
     def between_bars(self) -> list[OrderEvent]:
         """See `Executor.between_bars`."""
         return self._call(self._running.between_bars())

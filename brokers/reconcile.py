@@ -140,3 +140,11 @@ def check_numbers(journal: int, numbered: int, venue: str) -> None:
             f"the journal has event {journal} of {venue}, which has numbered {numbered}",
             hint="the file in which the venue's events are kept is another's, or lost: bring it back",
         )
+
+
+def diverged(what: str) -> InconsistentState:
+    """What is raised when a run that goes on does not do what it did before."""
+    return InconsistentState(
+        f"the strategy did not repeat its decisions: {what}",
+        hint="its code, parameters, data or limits changed since the run began; start a new run instead",
+    )
