@@ -15,17 +15,15 @@ Positions are what our own fills have left, commissions in the traded asset take
 from __future__ import annotations
 
 import asyncio
-import time as wall
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from brokers.binance_book import BinanceBook, External
 from brokers.binance_ear import BinanceEar
-from brokers.binance_link import BinanceSettings, Refused
+from brokers.binance_link import WALL_CLOCK, BinanceSettings, OpenSession, Refused
 from brokers.binance_orders import (
     BinanceOrder,
     Pair,
@@ -35,6 +33,8 @@ from brokers.binance_orders import (
     sellable,
 )
 from brokers.venue_log import VenueLog
+from core.clock import Clock
+from core.connect import ccxt_stream_session
 from core.errors import OrderRejected, OutcomeUnknown, VenueFatal
 from core.telemetry import get_logger
 from core.types import (
@@ -55,22 +55,31 @@ class BinanceVenue:
     """One Binance Spot account.
 
     symbols: what the session trades, written BASE/QUOTE. state: file that keeps what the venue told, so that a later
-    session goes on with the same numbers; None keeps it in memory.
+    session goes on with the same numbers; None keeps it in memory. log: what to keep it with instead. clock,
+    open_session: see `brokers.binance_link.BinanceLink`.
     """
 
     name = "binance"
 
     def __init__(
-        self, settings: BinanceSettings, *, symbols: Iterable[str] = (), state: Path | None = None
+        self,
+        settings: BinanceSettings,
+        *,
+        symbols: Iterable[str] = (),
+        state: Path | None = None,
+        log: VenueLog[BinanceOrder] | None = None,
+        clock: Clock = WALL_CLOCK,
+        open_session: OpenSession = ccxt_stream_session,
     ) -> None:
         self._symbols = tuple(symbols)
+        self._clock = clock
         self._wake = asyncio.Event()
-        self._book = BinanceBook(VenueLog(state, BinanceOrder), self._wake.set)
-        self._ear = BinanceEar(settings, self._book)
+        self._book = BinanceBook(log or VenueLog(state, BinanceOrder), self._wake.set)
+        self._ear = BinanceEar(settings, self._book, clock=clock, open_session=open_session)
         self._link, self._desk, self._lists = self._ear.link, self._ear.desk, self._ear.lists
         self._pairs: dict[str, Pair] = {}
         self._handed_over = 0
-        self._open = False
+        self._open = self._recovering = False
 
     # -- the session
 
@@ -101,8 +110,9 @@ class BinanceVenue:
             self._open = True
             natives = frozenset(self._pairs[symbol].native for symbol in self._symbols)
             await self._desk.begin(natives)
-            await self._ear.start(natives, self._lost)
-            await self._release_held()
+            self._recovering = True
+            await self._ear.start(natives, self._lost, self._complete)
+            self._recovering = False
             self._handed_over = self._book.log.sequence
             for order in self._book.live():
                 self._ear.expire_in_time(order.intent)
@@ -139,8 +149,14 @@ class BinanceVenue:
         return self._book.positions()
 
     async def open_orders(self) -> Sequence[OrderState]:
-        """Orders that can still fill, oldest first; those held back for their bracket have status INTENT."""
-        return [order.state() for order in self._book.live() if order.stage is not Stage.SENT]
+        """Orders that can still fill, oldest first; those held back for their bracket have status INTENT.
+
+        One that was told is among them while it is being placed (again); one nobody heard of yet is not.
+        """
+        told = [
+            o for o in self._book.live() if o.stage is not Stage.SENT or o.status is not OrderStatus.INTENT
+        ]
+        return [order.state() for order in told]
 
     async def order(self, client_id: str) -> OrderState | None:
         """What Binance knows of this order, or None once it is certain that it never took it."""
@@ -172,7 +188,7 @@ class BinanceVenue:
             return None
         return Quote(
             symbol,
-            datetime.now(UTC),
+            self._clock.now(),
             Decimal(best["bidPrice"]),
             Decimal(best["askPrice"]),
             Decimal(best["bidQty"]),
@@ -202,6 +218,9 @@ class BinanceVenue:
         """Cancel an order, and with it the other one of its pair; False when there was nothing left to cancel."""
         async with self._ear.acting:
             order = self._book.order(client_id)
+            if order is not None and order.stage in (Stage.SENT, Stage.ABSENT):
+                await self._complete()
+                order = self._book.order(client_id)
             if order is None:
                 return False
             done = await self._desk.cancel(order)
@@ -233,7 +252,7 @@ class BinanceVenue:
             if size is not None:
                 wanted = replace(wanted, size=size, quantity=pair.lots(size))
             if order.stage in (Stage.WAITING, Stage.HELD):
-                self._book.accepted(wanted, _now(), reason="amended")
+                self._book.accepted(wanted, self._link.milliseconds(), reason="amended")
                 return True
             if wanted.quantity <= order.traded:
                 return await self._desk.cancel(order)
@@ -284,24 +303,39 @@ class BinanceVenue:
             family.append(order)
         if order.intent.parent is not None:
             self._book.keep(order)
-        parent = self._book.order(top)
-        if parent is not None and parent.stage is Stage.SENT and await self._desk.settle(parent) is None:
-            await self._place_or_tell(parent)
+        parent = self._book.order(order.intent.parent or "")
+        if parent is not None and parent.stage in (Stage.SENT, Stage.ABSENT):
+            await self._find_parent(parent)
         for member in family:
             if member.intent.parent is not None:
-                self._book.accepted(replace(member, stage=Stage.WAITING), _now())
+                self._book.accepted(replace(member, stage=Stage.WAITING), self._link.milliseconds())
             elif member.client_id == order.client_id:
                 await self._place(member)
             else:
                 await self._place_or_tell(member)
         await self._ear.follow(top)
 
-    async def _release_held(self) -> None:
-        """A bracket whose last order had come when the session died, but not all of which was sent."""
-        async with self._ear.acting:
-            for order in self._book.live():
-                if order.stage is Stage.HELD and order.intent.transmit:
-                    await self._release(order)
+    async def _find_parent(self, parent: BinanceOrder) -> None:
+        """Find out about the parent of a bracket; one that never arrived is sent by a session that takes it up again.
+
+        In the session that lost it, that it was lost is told as its end.
+        """
+        if parent.stage is not Stage.ABSENT and await self._desk.settle(parent) is not None:
+            return
+        if self._recovering:
+            await self._place_or_tell(parent)
+        else:
+            self._tell_lost(parent)
+
+    def _tell_lost(self, order: BinanceOrder) -> None:
+        reason = "it never reached Binance"
+        self._book.refused(order, OrderStatus.REJECTED, self._link.milliseconds(), reason)
+
+    async def _complete(self) -> None:
+        """A bracket whose last order had come when the session died or Binance went silent: not all of it was sent."""
+        for order in self._book.live():
+            if order.stage is Stage.HELD and order.intent.transmit and order.intent.parent is not None:
+                await self._release(order)
 
     async def _place(self, order: BinanceOrder) -> None:
         partner = self._book.order(order.intent.oco) if order.intent.oco is not None else None
@@ -318,13 +352,15 @@ class BinanceVenue:
         """Place the parent of a bracket; that it was refused cannot be raised: another order is being submitted."""
         try:
             await self._place(order)
-        except OutcomeUnknown as doubt:
+        except OutcomeUnknown:
             if await self._desk.settle(self._book.order(order.client_id) or order) is None:
-                reason = f"it never reached Binance: {doubt.message}"
-                self._book.refused(order, OrderStatus.REJECTED, _now(), reason)
+                self._tell_lost(order)
         except OrderRejected as refusal:
             self._book.refused(
-                replace(order, status=OrderStatus.INTENT), OrderStatus.REJECTED, _now(), refusal.message
+                replace(order, status=OrderStatus.INTENT),
+                OrderStatus.REJECTED,
+                self._link.milliseconds(),
+                refusal.message,
             )
 
 
@@ -351,7 +387,3 @@ def read_pairs(markets: Mapping[str, Any]) -> dict[str, Pair]:
 def _step(filters: Mapping[str, Any], name: str, field: str) -> Decimal | None:
     value = Decimal(filters.get(name, {}).get(field, "0")).normalize()
     return value or None
-
-
-def _now() -> int:
-    return int(wall.time() * 1000)

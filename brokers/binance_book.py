@@ -115,7 +115,7 @@ class BinanceBook:
         return order
 
     def refused(self, order: BinanceOrder, status: OrderStatus, time: int, reason: str) -> BinanceOrder:
-        """An order that was sent and not taken, which is told as its end."""
+        """An order nobody was told of, sent and not taken, which is told as its end."""
         submitted = self._event(order, OrderStatus.SUBMITTED, time)
         order = replace(order, stage=Stage.KNOWN, status=status)
         self._tell(order, [submitted, self._event(order, status, time, reason=reason)])

@@ -7,7 +7,6 @@ only then may it be sent again. Lists of orders are in `binance_lists`.
 from __future__ import annotations
 
 import asyncio
-import time as wall
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -58,7 +57,7 @@ class BinanceDesk:
 
     def sent(self, order: BinanceOrder) -> BinanceOrder:
         """Write down that an order is on its way."""
-        order = replace(order, stage=Stage.SENT, sent_at=wall.time())
+        order = replace(order, stage=Stage.SENT, sent_at=self._link.seconds())
         self._book.keep(order)
         return order
 
@@ -80,9 +79,11 @@ class BinanceDesk:
             found = await self._look_up(order, order.sent_id())
             if found is not None:
                 return await self.take(order.client_id, found)
-        if INSUFFICIENT in text:
-            return self._book.refused(order, OrderStatus.MARGIN, _now(), text)
-        self._book.forget(order)
+        # One that was told before is its caller's to end: nobody may find it neither sent nor ended.
+        if order.status is OrderStatus.INTENT:
+            if INSUFFICIENT in text:
+                return self._book.refused(order, OrderStatus.MARGIN, self._link.milliseconds(), text)
+            self._book.forget(order)
         raise OrderRejected(f"Binance: {text}", rule="venue")
 
     # -- finding out
@@ -186,7 +187,7 @@ class BinanceDesk:
         except OrderRejected as refusal:
             failure = refusal
         known = replace(self._known(order.client_id), stage=Stage.KNOWN)
-        return self._book.ended(known, OrderStatus.CANCELLED, _now(), failure.message)
+        return self._book.ended(known, OrderStatus.CANCELLED, self._link.milliseconds(), failure.message)
 
     async def _look_up(self, order: BinanceOrder, sent_id: str) -> Mapping[str, Any] | None:
         asked = {"symbol": order.native, "origClientOrderId": sent_id}
@@ -202,7 +203,7 @@ class BinanceDesk:
 
     def _seconds_left(self, order: BinanceOrder) -> float:
         """Seconds until a request sent then can no longer take effect."""
-        return order.sent_at + self._link.settings.recv_window / 1000 + MARGIN_SECONDS - wall.time()
+        return order.sent_at + self._link.settings.recv_window / 1000 + MARGIN_SECONDS - self._link.seconds()
 
     # -- cancelling
 
@@ -211,7 +212,7 @@ class BinanceDesk:
         if not order.live:
             return False
         if order.stage in (Stage.HELD, Stage.WAITING):
-            self._book.ended(order, status, _now())
+            self._book.ended(order, status, self._link.milliseconds())
             return True
         if order.stage is Stage.SENT and await self.settle(order) is None:
             return False
@@ -259,7 +260,7 @@ class BinanceDesk:
     async def change(self, order: BinanceOrder, wanted: BinanceOrder) -> bool:
         """Put `wanted` in the place of a resting order; False when it can no longer be changed."""
         wanted = replace(wanted, generation=order.generation + 1, order_id=0)
-        self._book.keep(replace(order, pending=wanted.generation, sent_at=wall.time()))
+        self._book.keep(replace(order, pending=wanted.generation, sent_at=self._link.seconds()))
         params = order_params(wanted, self._book.pairs[order.native])
         # The rest to trade was worked out from what had traded: if more does meanwhile, the cancel must fail.
         untouched = order.status is OrderStatus.ACCEPTED
@@ -293,14 +294,17 @@ class BinanceDesk:
         if Decimal(answer["executedQty"]) > order.traded - order.earlier:
             order = await self._read_own_trades(order)
         if order.status.terminal or order.traded >= wanted.quantity:
-            self._book.ended(order, OrderStatus.CANCELLED, _now())
+            self._book.ended(order, OrderStatus.CANCELLED, self._link.milliseconds())
             return False
         again = replace(order, **_terms(wanted), generation=wanted.generation, pending=0, order_id=0)
         try:
             await self.place(replace(again, earlier=order.traded))
         except OrderRejected as refusal:
             self._book.ended(
-                replace(again, stage=Stage.KNOWN), OrderStatus.CANCELLED, _now(), refusal.message
+                replace(again, stage=Stage.KNOWN),
+                OrderStatus.CANCELLED,
+                self._link.milliseconds(),
+                refusal.message,
             )
             return False
         return True
@@ -369,7 +373,3 @@ def _told_terms(order: BinanceOrder, answer: Mapping[str, Any]) -> dict[str, Any
     limit, trigger = Decimal(answer["price"]) or None, Decimal(answer.get("stopPrice", "0")) or None
     price = limit if order.intent.type is OrderType.LIMIT else trigger
     return {"size": quantity, "quantity": quantity, "price": price, "limit": limit}
-
-
-def _now() -> int:
-    return int(wall.time() * 1000)

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from brokers.binance_book import BinanceBook, outcome
 from brokers.binance_desk import BinanceDesk
-from brokers.binance_link import BinanceLink, BinanceSettings, Refused
+from brokers.binance_link import WALL_CLOCK, BinanceLink, BinanceSettings, OpenSession, Refused
 from brokers.binance_lists import BinanceLists
 from brokers.binance_orders import BinanceOrder, Stage, Trade
+from core.clock import Clock
+from core.connect import ccxt_stream_session
 from core.errors import TradingError
 from core.telemetry import get_logger
 from core.types import OrderIntent, OrderStatus, Side
@@ -27,9 +28,16 @@ log = get_logger("brokers.binance")
 class BinanceEar:
     """Takes reports in, one after another. acting: held by whoever acts on orders."""
 
-    def __init__(self, settings: BinanceSettings, book: BinanceBook) -> None:
+    def __init__(
+        self,
+        settings: BinanceSettings,
+        book: BinanceBook,
+        *,
+        clock: Clock = WALL_CLOCK,
+        open_session: OpenSession = ccxt_stream_session,
+    ) -> None:
         self.acting = asyncio.Lock()
-        self.link = BinanceLink(settings, self._hear)
+        self.link = BinanceLink(settings, self._hear, clock=clock, open_session=open_session)
         self.desk = BinanceDesk(self.link, book)
         self.lists = BinanceLists(self.link, book, self.desk)
         self._book = book
@@ -38,13 +46,20 @@ class BinanceEar:
         self._natives: frozenset[str] = frozenset()
         self._open = False
 
-    async def start(self, natives: frozenset[str], on_lost: Callable[[], None]) -> None:
+    async def start(
+        self,
+        natives: frozenset[str],
+        on_lost: Callable[[], None],
+        complete: Callable[[], Coroutine[Any, Any, None]],
+    ) -> None:
         """Listen; returns once everything missed has been read.
 
         natives: symbols to read even without an order. on_lost: called when nothing more will be heard.
+        complete: called whenever everything has been read, to go on with what was interrupted.
         """
-        self._natives, self._open = natives, True
+        self._natives, self._open, self._complete = natives, True, complete
         await self.link.listen(self._catch_up, on_lost)
+        self._keep(asyncio.create_task(self._watch(), name=WATCH))
 
     async def stop(self) -> None:
         """Listen no more."""
@@ -56,7 +71,7 @@ class BinanceEar:
 
     async def settled(self) -> None:
         """Wait until nothing that was heard is still being followed up."""
-        waiting = {task for task in self._tasks if task.get_name() != EXPIRY}
+        waiting = {task for task in self._tasks if task.get_name() not in (EXPIRY, WATCH)}
         if waiting:
             await asyncio.wait(waiting)
 
@@ -76,13 +91,20 @@ class BinanceEar:
     def expire_in_time(self, intent: OrderIntent) -> None:
         """Cancel an order when its time is over."""
         if intent.expires_at is not None:
-            seconds = max((intent.expires_at - datetime.now(UTC)).total_seconds(), 0.0)
+            seconds = max(intent.expires_at.timestamp() - self.link.seconds(), 0.0)
             self._start(self._expire(intent.client_id, seconds), EXPIRY)
 
     # -- within
 
+    async def _watch(self) -> None:
+        """The stream may lose a report and never say so: while an order lives, read now and then what it tells."""
+        while True:
+            await asyncio.sleep(self.link.settings.watch_seconds)
+            if self._book.live():
+                await self._reported(self._catch_up())
+
     async def _catch_up(self) -> None:
-        """After a new connection: what happened while nobody listened."""
+        """What happened while nobody listened, or while something was lost."""
         async with self.acting:
             for order in self._book.live():
                 if order.stage is Stage.SENT or order.pending:
@@ -98,6 +120,7 @@ class BinanceEar:
                     await self.lists.place_alone(order)
             for client_id in list(self._book.log.orders):
                 await self.follow(client_id)
+            await self._complete()
 
     def _hear(self, report: dict[str, Any]) -> None:
         """One executionReport."""
@@ -156,6 +179,10 @@ class BinanceEar:
 
     def _start(self, work: Coroutine[Any, Any, None], name: str = "binance follow-up") -> None:
         task = asyncio.create_task(self._reported(work), name=name)
+        task.add_done_callback(lambda ended: work.close())  # one that was stopped before it began
+        self._keep(task)
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -167,4 +194,4 @@ class BinanceEar:
             log.error("binance.follow_up_failed", error=str(error))
 
 
-EXPIRY = "binance expiry"
+EXPIRY, WATCH = "binance expiry", "binance watch"

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import time as wall
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 from typing import Any
 
+from core.clock import Clock, WallClock
 from core.connect import ccxt_stream_session
 from core.errors import OutcomeUnknown, TradingError, VenueFatal, VenueTransient
 from core.telemetry import get_logger
@@ -26,9 +27,11 @@ CLOCK_CODE = -1021
 UNKNOWN_CODES = frozenset({-1000, -1001, -1006, -1007})
 FATAL_CODES = frozenset({-1002, -1022, -2008, -2014, -2015})
 LIMIT_STATUSES = frozenset({418, 429})
+WALL_CLOCK = WallClock()
 
 log = get_logger("brokers.binance")
 Params = Mapping[str, str]
+OpenSession = Callable[[str, dict[str, Any]], Any]
 
 
 class Priority(IntEnum):
@@ -44,7 +47,8 @@ class BinanceSettings:
     """Keys and addresses; without addresses, Binance's own.
 
     recv_window: milliseconds after which Binance refuses a request, and so the time after which one that was lost
-    cannot take effect any more. ping_seconds: a stream that misses two pings is given up. longest_wait: seconds a
+    cannot take effect any more. ping_seconds: a stream that misses two pings is given up. watch_seconds: while an order
+    lives, this often what became of it is asked, whatever the stream says. longest_wait: seconds a
     call waits for a ban to end before it fails.
     """
 
@@ -56,6 +60,7 @@ class BinanceSettings:
     recv_window: int = 5_000
     timeout_seconds: float = 10.0
     ping_seconds: float = 10.0
+    watch_seconds: float = 20.0
     longest_wait: float = 60.0
 
 
@@ -72,10 +77,22 @@ class Refused(Exception):
 
 
 class BinanceLink:
-    """One session. on_report: called with every executionReport, as it comes."""
+    """One session. on_report: called with every executionReport, as it comes.
 
-    def __init__(self, settings: BinanceSettings, on_report: Callable[[dict[str, Any]], None]) -> None:
+    clock: what our time is. open_session: makes ccxt.pro's client, or what stands in for it.
+    """
+
+    def __init__(
+        self,
+        settings: BinanceSettings,
+        on_report: Callable[[dict[str, Any]], None],
+        *,
+        clock: Clock = WALL_CLOCK,
+        open_session: OpenSession = ccxt_stream_session,
+    ) -> None:
         self.settings = settings
+        self._clock = clock
+        self._make_session = open_session
         self._on_report = on_report
         self._session: Any = None
         self._free_at = 0.0
@@ -89,7 +106,7 @@ class BinanceLink:
     async def open(self) -> None:
         """Open the session: set the clock, load what is traded. Raises VenueTransient or VenueFatal."""
         settings = self.settings
-        session = ccxt_stream_session(
+        session = self._make_session(
             "binance",
             {
                 "apiKey": settings.key,
@@ -116,7 +133,7 @@ class BinanceLink:
         urls["ws"]["ws-api"]["spot"] = settings.websocket_api or urls["ws"]["ws-api"]["spot"]
         self._session = session
         await self._repeated(self._set_clock)
-        await self._repeated(session.load_markets)
+        await self._repeated(lambda: self._answered(session.load_markets, Priority.READ))
 
     async def close(self) -> None:
         """End the session."""
@@ -129,6 +146,14 @@ class BinanceLink:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    def seconds(self) -> float:
+        """Our time, in seconds since the epoch."""
+        return self._clock.now().timestamp()
+
+    def milliseconds(self) -> int:
+        """Our time, in milliseconds since the epoch."""
+        return int(self.seconds() * 1000)
 
     @property
     def markets(self) -> Mapping[str, Any]:
@@ -148,7 +173,8 @@ class BinanceLink:
         self._listener.add_done_callback(lambda task: _ended(task, on_lost))
         up = asyncio.create_task(self._subscribed.wait())
         await asyncio.wait({self._listener, up}, return_when=asyncio.FIRST_COMPLETED)
-        if not self._subscribed.is_set():
+        # Not `_subscribed`: by now the connection may be lost again, which is the listener's business.
+        if not up.done():
             up.cancel()
             await self._listener
 
@@ -175,18 +201,13 @@ class BinanceLink:
         failures = 0
         while True:
             try:
-                await self._turn(Priority.READ)
-                await self._open_session.authenticate({"type": "spot"})
+                subscribe = partial(self._open_session.authenticate, {"type": "spot"})
+                await self._answered(subscribe, Priority.READ)
                 await on_up()
                 self._subscribed.set()
                 failures = 0
                 await self._open_session.watch_my_trades()
-            except Refused as refusal:
-                if refusal.code == CLOCK_CODE:
-                    await self._repeated(self._set_clock)
-                elif refusal.code in FATAL_CODES:
-                    raise _fatal(refusal) from refusal
-            except (ccxt.BaseError, VenueTransient) as error:
+            except (ccxt.BaseError, _Broken, Refused, VenueTransient) as error:
                 log.warning("binance.stream_lost", error=str(error))
             self._subscribed.clear()
             await self._forget_sockets()
@@ -225,7 +246,8 @@ class BinanceLink:
             except _Broken as broken:
                 failure: Exception = broken
             except Refused as refusal:
-                if refusal.code not in UNKNOWN_CODES and refusal.status < 500:
+                again = refusal.code in UNKNOWN_CODES or refusal.code == CLOCK_CODE
+                if not again and refusal.status < 500:
                     raise
                 failure = refusal
             await asyncio.sleep(READ_PAUSE_SECONDS * 2**attempt)
@@ -234,12 +256,16 @@ class BinanceLink:
         ) from failure
 
     async def _ask(self, call: str, params: Params, priority: Priority) -> Any:
+        """One request of ccxt's client."""
+        return await self._answered(lambda: getattr(self._open_session, call)(dict(params)), priority)
+
+    async def _answered(self, act: Callable[[], Awaitable[Any]], priority: Priority) -> Any:
         """One request; again only after an answer that says nothing was done."""
         clock_set = False
         while True:
             await self._turn(priority)
             try:
-                return await self._guarded(lambda: getattr(self._open_session, call)(dict(params)))
+                return await self._guarded(act)
             except Refused as refusal:
                 if refusal.code in FATAL_CODES:
                     raise _fatal(refusal) from refusal
@@ -262,14 +288,13 @@ class BinanceLink:
 
     async def _set_clock(self) -> None:
         """Measure how far Binance's clock is from ours."""
-        await self._turn(Priority.READ)
-        await self._guarded(self._open_session.load_time_difference)
+        await self._answered(self._open_session.load_time_difference, Priority.READ)
 
     # -- limits
 
     async def _turn(self, priority: Priority) -> None:
         """Wait until Binance may be asked; who waits longest for the least goes last."""
-        while (left := self._free_at - wall.monotonic()) > 0:
+        while (left := self._free_at - asyncio.get_running_loop().time()) > 0:
             if left > self.settings.longest_wait:
                 raise VenueTransient(
                     f"Binance wants no requests for another {left:.0f} s", hint="wait, or use fewer sessions"
@@ -288,7 +313,7 @@ class BinanceLink:
         self._waiting.clear()
 
     def _block(self, seconds: float) -> None:
-        self._free_at = max(self._free_at, wall.monotonic() + seconds)
+        self._free_at = max(self._free_at, asyncio.get_running_loop().time() + seconds)
         log.warning("binance.blocked", seconds=seconds)
 
     # -- ccxt

@@ -1,0 +1,1 @@
+"""Deterministic simulation: the order path, an exchange and seeded faults in one thread, on a clock that jumps."""

@@ -1,0 +1,90 @@
+"""What happened while nobody ran is told at its bar where one comes, and at once where none does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import store
+from brokers.executor import Executor
+from brokers.simulation.market import START
+from core.types import Bar, OrderEvent, OrderType
+from tests.unit.brokers.in_process import D, InProcess, intent
+
+MINUTE = timedelta(minutes=1)
+
+
+def told(events: list[OrderEvent]) -> list[str]:
+    return [event.status.value for event in events]
+
+
+def test_it_is_told_once_no_bar_waits_and_at_the_same_place_in_the_next_life(tmp_path: Path) -> None:
+    place = InProcess()
+    order = intent("a", OrderType.LIMIT, price=D(90))
+
+    @asynccontextmanager
+    async def life() -> AsyncIterator[Executor]:
+        with store.open_store(f"sqlite:///{tmp_path}/journal.db") as database:
+            executor = Executor(place.venue(), database.journal("run"), cash=D(10_000))
+            await executor.start()
+            try:
+                yield executor
+            finally:
+                await executor.stop()
+
+    async def bar(executor: Executor, number: int) -> list[str]:
+        time = START + number * MINUTE
+        return told(await executor.step(number, time, {"BTC/USDT": Bar("BTC/USDT", time, 1, 1, 1, 1)}))
+
+    async def scenario() -> None:
+        async with life() as one:
+            assert await bar(one, 1) == []
+            await one.submit(order)
+        await asyncio.sleep(90)
+        place.market.to(90)
+        async with life() as two:
+            assert await bar(two, 1) == []
+            await two.submit(order)
+            assert not two.news
+            assert two.missed
+            assert told(await two.between_bars()) == ["filled"]
+            assert not two.missed
+            assert await bar(two, 2) == []
+            await two.finish()
+        async with life() as three:
+            assert await bar(three, 1) == []
+            assert not three.missed
+            await three.submit(order)
+            assert three.news
+            assert told(await three.between_bars()) == ["filled"]
+            assert await bar(three, 2) == []
+            await three.finish()
+
+    place.run(scenario)
+
+
+def test_a_bar_that_comes_is_told_of_it_first(tmp_path: Path) -> None:
+    place = InProcess()
+    order = intent("a", OrderType.LIMIT, price=D(90))
+
+    async def scenario() -> None:
+        with store.open_store(f"sqlite:///{tmp_path}/journal.db") as database:
+            one = Executor(place.venue(), database.journal("run"), cash=D(10_000))
+            await one.start()
+            await one.step(1, START + MINUTE, {})
+            await one.submit(order)
+            await one.stop()
+            await asyncio.sleep(90)
+            place.market.to(90)
+            two = Executor(place.venue(), database.journal("run"), cash=D(10_000))
+            await two.start()
+            await two.step(1, START + MINUTE, {})
+            await two.submit(order)
+            assert told(await two.step(2, START + 2 * MINUTE, {})) == ["filled"]
+            assert not two.missed
+            await two.stop()
+
+    place.run(scenario)
