@@ -6,7 +6,6 @@ such a pair, as soon as their parent has filled anything, for what it has filled
 
 from __future__ import annotations
 
-import time as wall
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -54,7 +53,7 @@ class BinanceLists:
     async def protect(self, parent: BinanceOrder) -> None:
         """Let the children of a bracket follow what their parent has filled."""
         children = self._children(parent)
-        if not children:
+        if not children or self._undecided(parent):
             return
         if not parent.received:
             if parent.status.terminal:
@@ -64,15 +63,23 @@ class BinanceLists:
         pair = self._book.pairs[parent.native]
         wanted = {child.client_id: pair.lots(min(child.size, parent.received)) for child in children}
         resting = [child for child in children if child.stage is Stage.KNOWN]
-        if any(child.quantity < wanted[child.client_id] for child in resting):
+        short = any(child.quantity < wanted[child.client_id] for child in resting)
+        if short or 0 < len(resting) < len(children):
             await self._withdraw(resting)
         for _ in range(PLACE_ATTEMPTS):
-            waiting = [child for child in self._children(parent) if child.stage is Stage.WAITING]
+            waiting = self._children(parent)
+            if any(child.stage is not Stage.WAITING for child in waiting):
+                return
             resized = [replace(child, quantity=wanted[child.client_id]) for child in waiting]
             if not resized or too_small(resized, pair):
                 return
             await self._place_children(resized)
         log.error("order.unprotected", client_id=parent.client_id, size=parent.received)
+
+    def _undecided(self, parent: BinanceOrder) -> bool:
+        """Whether a child is still to be released, or on its way: placed one by one, two would both be filled."""
+        siblings = [o for o in self._book.live() if o.intent.parent == parent.client_id]
+        return any(order.stage in (Stage.HELD, Stage.SENT) for order in siblings)
 
     def _children(self, parent: BinanceOrder) -> list[BinanceOrder]:
         return [
@@ -89,7 +96,7 @@ class BinanceLists:
     async def _withdraw(self, orders: Sequence[BinanceOrder]) -> bool:
         """Take orders off the market (one of a list takes its list), to be placed anew; False when it was too late."""
         for order in orders:
-            self._book.keep(replace(order, pending=order.generation + 1, sent_at=wall.time()))
+            self._book.keep(replace(order, pending=order.generation + 1, sent_at=self._link.seconds()))
         first = orders[0]
         about = {"symbol": first.native, "orderId": str(first.order_id)}
         try:
@@ -122,7 +129,8 @@ class BinanceLists:
         except OrderRejected as refusal:
             log.error("order.unprotected", client_id=order.client_id, reason=refusal.message)
             known = replace(self._order(order), stage=Stage.KNOWN)
-            self._book.ended(known, OrderStatus.REJECTED, _time(order), refusal.message)
+            end = OrderStatus.CANCELLED if known.traded else OrderStatus.REJECTED
+            self._book.ended(known, end, _time(known), refusal.message)
 
     async def _place_pair(self, one: BinanceOrder, other: BinanceOrder) -> None:
         """Send a pair once. Raises OrderRejected when Binance refuses it; one that was lost waits again."""
