@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: run test check fuzz bench faults insync format picture clean
+.PHONY: run test check fuzz bench faults simulate insync format picture clean
 
 run: $(VENV)/.base
 	$(BIN)/python -m live.run momentum $(ARGS)
@@ -29,6 +29,11 @@ bench: $(VENV)/.dev
 # Every fault that docs/reliability.md names, on both venues.
 faults: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile $$(grep -o '`tests/[^`]*`' docs/reliability.md | tr -d '`' | sort -u) $(ARGS)
+
+# The order path under seeded faults, on a clock that does not wait; a failing seed is named with the way to replay it.
+SEEDS ?= 1000
+simulate: $(VENV)/.dev
+	$(BIN)/python -m brokers.simulation --seeds $(SEEDS) --jobs 2 $(ARGS)
 
 # IBKR's tests on ib_insync, in an environment of its own: it cannot share one with ib_async.
 INSYNC := .venv-insync

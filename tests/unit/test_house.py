@@ -42,6 +42,7 @@ COMMANDS = [
     "optimize.jobs",
     "optimize.worker",
     "strategies.new",
+    "brokers.simulation",
     "brokers.simulators",
     "core.config",
     "store.migrate",
