@@ -23,7 +23,7 @@ from decimal import Decimal
 
 from brokers.base import SimulatedVenue, Venue
 from brokers.journal import Journal
-from brokers.reconcile import Ledger, check_numbers, check_reconciled, diverged
+from brokers.reconcile import Ledger, check_numbers, check_reconciled, diverged, never_made
 from brokers.risk import Account, RiskGate, check_order, fit_bracket
 from brokers.stop_levels import StopLevels
 from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, VenueFatal, VenueTransient
@@ -161,18 +161,12 @@ class Executor:
 
     @property
     def missed(self) -> bool:
-        """Whether more happened while nobody ran than the bars so far account for.
-
-        It is told at the bar at which it would have been, where one comes; once no bar waits, it is news.
-        """
+        """Whether more happened while nobody ran than the bars so far tell of; once no bar waits, it is news."""
         caught_up = self._now is not None and not self.recovering
         return caught_up and self._market is None and bool(self._backlog)
 
     async def between_bars(self) -> list[OrderEvent]:
-        """What happened to orders since the last bar, journalled, oldest first.
-
-        Asked for when there is `news`, or something was `missed` and no bar waits.
-        """
+        """What happened to orders since the last bar, or was `missed`, journalled, oldest first."""
         self._turn += 1
         until = AFTER_ALL if self.missed else self._now
         return await self._settle(self._now or datetime.min, between_bars=True, until=until)
@@ -374,10 +368,7 @@ class Executor:
     def _intent_of(self, event: OrderEvent) -> OrderIntent:
         intent = self._known.get(event.client_id)
         if intent is None:
-            raise InconsistentState(
-                f"{self._venue.name} reports order {event.client_id}, which this run never made",
-                hint="another program may trade on this account; stop it, or give this bot its own account",
-            )
+            raise never_made(event, self._venue.name)
         return intent
 
     def _time_of(self, intent: OrderIntent) -> datetime:

@@ -148,3 +148,11 @@ def diverged(what: str) -> InconsistentState:
         f"the strategy did not repeat its decisions: {what}",
         hint="its code, parameters, data or limits changed since the run began; start a new run instead",
     )
+
+
+def never_made(event: OrderEvent, venue: str) -> InconsistentState:
+    """What is raised when a venue tells of an order that is none of this run's."""
+    return InconsistentState(
+        f"{venue} reports order {event.client_id}, which this run never made",
+        hint="another program may trade on this account; stop it, or give this bot its own account",
+    )
