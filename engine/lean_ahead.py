@@ -18,7 +18,7 @@ import numpy as np
 from backtrader.linebuffer import LineActions, LineBuffer
 from backtrader.lineiterator import LineIterator
 
-from engine.compiled.delivery import REPEATABLE
+from engine.compiled.delivery import repeatable
 from engine.compiled.program_reader import only_binds
 from engine.lean_lines import shared_class
 from engine.lean_mixed import couple, is_coupler, values_by_step
@@ -182,7 +182,7 @@ class Lines:
             if not only_binds(type(item)):
                 raise Refused("is computed by a method of its own")
             return None
-        if primitive.kernel not in REPEATABLE or isinstance(item, bt.functions.CmpEx):
+        if not repeatable(item, primitive):
             raise Refused("may come to other values bar by bar")
         ahead.terms.append((item, primitive, primitive.scalars(item)))
         return primitive

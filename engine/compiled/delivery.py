@@ -26,12 +26,17 @@ if TYPE_CHECKING:
     from engine.setup import Setup
 
 _TALIB = getattr(bt.talib, "_TALibIndicator", None)  # absent where TA-Lib is not installed
-REPEATABLE = frozenset(
+_REPEATABLE = frozenset(
     kernel.kernel
     for kind, kernel in PRIMITIVES.items()
     if not kernel.advances and kind not in (_LineForward, _TALIB)
 )
-"""Kernels of what gives the same values bar by bar as at once, however often a bar is computed."""
+
+
+def repeatable(item: Any, primitive: Primitive) -> bool:
+    """Whether an item gives the same values bar by bar as at once, however often a bar is computed."""
+    # CmpEx chooses among three lines at once, and says -1, 0 or 1 bar by bar.
+    return primitive.kernel in _REPEATABLE and not isinstance(item, bt.functions.CmpEx)
 
 
 def deliver(setup: Setup) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -74,13 +79,14 @@ def check_indicators(setup: Setup) -> None:
     if not any(map(is_resampled, setup.datas)):
         raise Refused("has an indicator that Backtrader computes bar by bar alone")
     clocks = {id(line): data for data in setup.datas for line in data.lines}
+    filled = set(clocks)
     clocks |= {id(data): data for data in setup.datas}
     for indicator in setup.strategy._lineiterators[bt.LineIterator.IndType]:
-        _check(indicator, clocks)
+        _check(indicator, clocks, filled)
 
 
-def _check(item: Any, clocks: dict[int, Any]) -> None:
-    """One indicator and all it is made of; enters its lines with the data they move with."""
+def _check(item: Any, clocks: dict[int, Any], filled: set[int]) -> None:
+    """One indicator and all it is made of; enters its lines with the data they move with, and those that have values."""
     name = type(item).__name__
     data = clocks.get(id(item._clock))
     if data is None and isinstance(item._clock, bt.LineSeries):
@@ -91,21 +97,27 @@ def _check(item: Any, clocks: dict[int, Any]) -> None:
     clocks.update((id(line), data) for line in (item, *lines))
     if not isinstance(item, LineActions):
         for child in item._lineiterators[bt.LineIterator.IndType]:
-            _check(child, clocks)
+            _check(child, clocks, filled)
     primitive = primitive_of(item)
     if primitive is None:
         if not only_binds(type(item)):
             raise Refused(f"the indicator {name} is computed bar by bar")
     else:
-        _check_sources(item, primitive, data, clocks)
+        _check_sources(item, primitive, data, clocks, filled)
+        filled.update(map(id, lines))
     if any(clocks.get(id(target), data) is not data for line in lines for target in line.bindings):
         raise Refused(f"the indicator {name} binds lines of two timeframes")
+    filled.update(id(target) for line in lines for target in line.bindings)
 
 
-def _check_sources(item: Any, primitive: Primitive, data: Any, clocks: dict[int, Any]) -> None:
+def _check_sources(
+    item: Any, primitive: Primitive, data: Any, clocks: dict[int, Any], filled: set[int]
+) -> None:
     name = type(item).__name__
-    if primitive.kernel not in REPEATABLE:
+    if not repeatable(item, primitive):
         raise Refused(f"the indicator {name} may come to other values bar by bar")
     for source in primitive.sources(item):
         if not isinstance(source, LineBuffer) or clocks.get(id(source)) is not data:
             raise Refused(f"the indicator {name} mixes bars of two datas")
+        if id(source) not in filled:
+            raise Refused(f"the indicator {name} reads a line that has no values yet")

@@ -163,7 +163,38 @@ class Remembers(bt.Strategy):
         self.buy()
 
 
+class Chooses(bt.Strategy):
+    def __init__(self):
+        close = self.data1.close
+        self.line = bt.functions.CmpEx(close, close(-1), close, close, close)
+
+    def next(self):
+        if self.line[0] > 1:
+            self.buy()
+
+
+class TooEarly(bt.Indicator):
+    """Its average is older than the line it averages."""
+
+    lines = ("value",)
+
+    def __init__(self):
+        self.average = bt.ind.SMA(self.lines.value(-1), period=2)
+        self.lines.value = self.data.close + 1.0
+
+
+class ReadsTooEarly(bt.Strategy):
+    def __init__(self):
+        self.line = TooEarly(self.data1)
+
+    def next(self):
+        if self.line.average[0] > 1:
+            self.buy()
+
+
 REFUSED = {
+    Chooses: "CmpEx may come to other values bar by bar",
+    ReadsTooEarly: "reads a line that has no values yet",
     OrdersWeeks: "orders what may be a resampled data",
     Mixes: "mixes bars of two datas",
     Remembers: "LaguerreRSI is computed bar by bar",
