@@ -170,7 +170,8 @@ class Recorder(bt.Analyzer):
         row = self._orders.get(order.ref)
         if row is None:
             row = self._orders[order.ref] = self._new_row(order)
-            if order.created.dt > self.strategy.lines.datetime[0]:
+            # In a live session the data may be a bar ahead of the strategy, which has not seen it.
+            if order.created.dt > self.strategy.lines.datetime[0] and not order.data.islive():
                 self._ahead[order.data._name] += 1
         executed = order.executed
         status = ORDER_STATUSES[order.status]
