@@ -11,6 +11,7 @@ from engine.cerebro import parse_timeframe
 from engine.live_path import Feeds
 from feeds.bridge import BinanceData, IBKRData, LiveData
 from feeds.source import Feed
+from feeds.together import Together
 
 KINDS: Mapping[str, type[LiveData]] = {"binance": BinanceData, "ibkr": IBKRData}
 
@@ -34,7 +35,7 @@ def venue_feeds(
     length, compression = parse_timeframe(timeframe)
 
     def feeds(hurrying: Callable[[], bool]) -> dict[str, LiveData]:
-        return {
+        made = {
             symbol: KINDS[venue](
                 dataname=symbol,
                 name=symbol,
@@ -48,5 +49,10 @@ def venue_feeds(
             )
             for number, symbol in enumerate(symbols)
         }
+        if len(made) > 1:
+            together = Together(folder / "together.txt")
+            for data in made.values():
+                data.join(together)
+        return made
 
     return feeds

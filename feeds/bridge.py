@@ -20,6 +20,7 @@ from feeds.live.streams import Streams, release, shared
 from feeds.live.yahoo import YahooStreams, YahooStreamSettings
 from feeds.remembered import Remembered
 from feeds.source import BarSource, Feed
+from feeds.together import Together
 
 STATES = {
     Feed.DELAYED: bt.feed.DataBase.DELAYED,
@@ -37,6 +38,9 @@ class LiveData(bt.feed.DataBase):
 
     _feed = Feed.LIVE
     _stopped = False
+    _together: Together | None = None
+    ahead: Bar | None = None
+    heard = False
     _busy: Callable[[], bool] = staticmethod(lambda: False)
 
     params: Any = (("source", None), ("qcheck", 0.2), ("on_state", None))
@@ -67,6 +71,22 @@ class LiveData(bt.feed.DataBase):
         self.p.source.on_news = wake
         self._busy = busy
 
+    def join(self, together: Together) -> None:
+        """Hand bars over with those of other datas that belong to the same moment; before the run."""
+        self._together = together
+        together.join(self)
+
+    def look_ahead(self) -> None:
+        """Take the next bar in, if it has come; the strategy is told of changes of state before it."""
+        if self.ahead is None:
+            self.ahead = self._take()
+
+    def next(self, datamaster: Any = None, ticks: bool = True) -> Any:
+        """As Backtrader asks; datas that keep together are asked once a round, not again to fill up one of another's."""
+        if self._together is not None and datamaster is not None:
+            return False
+        return super().next(datamaster=datamaster, ticks=ticks)
+
     @property
     def live(self) -> bool:
         """Whether its last bar came as it closed, not from history."""
@@ -75,7 +95,7 @@ class LiveData(bt.feed.DataBase):
     @property
     def ended(self) -> bool:
         """Whether the source has no more bars."""
-        return bool(self.p.source.ended)
+        return bool(self.p.source.ended) and self.ahead is None
 
     @property
     def known_bars(self) -> int | None:
@@ -84,6 +104,8 @@ class LiveData(bt.feed.DataBase):
 
     def seconds_to_next(self) -> float:
         """How long until the source may have a bar."""
+        if self._together is not None and self.ahead is not None:
+            return self._together.seconds_to_next()
         return float(self.p.source.seconds_to_next())
 
     def _load(self) -> bool | None:
@@ -100,9 +122,17 @@ class LiveData(bt.feed.DataBase):
 
     def _next_bar(self) -> Bar | None:
         """The next bar; the strategy is told of changes of state before it."""
+        if self._together is not None:
+            told = self.ahead if self._together.may_hand_out(self, self._busy) else None
+            self.ahead = self.ahead if told is None else None
+        else:
+            told = None if self._busy() else self._take()
+        if told is not None:
+            self._begin_bar()
+        return told
+
+    def _take(self) -> Bar | None:
         source: BarSource = self.p.source
-        if self._busy():
-            return None
         told = source.next()
         if told is None and not source.ended:
             source.wait(self.p.qcheck)
@@ -110,8 +140,6 @@ class LiveData(bt.feed.DataBase):
         while isinstance(told, Feed):
             self._change(told)
             told = source.next()
-        if told is not None:
-            self._begin_bar()
         return told
 
     def _change(self, state: Feed) -> None:
@@ -120,6 +148,7 @@ class LiveData(bt.feed.DataBase):
 
     def _note(self, state: Feed) -> None:
         self._feed = state
+        self.heard = self.heard or state is Feed.LIVE
         if self.p.on_state is not None:
             self.p.on_state(self._name, state)
 

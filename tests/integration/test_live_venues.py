@@ -23,6 +23,17 @@ ROUND_TRIPS = """
 import backtrader as bt
 
 
+class Both(bt.Strategy):
+    params = (("size", 1.0),)
+
+    def next(self):
+        for number, data in enumerate(self.datas):
+            if not self.getposition(data) and len(self) % 3 == number:
+                self.buy(data=data, size=self.p.size)
+            elif self.getposition(data) and len(self) % 3 == 2:
+                self.close(data=data)
+
+
 class RoundTrips(bt.Strategy):
     params = (("size", 1.0),)
 
@@ -34,6 +45,7 @@ class RoundTrips(bt.Strategy):
 """
 TRADED = {"binance": ("BTC/USDT", "0.5"), "ibkr": ("AAPL", "10")}
 """What is traded at each venue, and how much at a time."""
+TWO = {"binance": "BTC/USDT,ETH/USDT", "ibkr": "AAPL,MSFT"}
 FEE = 0.002
 """Binance takes its commission out of what was bought."""
 PATIENCE_SECONDS = 60
@@ -84,14 +96,28 @@ def test_a_rehearsal_with_faults_says_which_were_met(forked: Any, tmp_path: Path
     assert done.lines[-1].endswith("tearsheet.html")
 
 
+def test_two_symbols_come_together(forked: Any, tmp_path: Path) -> None:
+    """L1: a moment's bars are one step, at a venue as in a replay."""
+    (tmp_path / "s.py").write_text(ROUND_TRIPS)
+    symbols = ("--symbols", "AAPL,MSFT", "--bars", "12", "--speed", "120")
+    rehearsed = forked(
+        tmp_path, "s.py:Both", "--rehearse", "ibkr", *symbols, "--record", "tape.csv", "--json"
+    )
+    assert rehearsed.code == 0, rehearsed.stderr
+    paper = forked(tmp_path, "s.py:Both", "--data", "csv:tape.csv", "--json")
+    ours, theirs = (decisions(tmp_path, json.loads(done.stdout)["run"]) for done in (rehearsed, paper))
+    assert ours == theirs
+    assert len(ours[0]) > 8
+
+
 # A venue that lives on
 
 
 @pytest.fixture
 def running(venue: str) -> Iterator[tuple[Simulator, dict[str, str]]]:
     """A simulated venue, and the environment that names it."""
-    symbol, exchange = TRADED[venue][0], "tws" if venue == "ibkr" else venue
-    with simulator(exchange, "--market", "random:7", "--symbols", symbol, "--speed", "120") as sim:
+    exchange = "tws" if venue == "ibkr" else venue
+    with simulator(exchange, "--market", "random:7", "--symbols", TWO[venue], "--speed", "120") as sim:
         where = f"127.0.0.1:{sim.port}"
         if venue == "ibkr":
             control = sim.control._base.rpartition(":")[2]
@@ -117,12 +143,11 @@ def test_killed_resumed_interrupted_and_flattened(
     running: tuple[Simulator, dict[str, str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """L25, L1: no order twice in three lives, the run goes on, and nothing is held at its end."""
+    """L25, L1: two symbols; no order twice in three lives, the run goes on, and nothing is held at its end."""
     sim, addresses = running
-    symbol, size = TRADED[venue]
     (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in addresses.items()))
-    command = ("-m", "live.run", "s.py:RoundTrips")
-    begin = ("--broker", venue, "--symbols", symbol, "--param", f"size={size}")
+    command = ("-m", "live.run", "s.py:Both")
+    begin = ("--broker", venue, "--symbols", TWO[venue], "--param", f"size={TRADED[venue][1]}")
     first = spawned(tmp_path, *command, *begin)
     reader = Reader(first)
     assert "no orders reach a real venue" in reader.until("SIMULATED")
@@ -136,7 +161,7 @@ def test_killed_resumed_interrupted_and_flattened(
     _, errors = second.communicate(timeout=PATIENCE_SECONDS)
     assert second.returncode == 0, errors
     third = forked(
-        tmp_path, "s.py:RoundTrips", "--resume", "--bars", "4", "--set", "live.on_stop=flatten", "--json"
+        tmp_path, "s.py:Both", "--resume", "--bars", "4", "--set", "live.on_stop=flatten", "--json"
     )
     assert third.code == 0, third.stderr
     document = json.loads(third.stdout)
@@ -146,7 +171,7 @@ def test_killed_resumed_interrupted_and_flattened(
     assert [order["client_id"] for order in orders][: len(sent)] == sent
     assert len(orders) > len(sent)
     assert document["fills"] == len(sim.control.state()["executions"])
-    assert "has finished" in forked(tmp_path, "s.py:RoundTrips", "--resume", document["run"]).stderr
+    assert "has finished" in forked(tmp_path, "s.py:Both", "--resume", document["run"]).stderr
 
 
 # Refusals
