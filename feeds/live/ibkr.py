@@ -58,6 +58,7 @@ class IBKRStreams(Streams):
         self._settings = settings
         self._watching: set[asyncio.Future[Any]] = set()
         self._codes: list[int] = []
+        self._asking_time = asyncio.Lock()
 
     async def _open(self) -> None:
         if self._session is not None and self._session.isConnected():
@@ -157,6 +158,7 @@ class IBKRStreams(Streams):
             await self._read_history(following)
 
     async def _time(self) -> datetime:
-        async with asyncio.timeout(self._settings.answer):
+        # The answer does not name its question: the library forgets the first of two that wait.
+        async with asyncio.timeout(self._settings.answer), self._asking_time:
             now: datetime = await self._usable.reqCurrentTimeAsync()
         return now

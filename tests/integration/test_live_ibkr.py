@@ -119,6 +119,23 @@ def test_several_symbols_share_a_connection_and_its_loss(market: Simulator, faul
         streams.close()
 
 
+def test_symbols_that_begin_at_once_do_not_wait_for_each_other_in_vain(market: Simulator) -> None:
+    """Of two questions for the time, the library answers one."""
+    minutes_of_both(market, 3)
+    streams = IBKRStreams(settings(market))
+    try:
+        takers = [
+            Taker(streams.source(name, "1m", market_time(market) - 2 * MINUTE)) for name in (SYMBOL, OTHER)
+        ]
+        for taken in takers:
+            taken.source.start()
+        for taken in takers:
+            taken.until(lambda told=taken.feeds: bool(told))
+            assert taken.feeds == [Feed.LIVE]
+    finally:
+        streams.close()
+
+
 @pytest.mark.parametrize("passed", [0, 1])
 def test_history_that_is_refused_is_asked_for_again(market: Simulator, passed: int) -> None:
     market.control.fault(
