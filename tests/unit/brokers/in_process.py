@@ -93,6 +93,12 @@ class InProcess:
         """What was told of an order."""
         return [event.status.value for event in self.disk.events if event.client_id == client_id]
 
+    def sent_alone(self, *client_ids: str) -> list[str]:
+        """Orders of these that the exchange ever took outside a list."""
+        orders = self.market.exchange.books.state.orders.values()
+        alone = [order.client_id for order in orders if order.group is None]
+        return [sent for sent in alone if sent.partition(".")[0] in client_ids]
+
     def resting(self) -> list[str]:
         """Client ids of what is open at the exchange."""
         return [order.client_id for order in self.market.exchange.books.open.values()]

@@ -192,7 +192,7 @@ def test_children_are_one_list_wherever_the_process_died() -> None:
             await asyncio.sleep(1)
             groups = {o.group for o in place.market.exchange.books.open.values()}
             assert len(groups) == 1
-            assert None not in groups
+            assert place.sent_alone("stop", "target") == []
             assert sorted(name.partition(".")[0] for name in place.resting()) == ["stop", "target"]
             await venue.close()
 
@@ -237,7 +237,8 @@ def test_a_list_of_which_one_order_is_still_sought_is_placed_again_as_a_list() -
         await asyncio.sleep(2 * WATCHED_SECONDS)
         resting = place.market.exchange.books.open.values()
         assert len(resting) == 2
-        assert len({order.group for order in resting} - {None}) == 1
+        assert len({order.group for order in resting}) == 1
+        assert place.sent_alone("stop", "target") == []
         await venue.close()
 
     place.run(scenario)
