@@ -31,6 +31,9 @@ PERIODS: dict[int, Callable[[Any], int]] = {
 NOT_MIDNIGHT = 0.9999
 """Part of a day after which rounding could take a time to the next day."""
 
+RESAMPLING_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What Backtrader's resamplers raise on bars they cannot take, such as those at infinite times."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -125,7 +128,7 @@ def deliver_recorded(cerebro: bt.Cerebro, datas: list[Any]) -> Delivery:
             times.append(time)
             at.append([line._idx for line in first])
             held.append([len(line.array) for line in first])
-    except Exception as raised:  # noqa: BLE001 - what stock raises comes at its step
+    except RESAMPLING_ERRORS as raised:  # it comes at its step
         error = raised
     rows = [list(zip(*(line.array for line in data.lines.lines), strict=True)) for data in datas]
     shape = len(times), len(datas)
