@@ -137,7 +137,9 @@ def test_symbols_that_begin_at_once_do_not_wait_for_each_other_in_vain(market: S
 
 
 @pytest.mark.parametrize("passed", [0, 1])
-def test_history_that_is_refused_is_asked_for_again(market: Simulator, passed: int) -> None:
+def test_history_that_is_refused_is_asked_for_again(
+    market: Simulator, request: pytest.FixtureRequest, passed: int
+) -> None:
     market.control.fault(
         "reject",
         match="reqHistoricalData",
@@ -145,15 +147,7 @@ def test_history_that_is_refused_is_asked_for_again(market: Simulator, passed: i
         code=162,
         text="Historical data request pacing violation",
     )
-    streams = IBKRStreams(settings(market))
-    source = streams.source(SYMBOL, "1m", market_time(market) - 3 * MINUTE)
-    source.start()
-    try:
-        taken = Taker(source)
-        taken.until(lambda: Feed.LIVE in taken.feeds)
-        taken.check(3)
-    finally:
-        streams.close()
+    request.getfixturevalue("taker").check(3)
 
 
 @pytest.mark.parametrize(("fault", "times"), [("lose", 60), ("duplicate", 60), ("reorder", 3), ("mute", 1)])
