@@ -19,6 +19,7 @@ from brokers.binance_orders import BinanceOrder, Stage, Trade
 from core.clock import Clock
 from core.connect import ccxt_stream_session
 from core.errors import TradingError
+from core.tasks import end_tasks
 from core.telemetry import get_logger
 from core.types import OrderIntent, OrderStatus, Side
 
@@ -64,9 +65,7 @@ class BinanceEar:
     async def stop(self) -> None:
         """Listen no more."""
         self._open = False
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         await self.link.close()
 
     async def settled(self) -> None:

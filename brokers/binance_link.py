@@ -18,6 +18,7 @@ from typing import Any
 from core.clock import Clock, WallClock
 from core.connect import ccxt_stream_session
 from core.errors import OutcomeUnknown, TradingError, VenueFatal, VenueTransient
+from core.tasks import end_tasks
 from core.telemetry import get_logger
 
 READ_ATTEMPTS = 4
@@ -138,8 +139,7 @@ class BinanceLink:
     async def close(self) -> None:
         """End the session."""
         if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
+            await end_tasks([self._listener])
             self._listener = None
         if self._release is not None:
             self._release.cancel()

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from core.errors import VenueFatal, VenueTransient
 from core.ib import ib_library, overhear, quieten
+from core.tasks import end_tasks
 from core.telemetry import get_logger
 
 CLIENT_ID_IN_USE = 326
@@ -125,9 +126,7 @@ class Link:
     async def close(self) -> None:
         """End the connection for good."""
         if self._keeper is not None:
-            self._keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._keeper
+            await end_tasks([self._keeper])
             self._keeper = None
         self._drop()
 
@@ -260,7 +259,8 @@ class Link:
         reviewed = asyncio.get_running_loop().time()
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), self.settings.heartbeat)
+                async with asyncio.timeout(self.settings.heartbeat):
+                    await self._lost.wait()
             if self._lost.is_set() or not await self._alive():
                 await self._reconnect()
                 reviewed = asyncio.get_running_loop().time()

@@ -15,6 +15,7 @@ from brokers.ibkr_market import IBKRMarket
 from brokers.ibkr_orders import IBOrder
 from brokers.venue_log import VenueLog
 from core.errors import TradewrightError, VenueFatal, VenueTransient
+from core.tasks import end_tasks
 from core.telemetry import get_logger
 
 LOST, RESTORED_EMPTY, RESTORED = 1100, 1101, 1102
@@ -90,10 +91,7 @@ class Reports:
         """End the connection; calling it again changes nothing."""
         self._open = False
         await self.link.close()
-        for task in (self._pump, self._reread):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait({task})
+        await end_tasks(task for task in (self._pump, self._reread) if task is not None)
         await self._announce()
 
     async def until(self, done: Callable[[], object]) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from core.connect import new_loop
 from core.errors import ConfigError, ProviderError, TradewrightError
+from core.tasks import end_tasks
 from core.telemetry import get_logger
 from feeds import spacing
 from feeds.live.join import Joiner, Row
@@ -144,10 +145,7 @@ class Streams(ABC):
         following.source.end()
 
     async def _end(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await end_tasks(task for task in asyncio.all_tasks() if task is not asyncio.current_task())
         await self._disconnect()
 
     async def _follow(self, following: Subscription) -> None:
@@ -196,13 +194,13 @@ class Streams(ABC):
                 following.source.put(following.joiner.follow(rows))
             await watching
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            await end_tasks([watching])
 
     async def _silent(self, following: Subscription) -> bool:
         """Wait for a bar or the end of the connection; True when neither came for too long."""
         try:
-            await asyncio.wait_for(following.news.wait(), self._silence_seconds)
+            async with asyncio.timeout(self._silence_seconds):
+                await following.news.wait()
         except TimeoutError:
             return following.source.silent_seconds >= self._silence_seconds
         following.news.clear()

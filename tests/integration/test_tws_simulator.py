@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -50,7 +50,9 @@ class Desk:
         """Wait for what the gateway's messages bring about."""
         async with asyncio.timeout(SECONDS):
             while not done():
-                await asyncio.wait_for(self.ib.updateEvent, SECONDS)
+                # News that come before the event is waited for are not told again.
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.ib.updateEvent, 0.2)
 
     async def place(self, order: Any, status: str) -> Any:
         trade = self.ib.placeOrder(self.contract, order)
