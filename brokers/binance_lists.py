@@ -6,7 +6,7 @@ such a pair, as soon as their parent has filled anything, for what it has filled
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -19,7 +19,7 @@ from core.telemetry import get_logger
 from core.types import OrderStatus, OrderType, Side
 
 PAIRED = 2
-PLACE_ATTEMPTS = 3
+PLACE_ATTEMPTS = WITHDRAW_ATTEMPTS = 3
 
 log = get_logger("brokers.binance")
 
@@ -62,10 +62,7 @@ class BinanceLists:
             return
         pair = self._book.pairs[parent.native]
         wanted = {child.client_id: pair.lots(min(child.size, parent.received)) for child in children}
-        resting = [child for child in children if child.stage is Stage.KNOWN]
-        short = any(child.quantity < wanted[child.client_id] for child in resting)
-        if short or 0 < len(resting) < len(children):
-            await self._withdraw(resting)
+        await self._make_way(parent, wanted)
         for _ in range(PLACE_ATTEMPTS):
             waiting = self._children(parent)
             if any(child.stage is not Stage.WAITING for child in waiting):
@@ -75,6 +72,15 @@ class BinanceLists:
                 return
             await self._place_children(resized)
         log.error("order.unprotected", client_id=parent.client_id, size=parent.received)
+
+    async def _make_way(self, parent: BinanceOrder, wanted: Mapping[str, Decimal]) -> None:
+        """Withdraw children that rest for less than is wanted, or without one another; a lost cancel is repeated."""
+        for _ in range(WITHDRAW_ATTEMPTS):
+            children = self._children(parent)
+            resting = [child for child in children if child.stage is Stage.KNOWN]
+            short = any(child.quantity < wanted[child.client_id] for child in resting)
+            if not (short or 0 < len(resting) < len(children)) or await self._withdraw(resting):
+                return
 
     def _undecided(self, parent: BinanceOrder) -> bool:
         """Whether a child is still to be released, or on its way: placed one by one, two would both be filled."""

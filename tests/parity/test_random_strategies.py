@@ -9,27 +9,30 @@ from pathlib import Path
 import pytest
 
 from tests.parity import fuzz
-from tests.parity.fuzz import Failure, check, replay
+from tests.parity.fuzz import Failure, Tally, check, replay
 from tests.parity.grammar import Draw, draw, template
 
 ENGINES = ("lean", "compiled")
-CLASSES, DRAWS = 10, 100
-"""A thousand strategies here, ten classes on a hundred draws each: compiling a class takes most of the time. As many in
-`test_random_strategies_more.py`, so that two workers share them."""
+GROUPS, TEMPLATES_A_GROUP, DRAWS = 10, 2, 50
+"""A thousand strategies here, twenty classes on fifty draws each; as many in `test_random_strategies_more.py`, so that
+two workers share them."""
 
 
-def compare(seed: int, folder: Path) -> None:
-    tally, failure = check(template(seed), range(DRAWS), ENGINES, folder)
-    assert failure is None, f"{failure.engine}: {failure.text}\n{failure.source}\n{failure.drawn}"
-    assert tally.strategies == DRAWS
-    assert tally.fills > 50
+def compare_group(group: int, folder: Path) -> None:
+    tally = Tally()
+    for seed in range(group * TEMPLATES_A_GROUP, (group + 1) * TEMPLATES_A_GROUP):
+        part, failure = check(template(seed), range(DRAWS), ENGINES, folder)
+        tally.add(part)
+        assert failure is None, f"{failure.engine}: {failure.text}\n{failure.source}\n{failure.drawn}"
+    assert tally.strategies == TEMPLATES_A_GROUP * DRAWS
+    assert tally.fills > 100
     assert tally.ran["lean"] + tally.ran["compiled"] >= tally.strategies
 
 
-@pytest.mark.parametrize("seed", range(CLASSES))
-def test_random_strategies_equal_stock(seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_random_strategies_equal_stock(group: int, tmp_path: Path) -> None:
     """Orders, fills, trades, equity and cash of generated strategies, exactly; what an engine refuses is counted."""
-    compare(seed, tmp_path)
+    compare_group(group, tmp_path)
 
 
 def test_a_template_and_its_draws_follow_from_their_seeds() -> None:

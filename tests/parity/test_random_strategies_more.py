@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.parity.test_random_strategies import CLASSES, compare
+from tests.parity.test_random_strategies import GROUPS, compare_group
 
 
-@pytest.mark.parametrize("seed", range(CLASSES, 2 * CLASSES))
-def test_more_random_strategies_equal_stock(seed: int, tmp_path: Path) -> None:
-    compare(seed, tmp_path)
+@pytest.mark.parametrize("group", range(GROUPS, 2 * GROUPS))
+def test_more_random_strategies_equal_stock(group: int, tmp_path: Path) -> None:
+    compare_group(group, tmp_path)
