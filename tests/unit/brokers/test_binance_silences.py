@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from brokers.binance import BinanceVenue
 from brokers.binance_orders import Stage
 from brokers.simulation.mortality import Died
 from core.errors import OrderRejected, VenueTransient
@@ -109,18 +110,27 @@ def test_a_stop_that_had_traded_and_cannot_be_placed_again_is_told_as_cancelled(
     assert place.statuses("stop")[-1] == "cancelled"
 
 
+ENTRY_LOST = [
+    ("POST order entry", "drop-before-accept"),
+    *[("GET order entry", "drop-before-accept")] * 4,
+]
+
+
+async def bracket_that_is_lost(place: InProcess) -> BinanceVenue:
+    venue = place.venue()
+    await venue.connect()
+    for order in bracket()[:2]:
+        await venue.submit(order)
+    with pytest.raises(VenueTransient):
+        await venue.submit(bracket()[2])
+    return venue
+
+
 def test_a_bracket_that_was_lost_in_an_outage_is_told_and_not_forgotten() -> None:
-    place = InProcess(
-        ("POST order entry", "drop-before-accept"), *[("GET order entry", "drop-before-accept")] * 4
-    )
+    place = InProcess(*ENTRY_LOST)
 
     async def scenario() -> None:
-        venue = place.venue()
-        await venue.connect()
-        for order in bracket()[:2]:
-            await venue.submit(order)
-        with pytest.raises(VenueTransient):
-            await venue.submit(bracket()[2])
+        venue = await bracket_that_is_lost(place)
         await asyncio.sleep(WATCHED_SECONDS)
         await venue.close()
 
@@ -131,17 +141,10 @@ def test_a_bracket_that_was_lost_in_an_outage_is_told_and_not_forgotten() -> Non
 
 
 def test_a_bracket_that_was_lost_can_be_cancelled_before_anybody_looked() -> None:
-    place = InProcess(
-        ("POST order entry", "drop-before-accept"), *[("GET order entry", "drop-before-accept")] * 4
-    )
+    place = InProcess(*ENTRY_LOST)
 
     async def scenario() -> None:
-        venue = place.venue()
-        await venue.connect()
-        for order in bracket()[:2]:
-            await venue.submit(order)
-        with pytest.raises(VenueTransient):
-            await venue.submit(bracket()[2])
+        venue = await bracket_that_is_lost(place)
         assert not await venue.cancel("entry")
         await venue.close()
 
@@ -226,12 +229,7 @@ def test_a_list_of_which_one_order_is_still_sought_is_placed_again_as_a_list() -
     )
 
     async def scenario() -> None:
-        venue = place.venue()
-        await venue.connect()
-        for order in bracket()[:2]:
-            await venue.submit(order)
-        with pytest.raises(VenueTransient):
-            await venue.submit(bracket()[2])
+        venue = await bracket_that_is_lost(place)
         stages = {place.disk.orders[name].stage for name in ("stop", "target")}
         assert stages == {Stage.WAITING, Stage.SENT}
         await asyncio.sleep(2 * WATCHED_SECONDS)

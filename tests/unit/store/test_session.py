@@ -7,12 +7,15 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from core.errors import ConfigError, StoreError, UnknownNameError, UserError
+from core.types import Fill, OrderEvent, OrderIntent, OrderStatus, OrderType, Side
 from store import Store, open_store
 from store.journal import Journal
 
@@ -145,8 +148,23 @@ def test_current_database_opens_fast_and_without_alembic(tmp_path: Path) -> None
     assert min(opening() for _ in range(5)) < 0.06
 
 
-# Three times what it takes here, so that a slow machine passes too.
-JOURNAL_SECONDS = 0.002
+def test_journalling_takes_few_statements(tmp_path: Path) -> None:
+    """P5: of one intent and one fill, the transaction's own among them."""
+    time_of_bar = datetime(2024, 1, 2, tzinfo=UTC)
+    intent = OrderIntent("c", "GOOG", Side.BUY, OrderType.MARKET, Decimal(1), Decimal(2), time_of_bar, 0)
+    fill = Fill("c", "c", "GOOG", Side.BUY, Decimal(1), Decimal(2), Decimal(0), time_of_bar)
+    event = OrderEvent(1, "c", OrderStatus.FILLED, time_of_bar, fill=fill)
+    statements: list[str] = []
+    with open_store(f"sqlite:///{tmp_path}/store.db") as store:
+        journal = store.journal("r")
+        sa.event.listen(
+            store.database.engine, "before_cursor_execute", lambda *given: statements.append(given[2])
+        )
+        journal.record_intent(intent, step=1)
+        of_intent = len(statements)
+        journal.append_event(event, bar=time_of_bar, step=1)
+    assert (of_intent, len(statements) - of_intent) == (2, 5), statements
+    assert statements.count("BEGIN IMMEDIATE") == 2
 
 
 def test_store_names_are_all_there() -> None:
