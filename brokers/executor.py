@@ -14,19 +14,20 @@ A strategy that does not repeat its decisions is found out (`InconsistentState`)
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Set
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from brokers.arrivals import Arrivals
 from brokers.base import SimulatedVenue, Venue
 from brokers.journal import Journal
-from brokers.reconcile import Ledger, check_numbers, check_reconciled, diverged, never_made
+from brokers.reconcile import Ledger, check_reconciled, diverged
+from brokers.record import Record
 from brokers.risk import Account, RiskGate, check_order, fit_bracket
 from brokers.stop_levels import StopLevels
-from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, VenueFatal, VenueTransient
+from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, VenueTransient
 from core.telemetry import correlation, get_logger
 from core.types import (
     Bar,
@@ -80,20 +81,9 @@ class Executor:
         self._on_event = on_event
         self._book = book
         self._turn = 0
-        self._arrived: deque[OrderEvent] = deque()
-        self._seen = 0
-        self._news = asyncio.Event()
         self.on_news: Callable[[], None] = lambda: None
-        self._listener: asyncio.Task[None] | None = None
-        self._listening = True
-        self._known: dict[str, OrderIntent] = {}
-        self._turns: dict[str, int] = {}
-        self._cancels: frozenset[tuple[str, int]] = frozenset()
-        self._repeated: set[str] = set()
-        self._recorded: dict[int, list[OrderEvent]] = defaultdict(list)
-        self._between: set[int] = set()
-        self._last_turn = 0
-        self._backlog: deque[OrderEvent] = deque()
+        self._arrivals = Arrivals(venue, lambda: self.on_news())
+        self._record = Record()
         self._opening_cash = cash
         self._ledger = Ledger(cash)
         self._bars: dict[str, Bar] = {}
@@ -103,34 +93,26 @@ class Executor:
     async def start(self) -> None:
         """Connect, and recover: read the journal, ask the venue what happened since, compare the two."""
         await self._venue.connect()
-        for order in self._journal.orders():
-            self._known[order.intent.client_id] = order.intent
-            self._turns[order.intent.client_id] = order.step
-        self._cancels = frozenset(self._journal.cancels())
-        for recorded in self._journal.events():
-            self._recorded[recorded.step].append(recorded.event)
-            if recorded.between_bars:
-                self._between.add(recorded.step)
-        self._last_turn = self._journal.last_step()
-        self._backlog.extend(await self._venue.fills(self._journal.last_sequence()))
-        self._seen = self._venue.sequence
-        check_numbers(self._journal.last_sequence(), self._seen, self._venue.name)
+        self._record.read(self._journal)
+        await self._arrivals.catch_up(self._journal.last_sequence())
         await self._agree(self._recovered_ledger())
-        self._listener = asyncio.create_task(self._listen(), name="venue events")
+        self._arrivals.listen()
         log.info(
-            "executor.started", orders=len(self._known), turns=self._last_turn, missed=len(self._backlog)
+            "executor.started",
+            orders=len(self._record.known),
+            turns=self._record.last_turn,
+            missed=self._arrivals.missed,
         )
 
     async def stop(self) -> None:
         """Close the session with the venue; resting orders stay."""
         await self._venue.close()
-        if self._listener is not None:
-            await self._listener
+        await self._arrivals.stop()
 
     @property
     def recovering(self) -> bool:
         """Whether turns are still being repeated from the journal."""
-        return self._turn < self._last_turn
+        return self._turn < self._record.last_turn
 
     async def step(
         self, number: int, time: datetime, bars: Mapping[str, Bar], stale: Set[str] = frozenset()
@@ -156,14 +138,14 @@ class Executor:
         While turns are repeated: whether it heard something here. From any thread.
         """
         if self.recovering:
-            return self._turn + 1 in self._between
-        return self._now is not None and bool(self._arrived) and not self._backlog
+            return self._record.between_bars(self._turn + 1)
+        return self._now is not None and bool(self._arrivals.arrived) and not self._arrivals.missed
 
     @property
     def missed(self) -> bool:
         """Whether more happened while nobody ran than the bars so far tell of; once no bar waits, it is news."""
         caught_up = self._now is not None and not self.recovering
-        return caught_up and self._market is None and bool(self._backlog)
+        return caught_up and self._market is None and bool(self._arrivals.missed)
 
     async def between_bars(self) -> list[OrderEvent]:
         """What happened to orders since the last bar, or was `missed`, journalled, oldest first."""
@@ -175,10 +157,10 @@ class Executor:
         """Check, write down, send. A refusal is journalled and comes back as a REJECTED event."""
         self._turn += 1
         with correlation(intent.client_id):
-            known = self._known.get(intent.client_id)
+            known = self._record.known.get(intent.client_id)
             if known is not None:
                 return await self._repeat(intent, known)
-            if self._turn <= self._last_turn:
+            if self._turn <= self._record.last_turn:
                 raise diverged(
                     f"order {intent.client_id} ({intent.side} {intent.size:f} {intent.symbol}) is new"
                 )
@@ -190,9 +172,7 @@ class Executor:
             self._on_step("intent.begin")
             self._journal.record_intent(allowed, step=self._turn)
             self._on_step("intent.committed")
-            self._known[allowed.client_id] = allowed
-            self._turns[allowed.client_id] = self._turn
-            self._repeated.add(allowed.client_id)
+            self._record.add(allowed, self._turn)
             log.info(
                 "order.intent", symbol=allowed.symbol, side=allowed.side, size=allowed.size, type=allowed.type
             )
@@ -202,40 +182,36 @@ class Executor:
         """Write down the wish, ask the venue, return what came of it (nothing, when it was too late)."""
         self._turn += 1
         with correlation(client_id):
-            if self._turn > self._last_turn:
+            if self._turn > self._record.last_turn:
                 self._on_step("cancel.begin")
                 self._journal.record_cancel(client_id, step=self._turn)
                 self._on_step("cancel.committed")
-            elif (client_id, self._turn) not in self._cancels:
-                raise diverged(f"the cancel of order {client_id} is new")
-            if self._turn >= self._last_turn and self._turn not in self._recorded:
+            else:
+                self._record.check_cancel(client_id, self._turn)
+            if self._turn >= self._record.last_turn and not self._record.knows(self._turn):
                 await self._venue.cancel(client_id)
                 self._on_step("cancel.asked")
             return await self._settle(now)
 
     async def finish(self) -> None:
         """At the end of a run: every recorded order was repeated, and venue and journal agree."""
-        missing = [client_id for client_id in self._known if client_id not in self._repeated]
-        if missing:
-            raise diverged(f"order {missing[0]} was not made again ({len(missing)} such orders)")
+        self._record.check_whole()
         await self._agree(self._ledger)
 
     async def agree(self) -> None:
         """Venue and journal agree, what has arrived since the last turn included. Raises InconsistentState."""
         ledger = deepcopy(self._ledger)
-        self._tell(ledger, (*self._backlog, *self._arrived))
+        self._tell(ledger, self._arrivals)
         await self._agree(ledger)
 
     # -- one turn
 
     async def _repeat(self, asked: OrderIntent, known: OrderIntent) -> Submission:
         """An order the journal knows: answer from the journal, or complete an interrupted turn."""
-        if self._turns[known.client_id] != self._turn:
-            raise diverged(f"order {asked.client_id} came earlier or later than before")
+        self._record.repeat(asked, self._turn)
         if known not in (asked, self._within_limits(asked)):
             raise diverged(f"order {asked.client_id} now reads {asked}, the journal has {known}")
-        self._repeated.add(known.client_id)
-        if self._turn < self._last_turn or self._turn in self._recorded:
+        if self._turn < self._record.last_turn or self._record.knows(self._turn):
             return Submission(known, tuple(await self._settle(self._time_of(known))))
         if await self._venue.order(known.client_id) is None:
             return await self._send(known)
@@ -249,7 +225,7 @@ class Executor:
             return asked
 
     def _in_bracket(self, intent: OrderIntent) -> OrderIntent:
-        return fit_bracket(intent, self._known.get(intent.parent or ""), self._ledger.refused)
+        return fit_bracket(intent, self._record.known.get(intent.parent or ""), self._ledger.refused)
 
     async def _send(self, intent: OrderIntent) -> Submission:
         try:
@@ -278,14 +254,12 @@ class Executor:
         with self._journal.transaction():
             self._journal.record_intent(intent, step=self._turn)
             submission = self._reject(intent, refusal.message)
-        self._known[intent.client_id] = intent
-        self._turns[intent.client_id] = self._turn
-        self._repeated.add(intent.client_id)
+        self._record.add(intent, self._turn)
         return submission
 
     def _reject(self, intent: OrderIntent, reason: str) -> Submission:
         """Journal that an order came to nothing, and with it those of its bracket that will wait for it in vain."""
-        refused = [*self._ledger.bracket_waiting_for(intent, self._known.values()), intent]
+        refused = [*self._ledger.bracket_waiting_for(intent, self._record.known.values()), intent]
         with self._journal.transaction():
             events = [
                 self._journal.record_rejection(o.client_id, reason, bar=o.bar_time, step=self._turn)
@@ -301,14 +275,14 @@ class Executor:
         self, now: datetime, *, between_bars: bool = False, until: datetime | None = None
     ) -> list[OrderEvent]:
         """This turn's events: the recorded ones, else what has arrived (missed: `until` then), written down first."""
-        recorded = self._recorded.get(self._turn, [])
+        recorded = self._record.told(self._turn)
         for event in recorded:
             self._apply(event)
-        if self._turn < self._last_turn:
+        if self._turn < self._record.last_turn:
             return recorded
-        fresh = await self._fresh_events(until or now)
+        fresh = await self._arrivals.take(until or now)
         if fresh:
-            levels = await self._stops.ask(fresh, self._known)
+            levels = await self._stops.ask(fresh, self._record.known)
             self._on_step("events.begin")
             with self._journal.transaction():
                 for event in fresh:
@@ -321,36 +295,6 @@ class Executor:
             for event in fresh:
                 self._announce(event)
         return [*recorded, *fresh]
-
-    async def _fresh_events(self, until: datetime) -> list[OrderEvent]:
-        while self._seen < self._venue.sequence:
-            if not self._listening:
-                raise VenueFatal(
-                    f"{self._venue.name} stopped reporting events", hint="start again with --resume"
-                )
-            self._news.clear()
-            await self._news.wait()
-        fresh: list[OrderEvent] = []
-        while self._backlog and self._backlog[0].time <= until:
-            fresh.append(self._backlog.popleft())
-        if not self._backlog:
-            # Behind what was missed: the journal's last number stands for all before it.
-            fresh.extend(self._arrived)
-            self._arrived.clear()
-        return fresh
-
-    async def _listen(self) -> None:
-        self._listening = True
-        try:
-            async for event in self._venue.events():
-                if event.sequence > self._seen:
-                    self._arrived.append(event)
-                    self._seen = event.sequence
-                    self._news.set()
-                    self.on_news()
-        finally:
-            self._listening = False
-            self._news.set()
 
     # -- bookkeeping
 
@@ -366,10 +310,7 @@ class Executor:
                 log.info("order.event", status=event.status, sequence=event.sequence, price=price, size=size)
 
     def _intent_of(self, event: OrderEvent) -> OrderIntent:
-        intent = self._known.get(event.client_id)
-        if intent is None:
-            raise never_made(event, self._venue.name)
-        return intent
+        return self._record.intent_of(event, self._venue.name)
 
     def _time_of(self, intent: OrderIntent) -> datetime:
         return self._now or intent.bar_time
@@ -385,9 +326,8 @@ class Executor:
     def _recovered_ledger(self) -> Ledger:
         """What journal and missed events together say is held and open."""
         ledger = Ledger(self._opening_cash)
-        for turn in sorted(self._recorded):
-            self._tell(ledger, self._recorded[turn])
-        self._tell(ledger, self._backlog)
+        self._tell(ledger, self._record.events())
+        self._tell(ledger, self._arrivals)
         return ledger
 
     def _tell(self, ledger: Ledger, events: Iterable[OrderEvent]) -> None:
