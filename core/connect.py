@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.errors import ConfigError, UnknownNameError
+from core.errors import UnknownNameError
 from core.telemetry import get_logger
 
 log = get_logger("core.connect")
 
 FORGOTTEN = "Future exception was never retrieved"
 TIMEOUT_MILLISECONDS = 10_000
-RETRY_DELAY_MILLISECONDS = 250
 
 
 def is_exchange(name: str) -> bool:
@@ -56,19 +55,13 @@ def ccxt_stream_session(name: str, options: Mapping[str, Any]) -> Any:
     return getattr(ccxt.pro, name)(settings)
 
 
-def ccxt_session(name: str, *, read_retries: int = 0, options: Mapping[str, Any] | None = None) -> Any:
-    """A synchronous ccxt exchange that keeps the exchange's rate limit.
+def ccxt_session(name: str, *, options: Mapping[str, Any] | None = None) -> Any:
+    """A synchronous ccxt exchange that keeps the exchange's rate limit and repeats nothing: ccxt would repeat orders too.
 
-    read_retries: how often ccxt repeats a request that failed on the network. It repeats orders too, and each
-    repeat may fill: anything but 0 is for sessions that only read.
     options: further fields of the ccxt constructor. Public data needs no key, so none is read here.
     """
     if not is_exchange(name):
         raise UnknownNameError("exchange", name, exchange_names())
-    if (options or {}).get("apiKey") and read_retries:
-        raise ConfigError(
-            f"{name}: a session with a key must not repeat requests", hint="leave read_retries at 0"
-        )
     import ccxt
 
     settings: dict[str, Any] = {
@@ -76,9 +69,5 @@ def ccxt_session(name: str, *, read_retries: int = 0, options: Mapping[str, Any]
         "timeout": TIMEOUT_MILLISECONDS,
         **(options or {}),
     }
-    settings["options"] = {
-        "maxRetriesOnFailure": read_retries,
-        "maxRetriesOnFailureDelay": RETRY_DELAY_MILLISECONDS,
-        **settings.get("options", {}),
-    }
+    settings["options"] = {**settings.get("options", {}), "maxRetriesOnFailure": 0}
     return getattr(ccxt, name)(settings)

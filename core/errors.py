@@ -90,9 +90,15 @@ class DataGapError(DataQualityError):
 
 
 class ProviderError(TradewrightError):
-    """A data provider failed to answer. Handler: retry the read, then fall back to the cache and say so."""
+    """A data provider did not give what was asked for. Handler: the next provider, or the cache, and say so."""
 
     code = "provider"
+
+
+class ProviderUnavailable(ProviderError):
+    """A data provider does not answer just now. Handler: retry the read; then as any ProviderError."""
+
+    code = "provider-unavailable"
 
 
 class StoreError(TradewrightError):
@@ -137,6 +143,12 @@ class VenueTransient(TradingError):
     """The venue could not answer just now. Handler: retry reads only."""
 
     code = "venue-transient"
+
+
+class StaleData(TradingError):
+    """Nothing was heard for too long of what decisions rest on. Handler: the session blocks new entries meanwhile."""
+
+    code = "stale-data"
 
 
 class VenueFatal(TradingError):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cache as remembered
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from core.errors import DataError, DataQualityError, ProviderError
+from core.errors import DataError, DataQualityError, ProviderError, ProviderUnavailable
+from core.recovery import Recovery, recovery_of
+from core.resilience import Breaker
 from feeds import spacing
 from feeds.cache import BarCache, CachedBars, Series
 from feeds.clean import describe_time
@@ -49,6 +53,7 @@ class _Asked:
     stop: pd.Timestamp
     now: pd.Timestamp
     notes: list[str] = field(default_factory=list)
+    may_be_old: bool = True
 
 
 def fetch_history(
@@ -60,12 +65,13 @@ def fetch_history(
     end: pd.Timestamp | None,
     now: pd.Timestamp,
     offline: bool = False,
+    may_be_old: bool = True,
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Closed bars of a series that open in [start, end], and notes that say what was used.
 
     start: None means what is cached, or the last 2,000 steps. now: bars that are still open then are dropped.
     When the provider fails, or with `offline`, cached bars are used and the notes say up to when.
-    Raises DataError offline without a cache, ProviderError when the provider fails without one.
+    Raises DataError offline without a cache, ProviderError when the provider fails without one, or not `may_be_old`.
     """
     step = spacing.parse_timeframe(series.timeframe)
     with ExitStack() as stack:
@@ -77,7 +83,7 @@ def fetch_history(
         if end is not None:
             stop = min(stop, end + pd.Timedelta(1, "ns"))
         begin = start or (cached.start if cached else stop - pd.Timedelta(DEFAULT_BARS * step))
-        asked = _Asked(begin, max(stop, begin), now, notes)
+        asked = _Asked(begin, max(stop, begin), now, notes, may_be_old)
         if cached is not None and not len(cached.frame):
             cached = None
         bars = _offline(series, cached, asked) if offline else _online(provider, series, cache, cached, asked)
@@ -91,6 +97,55 @@ def fetch_history(
             symbol=series.symbol,
         )
     return wanted, tuple(notes)
+
+
+def fetch_from_any(
+    providers: Sequence[Provider],
+    symbol: str,
+    timeframe: str,
+    cache: BarCache,
+    *,
+    start: pd.Timestamp | None,
+    end: pd.Timestamp | None,
+    now: pd.Timestamp,
+    offline: bool = False,
+) -> tuple[pd.DataFrame, tuple[str, ...], Provider]:
+    """`fetch_history` from the first provider that answers, named last; what the first has cached where none does.
+
+    Raises what the first raised.
+    """
+    failures: list[ProviderError] = []
+    for provider in providers:
+        try:
+            frame, notes = fetch_history(
+                provider,
+                Series(provider.name, symbol, timeframe),
+                cache,
+                start=start,
+                end=end,
+                now=now,
+                offline=offline,
+                may_be_old=len(providers) == 1,
+            )
+        except ProviderError as error:
+            if recovery_of(error) not in (Recovery.RETRY, Recovery.FALLBACK):
+                raise
+            failures.append(error)
+        else:
+            return frame, (*(error.message for error in failures), *notes), provider
+    first = providers[0]
+    try:
+        series = Series(first.name, symbol, timeframe)
+        frame, notes = fetch_history(first, series, cache, start=start, end=end, now=now, offline=True)
+    except DataError:
+        raise failures[0] from None
+    return frame, (*(error.message for error in failures), *notes), first
+
+
+@remembered
+def breaker_of(provider: str) -> Breaker:
+    """What spares a provider that does not answer, for all who ask it in this process."""
+    return Breaker(provider, on=(ProviderUnavailable,))
 
 
 def _hold(stack: ExitStack, cache: BarCache, series: Series) -> list[str]:
@@ -123,7 +178,9 @@ def _online(
         bars = _extend(provider, series, cached, asked)
     except ProviderError as error:
         if cached is None:
-            raise ProviderError(error.message, hint=error.hint or NO_NETWORK_HINT, **error.context) from error
+            error.hint = error.hint or NO_NETWORK_HINT
+        if cached is None or not asked.may_be_old:
+            raise
         asked.notes.append(f"{error.message}; {_used(cached, asked)}")
         return cached
     new = len(bars.frame) - kept
@@ -170,7 +227,8 @@ def _closed(
     provider: Provider, series: Series, start: pd.Timestamp, stop: pd.Timestamp, now: pd.Timestamp
 ) -> pd.DataFrame:
     """What the provider has in [start, stop), without a bar that is still open at `now`."""
-    frame = provider.fetch(series.symbol, series.timeframe, start, stop)
+    with breaker_of(provider.name)():
+        frame = provider.fetch(series.symbol, series.timeframe, start, stop)
     index = pd.DatetimeIndex(frame.index)
     if series.timeframe.endswith("M"):
         closes = index + pd.DateOffset(months=int(series.timeframe[:-1]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from core.errors import ProviderError, UnknownNameError
+from core.errors import ProviderError, ProviderUnavailable, UnknownNameError
 from core.ib import contract_fields, ib_library, quieten
 from feeds.live.join import Row
 
@@ -28,7 +28,7 @@ SIZES = {
 """Bars that TWS has, in its words."""
 
 
-class RefusedError(Exception):
+class RefusedError(ConnectionError):
     """IBKR would not answer this time: too much was asked of it, or its servers are away. Handler: asks again later."""
 
 
@@ -78,16 +78,16 @@ async def connect(session: Any, settings: IBKRSettings) -> None:
     )
 
 
-def unreachable(settings: IBKRSettings, *, id_in_use: bool) -> ProviderError:
+def unreachable(settings: IBKRSettings, *, id_in_use: bool) -> ProviderUnavailable:
     """What to say where nobody answers."""
     where = f"{settings.host}:{settings.port}"
     if id_in_use:
-        return ProviderError(
+        return ProviderUnavailable(
             f"client id {settings.client_id} is in use at {where}",
             provider="ibkr",
             hint="end the other program, or give this one a client id of its own",
         )
-    return ProviderError(
+    return ProviderUnavailable(
         f"no TWS or IB Gateway answers at {where}",
         provider="ibkr",
         hint="start it, log in, and enable its API (Configuration, API, Settings) on that port",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cache
@@ -16,7 +16,7 @@ from core.errors import ConfigError, DataError, DataQualityError
 from core.types import DataInfo
 from feeds import quality, spacing
 from feeds.accept import accept
-from feeds.cache import BarCache, Series
+from feeds.cache import BarCache
 from feeds.clean import clean
 from feeds.historical.ccxt import CcxtProvider
 from feeds.historical.csv import read_csv
@@ -24,11 +24,11 @@ from feeds.historical.ibkr import IBKRProvider
 from feeds.historical.parquet import read_feather, read_parquet
 from feeds.historical.sample import SAMPLES, read_sample
 from feeds.historical.yahoo import YahooProvider
-from feeds.history import Provider, fetch_history
+from feeds.history import Provider, fetch_from_any
 from feeds.ibkr_bars import IBKRSettings
 from feeds.layout import arrange, split_symbols
 from feeds.quality import QualityReport
-from feeds.reference import Reference, file_reference, file_symbol, parse_references
+from feeds.reference import Reference, file_reference, file_symbol, parse_reference, parse_references
 
 if TYPE_CHECKING:
     from core.config import DataSettings
@@ -208,18 +208,33 @@ def _read_remote(
     timeframe = reference.timeframe or options.timeframe or "1d"
     spacing.parse_timeframe(timeframe)
     symbol = reference.target.upper() if reference.scheme == "yahoo" else reference.target
-    provider = provider_for(reference, options)
-    table, notes = fetch_history(
-        provider,
-        Series(provider.name, symbol, timeframe),
+    references = [reference, *_instead(reference, symbol, timeframe, options)]
+    providers = [provider_for(each, options) for each in references]
+    table, notes, used = fetch_from_any(
+        providers,
+        symbol,
+        timeframe,
         BarCache(Path(options.cache_dir)),
         start=wanted[0],
         end=wanted[1],
         now=pd.Timestamp(clock.now()).as_unit("ns"),
         offline=offline,
     )
-    source = f"{reference.scheme}:{symbol}:{timeframe}"
+    source = f"{references[providers.index(used)].scheme}:{symbol}:{timeframe}"
     return _Raw(symbol, table, source, notes, timeframe, reference.adjust)
+
+
+def _instead(reference: Reference, symbol: str, timeframe: str, options: DataSettings) -> Iterator[Reference]:
+    """The same series at those who are asked when the source does not answer."""
+    names = [name.strip() for name in (options.fallback or "").split(",")]
+    for name in dict.fromkeys(filter(None, names)):
+        other = parse_reference(f"{name}:{symbol}:{timeframe}")
+        if not other.is_remote:
+            raise ConfigError(
+                f"data.fallback: {name} serves no bars of {symbol}", hint="name exchanges, yahoo or ibkr"
+            )
+        if name != reference.scheme:
+            yield other
 
 
 def provider_for(reference: Reference, options: DataSettings) -> Provider:

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from core.errors import UserError
+from core.recovery import Policy, parse_overrides
 from core.redact import redact, redact_text
 
 Environment = Literal["dev", "paper", "production"]
@@ -16,6 +18,14 @@ Level = Annotated[
     BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
 ]
 Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser())]
+
+
+def _known_recoveries(text: str) -> str:
+    try:
+        Policy(parse_overrides(text))
+    except UserError as error:
+        raise ValueError(str(error)) from error
+    return text
 
 
 class Section(BaseModel):
@@ -70,6 +80,12 @@ class DataSettings(Section):
         min_length=1,
         examples=["BTC/USDT,ETH/USDT", "AAPL,MSFT"],
         description="what a live session trades, as its venue writes it, joined by commas",
+    )
+    fallback: str | None = Field(
+        default=None,
+        min_length=1,
+        examples=["kraken,coinbase"],
+        description="who is asked for the same symbol when the source does not answer, in this order, joined by commas",
     )
     max_gap_bars: int = Field(
         default=5,
@@ -233,6 +249,11 @@ class LiveSettings(Section):
     fallback: Literal["none", "paper"] = Field(
         default="none",
         description="when the venue cannot be reached at the start: end, or replay data.source on paper instead",
+    )
+    recovery: Annotated[str, AfterValidator(_known_recoveries)] = Field(
+        default="",
+        examples=["store=halt, venue-transient=restart"],
+        description="what a session does about errors, by their code, where not as usual: degrade, restart or halt",
     )
 
 

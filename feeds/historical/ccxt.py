@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from core.connect import ccxt_session
-from core.errors import DataError, ProviderError, UnknownNameError
+from core.errors import DataError, ProviderError, ProviderUnavailable, UnknownNameError
+from core.resilience import resilient
 from feeds import spacing
 from feeds.layout import COLUMNS
 
-READ_RETRIES = 2
 PAGE = 1_000
 MILLISECOND = 1_000_000
 
+T = TypeVar("T")
 Row = Sequence[float]
 FetchPage = Callable[[int, int], list[Row]]
 
@@ -27,39 +28,42 @@ class CcxtProvider:
 
     def __init__(self, exchange: str, session: Callable[[], Any] | None = None) -> None:
         self.name = exchange
-        self._open = session or (lambda: ccxt_session(exchange, read_retries=READ_RETRIES))
+        self._open = session or (lambda: ccxt_session(exchange))
         self._session: Any = None
 
     def fetch(self, symbol: str, timeframe: str, start: pd.Timestamp, stop: pd.Timestamp) -> pd.DataFrame:
         """Bars that open in [start, stop). Raises ProviderError, UnknownNameError for a symbol or timeframe."""
+        session = self._connected()
+        self._check(session, symbol, timeframe)
+        pages = paginate(
+            lambda since, count: self._read(
+                lambda: session.fetch_ohlcv(symbol, timeframe, since=since, limit=count)
+            ),
+            start=-(-start.value // MILLISECOND),
+            stop=-(-stop.value // MILLISECOND),
+            step=spacing.parse_timeframe(timeframe) // MILLISECOND,
+            limit=int(session.feature_value(symbol, "fetchOHLCV", "limit", PAGE) or PAGE),
+        )
+        return to_frame([row for page in pages for row in page])
+
+    @resilient()
+    def _read(self, ask: Callable[[], T]) -> T:
+        """One request. Raises ProviderUnavailable where there is no answer, ProviderError for one that refuses."""
         import ccxt
 
         try:
-            session = self._connected()
-            self._check(session, symbol, timeframe)
-            limit = int(session.feature_value(symbol, "fetchOHLCV", "limit", PAGE) or PAGE)
-            rows = [
-                row
-                for page in paginate(
-                    lambda since, count: session.fetch_ohlcv(symbol, timeframe, since=since, limit=count),
-                    start=-(-start.value // MILLISECOND),
-                    stop=-(-stop.value // MILLISECOND),
-                    step=spacing.parse_timeframe(timeframe) // MILLISECOND,
-                    limit=limit,
-                )
-                for row in page
-            ]
+            return ask()
         except ccxt.BaseError as error:
+            kind = ProviderUnavailable if isinstance(error, ccxt.NetworkError) else ProviderError
             reason = type(error).__name__
-            raise ProviderError(
+            raise kind(
                 f"{self.name} did not answer ({reason})", provider=self.name, detail=str(error)[:300]
             ) from error
-        return to_frame(rows)
 
     def _connected(self) -> Any:
         if self._session is None:
             session = self._open()
-            session.load_markets()
+            self._read(session.load_markets)
             self._session = session
         return self._session
 

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import pandas as pd
 
-from core.errors import ProviderError
+from core.errors import ProviderError, ProviderUnavailable
+from core.resilience import resilient
 from feeds import spacing
 from feeds.historical.ccxt import to_frame
 from feeds.ibkr_bars import (
@@ -44,6 +45,7 @@ class IBKRProvider:
         self._settings = settings or IBKRSettings()
         self.name = "ibkr" if self._settings.regular_hours else "ibkr-all-hours"
 
+    @resilient()
     def fetch(self, symbol: str, timeframe: str, start: pd.Timestamp, stop: pd.Timestamp) -> pd.DataFrame:
         """Bars that open in [start, stop), perhaps some around. Raises ProviderError, UnknownNameError."""
         step = timedelta(microseconds=spacing.parse_timeframe(timeframe) // 1000)
@@ -71,7 +73,8 @@ class IBKRProvider:
                 begin = end
         except RefusedError as error:
             too_much = PACING in str(error).lower()
-            raise ProviderError(
+            kind = ProviderError if too_much else ProviderUnavailable
+            raise kind(
                 f"IBKR refuses bars of {symbol}: {error}",
                 provider="ibkr",
                 hint="wait ten minutes, or ask for less" if too_much else "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from core.errors import ProviderError, UnknownNameError
+from core.errors import ProviderError, ProviderUnavailable, UnknownNameError
+from core.resilience import resilient
 from feeds import spacing
 from feeds.clean import utc_index
 from feeds.layout import COLUMNS, PRICES, split_symbols
@@ -30,6 +32,9 @@ INTERVALS = {
 # How far back Yahoo serves intraday bars, in days.
 REACH = {"1m": 7, "2m": 59, "5m": 59, "15m": 59, "30m": 59, "1h": 729}
 
+NO_ANSWER = re.compile(r"curl|connect|resolve|timed? ?out|too many requests|\b50\d\b", re.IGNORECASE)
+"""How yfinance's complaints read when Yahoo did not answer, rather than had nothing."""
+
 Download = Callable[..., pd.DataFrame | None]
 
 
@@ -42,6 +47,7 @@ class YahooProvider:
     def __init__(self, download: Download | None = None) -> None:
         self._download = download
 
+    @resilient()
     def fetch(self, symbol: str, timeframe: str, start: pd.Timestamp, stop: pd.Timestamp) -> pd.DataFrame:
         """Bars that open in [start, stop), and up to a day around. Raises ProviderError with yfinance's own reason."""
         if timeframe not in INTERVALS:
@@ -66,9 +72,8 @@ class YahooProvider:
             )
         if table is None or table.empty:
             reason = " ".join(" ".join(complaints).split())[:160] or "an empty answer"
-            raise ProviderError(
-                f"yahoo did not answer for {symbol} ({reason})", provider="yahoo", symbol=symbol
-            )
+            kind = ProviderUnavailable if NO_ANSWER.search(reason) else ProviderError
+            raise kind(f"yahoo did not answer for {symbol} ({reason})", provider="yahoo", symbol=symbol)
         return to_frame(table, intraday=intraday)
 
 

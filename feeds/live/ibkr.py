@@ -15,7 +15,6 @@ from core.errors import ProviderError
 from feeds.ibkr_bars import (
     CLIENT_ID_IN_USE,
     IBKRSettings,
-    RefusedError,
     bars_of,
     connect,
     contract_of,
@@ -74,9 +73,6 @@ class IBKRStreams(Streams):
         session, self._session = self._session, None
         if session is not None:
             session.disconnect()
-
-    def _lost(self, error: BaseException) -> bool:
-        return isinstance(error, RefusedError) or super()._lost(error)
 
     def _unreachable(self, error: BaseException) -> ProviderError:
         return unreachable(self._settings, id_in_use=CLIENT_ID_IN_USE in self._codes)

@@ -13,6 +13,7 @@ from typing import Any
 
 from core.connect import new_loop
 from core.errors import ConfigError, ProviderError, TradewrightError
+from core.recovery import Recovery, recovery_of
 from core.tasks import end_tasks
 from core.telemetry import get_logger
 from feeds import spacing
@@ -25,7 +26,7 @@ RECONNECT_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 log = get_logger("feeds.live")
 
 
-class ConnectionLostError(Exception):
+class ConnectionLostError(ConnectionError):
     """The venue does not answer, or has gone. Handler: the source connects anew."""
 
 
@@ -121,7 +122,7 @@ class Streams(ABC):
 
     def _lost(self, error: BaseException) -> bool:
         """Whether this error of a client library says that the connection is gone."""
-        return isinstance(error, ConnectionLostError | TimeoutError | OSError)
+        return recovery_of(error) is Recovery.RETRY
 
     @abstractmethod
     def _unreachable(self, error: BaseException) -> ProviderError:

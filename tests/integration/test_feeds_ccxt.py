@@ -26,6 +26,7 @@ from core.connect import ccxt_session
 from core.errors import ProviderError, UnknownNameError
 from feeds import market as market_module
 from feeds.historical.ccxt import CcxtProvider
+from feeds.history import breaker_of
 
 MINUTE = 60_000
 START = pd.Timestamp("2024-03-04", tz="UTC")
@@ -144,7 +145,6 @@ def local_session(url: str) -> Any:
     """Binance's own class of ccxt, spot only, with every address on this machine."""
     session = ccxt_session(
         "binance",
-        read_retries=2,
         options={"options": {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False}},
     )
     session.has["fetchCurrencies"] = False
@@ -242,6 +242,32 @@ def test_an_exchange_that_is_down_falls_back_to_the_cache(exchange: Exchange, lo
         "binance did not answer (ExchangeNotAvailable); used cached bars up to 2024-03-04 01:39:00",
     )
     assert load(offline=True).info.notes == ("offline; used cached bars up to 2024-03-04 01:39:00",)
+
+
+def test_another_exchange_serves_while_one_is_down(
+    exchange: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D15: over real sockets; the exchange that answered is named."""
+    def provided(reference: Any, options: DataSettings) -> CcxtProvider:
+        url = exchange.url if reference.scheme == "kraken" else "http://127.0.0.1:9"
+        made = CcxtProvider("binance", lambda: local_session(url))
+        made.name = reference.scheme
+        return made
+
+    breaker_of.cache_clear()
+    monkeypatch.setattr(market_module, "provider_for", provided)
+    settings = DataSettings.model_validate({"cache_dir": str(tmp_path), "fallback": "kraken"})
+    exchange.now = START + pd.Timedelta(minutes=100)
+    market = feeds.load(
+        "coinbase:BTC/USDT:1m",
+        settings=settings,
+        start=START.to_pydatetime(),
+        clock=SimulatedClock(exchange.now.to_pydatetime()),
+    )
+    assert market.info.source == "kraken:BTC/USDT:1m"
+    assert market.info.notes[0].startswith("coinbase did not answer (")
+    assert market.info.notes[1] == "100 bars fetched from kraken, 0 from the cache"
+    breaker_of.cache_clear()
 
 
 def test_a_refused_connection_without_a_cache_is_one_line(exchange: Exchange) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from purgatory.domain import model as purgatory_model
 
-from core.errors import DataError, DataQualityError, ProviderError
+from core.errors import DataError, DataQualityError, ProviderError, ProviderUnavailable
 from feeds.cache import BarCache, Series
-from feeds.history import fetch_history
+from feeds.history import breaker_of, fetch_from_any, fetch_history
 
 MakeBars = Callable[..., pd.DataFrame]
 SERIES = Series("fake", "ABC", "1h")
@@ -216,3 +217,93 @@ def test_a_cache_that_cannot_be_written_is_noted_and_does_without(
     frame, note = get(provider, BarCache(blocked / "cache"), "06 12:00")
     assert len(frame) == 36
     assert "cannot be written" in note
+
+
+class Clock:
+    """In place of the time that the breaker's library reads."""
+
+    seconds = 1_000.0
+
+    def time(self) -> float:
+        return self.seconds
+
+
+class Unwell(FakeProvider):
+    """Answers 503 while it is down."""
+
+    def __init__(self, name: str, bars: pd.DataFrame) -> None:
+        super().__init__(bars)
+        self.name = name
+
+    def fetch(self, symbol: str, timeframe: str, start: pd.Timestamp, stop: pd.Timestamp) -> pd.DataFrame:
+        self.asked.append((f"{start:%m-%d %H}", f"{stop:%m-%d %H}"))
+        if self.down:
+            raise ProviderUnavailable(f"{self.name} did not answer (503)")
+        return self.bars[(self.bars.index >= start) & (self.bars.index < stop)]
+
+
+def from_any(providers: list[Unwell], cache: BarCache, now: str) -> tuple[str, str]:
+    frame, notes, used = fetch_from_any(providers, "ABC", "1h", cache, start=at("05"), end=None, now=at(now))
+    assert frame.index[-1] < at(now)
+    return used.name, "; ".join(notes)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    fake = Clock()
+    monkeypatch.setattr(purgatory_model, "time", fake)
+    breaker_of.cache_clear()
+    yield fake
+    breaker_of.cache_clear()
+
+
+def test_the_next_provider_serves_until_the_first_has_cooled_down(
+    make_bars: MakeBars, cache: BarCache, clock: Clock
+) -> None:
+    """D15: failures trip the breaker, the next one answers, and after the pause the first is asked again."""
+    first, second = (Unwell(name, make_bars(240, "h")) for name in ("first", "second"))
+    first.down = True
+    for hour in (10, 11, 12):
+        used, notes = from_any([first, second], cache, f"06 {hour}:00")
+        assert used == "second"
+        assert notes.startswith("first did not answer (503); ")
+    assert len(first.asked) == 3
+    used, notes = from_any([first, second], cache, "06 13:00")
+    assert (used, len(first.asked)) == ("second", 3), "an open breaker asks nobody"
+    assert notes.startswith("first failed 3 times in a row: not asked for 30 s; ")
+    first.down = False
+    clock.seconds += 31
+    used, notes = from_any([first, second], cache, "06 14:00")
+    assert (used, len(first.asked)) == ("first", 4)
+    assert breaker_of("first").state == "closed"
+
+
+def test_where_nobody_answers_the_cache_of_the_first_is_used(
+    make_bars: MakeBars, cache: BarCache, clock: Clock
+) -> None:
+    """D14, D15"""
+    first, second = (Unwell(name, make_bars(240, "h")) for name in ("first", "second"))
+    from_any([first, second], cache, "06 10:00")
+    first.down = second.down = True
+    used, notes = from_any([first, second], cache, "06 12:00")
+    assert used == "first"
+    assert notes == (
+        "first did not answer (503); second did not answer (503); offline; used cached bars up to 2024-03-06 09:00:00"
+    )
+    with pytest.raises(ProviderError, match="first did not answer"):
+        fetch_from_any([first, second], "XYZ", "1h", cache, start=at("05"), end=None, now=at("06 12:00"))
+
+
+def test_a_defect_is_not_taken_for_a_provider_that_fails(
+    make_bars: MakeBars, cache: BarCache, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D15, P17"""
+    first, second = (Unwell(name, make_bars(240, "h")) for name in ("first", "second"))
+
+    def broken(*args: object) -> pd.DataFrame:
+        raise DataError("bars out of order")
+
+    monkeypatch.setattr(first, "fetch", broken)
+    with pytest.raises(DataError, match="out of order"):
+        from_any([first, second], cache, "06 10:00")
+    assert second.asked == []

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.connect import ccxt_session
-from core.errors import ConfigError, UnknownNameError
+from core.errors import UnknownNameError
 from feeds.historical.ccxt import Row, paginate, to_frame
 
 STEP = 60_000
@@ -60,5 +60,3 @@ def test_a_session_keeps_the_rate_limit_and_repeats_nothing_by_default() -> None
     assert session.options["maxRetriesOnFailure"] == 0
     with pytest.raises(UnknownNameError, match="did you mean binance"):
         ccxt_session("binanse")
-    with pytest.raises(ConfigError, match="must not repeat"):
-        ccxt_session("binance", read_retries=2, options={"apiKey": "x"})
