@@ -73,7 +73,7 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
         self._legs: defaultdict[tuple[str, datetime], int] = defaultdict(int)
         self._lengths: dict[bt.feed.DataBase, int] = {}
         self._number = 0
-        self.stopped_early = False
+        self.stopped_early = self.flattened = False
         self.left = Left()
         self._time = datetime.min.replace(tzinfo=UTC)
         self.pending: deque[bt.Order] = deque()
@@ -112,12 +112,13 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
         """One market step: hand the new bars over, take in what happened, value the account; or news between bars.
 
         A stop takes effect here, before a step: a step is taken with all of its bars or not at all, so that
-        a run that goes on later repeats it whole.
+        a run that goes on later repeats it whole. What is to be closed is known once the run has recovered.
         """
         bars = self._new_bars()
-        if self.gateway.stop_requested and (bars or self._waiting()):
-            if self.p.ending == "flatten" and not self.gateway.recovering:
+        if self.gateway.stop_requested and (bars or self._waiting()) and not self._yet_to_recover():
+            if self.p.ending == "flatten":
                 flatten(self)
+                self.flattened = True
             self.stopped_early = True
             self.cerebro.runstop()
             return
@@ -193,8 +194,13 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
         """Whether this round of Backtrader's loop had no bar because none is due yet; waits for the next."""
         waiting = self._waiting()
         if waiting:
-            self.gateway.wait(min(data.seconds_to_next() for data in waiting))
+            seconds = min(data.seconds_to_next() for data in waiting)
+            self.gateway.wait(seconds, stopping=self._yet_to_recover())
         return bool(waiting)
+
+    def _yet_to_recover(self) -> bool:
+        """Whether it is not known yet what a stop has to close."""
+        return self.p.ending == "flatten" and self.gateway.recovering
 
     def _waiting(self) -> list[LiveData]:
         """Live datas that will still have bars."""

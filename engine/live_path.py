@@ -58,7 +58,8 @@ class LivePath:
     ending: what a stop does with the account; None leaves it to be gone on with. quick: the strategy is told of news
     when it comes, not at the next bar.
 
-    complete: whether every bar was seen. left: what was held and rested at the end.
+    complete: whether every bar was seen. flattened: whether the end closed what was held. left: what was held and
+    rested at the end.
     """
 
     strategy: type[bt.Strategy]
@@ -81,6 +82,7 @@ class LivePath:
     book: Callable[[Fill, OrderIntent], None] = lambda fill, intent: None
     gateway: Gateway = field(init=False)
     complete: bool = field(init=False, default=False)
+    flattened: bool = field(init=False, default=False)
     left: Left = field(init=False, default_factory=Left)
 
     def __post_init__(self) -> None:
@@ -118,6 +120,7 @@ class LivePath:
             self.gateway.start()
             recording = run(cerebro)
             self.complete, self.left = not broker.stopped_early, broker.left
+            self.flattened = broker.flattened
             return recording
         finally:
             # Backtrader stops neither its datas nor its broker when a run fails.

@@ -69,12 +69,13 @@ def _plan(args: argparse.Namespace, settings: Settings) -> AnyPlan:
 def _start(args: argparse.Namespace, plan: AnyPlan) -> int:
     import store
     from engine.command import new_run_folder
+    from live.locks import alone
     from live.session import check, start
 
     settings = plan.settings
     check(plan)
     folder = new_run_folder(settings.reports.directory, plan.reference, plan.seed)
-    with store.open_store(settings.store.url) as database:
+    with alone(plan), store.open_store(settings.store.url) as database:
         unfinished = database.runs.resumable(settings.live.bot, plan.reference)
         if unfinished is not None and not args.json:
             print(
@@ -105,6 +106,7 @@ def _rehearse(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _resume(args: argparse.Namespace, settings: Settings, database: Store) -> int:
+    from live.locks import alone
     from live.session import find_resumable, resume_settings
     from strategies import registry
 
@@ -115,7 +117,8 @@ def _resume(args: argparse.Namespace, settings: Settings, database: Store) -> in
     recorded |= {f"strategy.params.{name}": value for name, value in run.params.items()}
     args.resample = list(run.settings.get("resample", ()))
     plan = _plan(args, as_it_began(args, {**recorded, "live.bot": run.bot, "live.fallback": "none"}))
-    return _report(args, plan, run, _traded(args, plan, database, run))
+    with alone(plan):
+        return _report(args, plan, run, _traded(args, plan, database, run))
 
 
 def _traded(

@@ -5,7 +5,6 @@ A session that was killed goes on with `resume`: see `brokers.executor` for how.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -26,6 +25,7 @@ from core.telemetry import close_logging, configure_logging, get_logger
 from core.types import OrderEvent, OrderIntent
 from engine.live_path import LivePath
 from engine.plan import Plan
+from live.locks import locked
 from live.plan import LivePlan
 from live.profiles import VenueUnreachable
 from live.tape import Tape
@@ -142,7 +142,7 @@ def trade(
     """
     folder, hooks = Path(run.folder), hooks or Hooks()
     with ExitStack() as stack:
-        stack.enter_context(_locked(folder))
+        stack.enter_context(locked(folder / LOCK_FILE, lambda process: _traded_elsewhere(folder, process)))
         tape = stack.enter_context(Tape(record))
         configure_logging(plan.settings.log, run_dir=folder)
         stack.callback(close_logging)
@@ -201,7 +201,7 @@ def _end(
 ) -> Outcome:
     """Put the end on record, and report what has a result: a whole replay, or a live session whenever it ends."""
     folder, bars = Path(run.folder), len(recording.equity)
-    over = path.complete or (work.endless and (plan.settings.live.on_stop == "flatten" or _rehearsed(plan)))
+    over = path.complete or path.flattened or _rehearsed(plan)
     result = tearsheet = None
     if bars and (path.complete or work.endless):
         from reports import write_run
@@ -243,27 +243,8 @@ def _note_failure(plan: AnyPlan, store: Store, run: RunRecord, error: Tradewrigh
         store.runs.fail(run.run_id, finished=WallClock().now(), reason=str(error))
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep a second process away from this run; the lock goes with the process, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / LOCK_FILE, "a+", encoding="ascii") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"run {folder.name} is being traded by process {_holder(file)}", hint="stop that one first"
-            ) from None
-        file.seek(0)
-        file.truncate()
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
-
-
-def _holder(file: IO[str]) -> str:
-    file.seek(0)
-    return file.read().strip() or "unknown"
+def _traded_elsewhere(folder: Path, process: str) -> UserError:
+    return UserError(f"run {folder.name} is being traded by process {process}", hint="stop that one first")
 
 
 @contextmanager

@@ -34,6 +34,21 @@ class Simulator:
         """Every order the exchange has, oldest first."""
         return list(self.control.state()["orders"].values())
 
+    def variables(self, exchange: str, profile: str = "") -> dict[str, str]:
+        """The environment that names it as the venue of `live.run`."""
+        if exchange == "tws":
+            found = {"IBKR_PORT": str(self.port), "IBKR_SIMULATOR": self.control._base.rpartition(":")[2]}
+        else:
+            where = f"127.0.0.1:{self.port}"
+            found = {
+                "BINANCE_KEY": "rehearsal-key",
+                "BINANCE_SECRET": "rehearsal-secret",
+                "BINANCE_REST": f"http://{where}/api/v3",
+                "BINANCE_STREAMS": f"ws://{where}/ws",
+                "BINANCE_WEBSOCKET_API": f"ws://{where}/ws-api/v3",
+            }
+        return {f"{name}__{profile.upper()}" if profile else name: value for name, value in found.items()}
+
 
 @contextmanager
 def simulator(exchange: str, *arguments: str) -> Iterator[Simulator]:

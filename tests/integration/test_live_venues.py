@@ -118,21 +118,7 @@ def running(venue: str) -> Iterator[tuple[Simulator, dict[str, str]]]:
     """A simulated venue, and the environment that names it."""
     exchange = "tws" if venue == "ibkr" else venue
     with simulator(exchange, "--market", "random:7", "--symbols", TWO[venue], "--speed", "120") as sim:
-        where = f"127.0.0.1:{sim.port}"
-        if venue == "ibkr":
-            control = sim.control._base.rpartition(":")[2]
-            yield sim, {"IBKR_PORT": str(sim.port), "IBKR_SIMULATOR": control}
-        else:
-            yield (
-                sim,
-                {
-                    "BINANCE_KEY": "rehearsal-key",
-                    "BINANCE_SECRET": "rehearsal-secret",
-                    "BINANCE_REST": f"http://{where}/api/v3",
-                    "BINANCE_STREAMS": f"ws://{where}/ws",
-                    "BINANCE_WEBSOCKET_API": f"ws://{where}/ws-api/v3",
-                },
-            )
+        yield sim, sim.variables(exchange)
 
 
 def test_killed_resumed_interrupted_and_flattened(
