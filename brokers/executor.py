@@ -25,18 +25,11 @@ from brokers.base import SimulatedVenue, Venue
 from brokers.journal import Journal
 from brokers.reconcile import Ledger, check_reconciled, diverged
 from brokers.record import Record
-from brokers.risk import Account, RiskGate, check_order, fit_bracket
+from brokers.risk import Account, RiskGate, fit_bracket
 from brokers.stop_levels import StopLevels
 from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, VenueTransient
 from core.telemetry import correlation, get_logger
-from core.types import (
-    Bar,
-    EventKind,
-    Fill,
-    OrderEvent,
-    OrderIntent,
-    to_decimal,
-)
+from core.types import Bar, EventKind, Fill, OrderEvent, OrderIntent, to_decimal
 
 ASK_ATTEMPTS = 5
 ASK_PAUSE_SECONDS = 0.2
@@ -166,6 +159,7 @@ class Executor:
                 )
             try:
                 account = replace(self._account(), stale=self._stale)
+                account = await self._risk.informed(account, intent, self._venue)
                 allowed = self._risk.check(self._in_bracket(intent), account)
             except OrderRejected as refusal:
                 return self._refuse(intent, refusal)
@@ -209,7 +203,7 @@ class Executor:
     async def _repeat(self, asked: OrderIntent, known: OrderIntent) -> Submission:
         """An order the journal knows: answer from the journal, or complete an interrupted turn."""
         self._record.repeat(asked, self._turn)
-        if known not in (asked, self._within_limits(asked)):
+        if known != asked and known not in self._within_limits(asked):
             raise diverged(f"order {asked.client_id} now reads {asked}, the journal has {known}")
         if self._turn < self._record.last_turn or self._record.knows(self._turn):
             return Submission(known, tuple(await self._settle(self._time_of(known))))
@@ -217,12 +211,12 @@ class Executor:
             return await self._send(known)
         return Submission(known, tuple(await self._settle(self._time_of(known))))
 
-    def _within_limits(self, asked: OrderIntent) -> OrderIntent:
-        """What a limit makes of the order, the daily loss apart: sizes may have been clipped."""
+    def _within_limits(self, asked: OrderIntent) -> tuple[OrderIntent, ...]:
+        """What limits may have made of the order: sizes may have been clipped."""
         try:
-            return check_order(self._in_bracket(asked), self._account(), self._risk.limits)
+            return self._risk.readings(self._in_bracket(asked), self._account())
         except OrderRejected:
-            return asked
+            return ()
 
     def _in_bracket(self, intent: OrderIntent) -> OrderIntent:
         return fit_bracket(intent, self._record.known.get(intent.parent or ""), self._ledger.refused)
@@ -300,6 +294,7 @@ class Executor:
 
     def _apply(self, event: OrderEvent) -> None:
         self._ledger.apply(event, self._intent_of(event))
+        self._risk.take(event)
 
     def _announce(self, event: OrderEvent) -> None:
         self._on_event(event, self._intent_of(event))
@@ -321,6 +316,7 @@ class Executor:
             positions=self._ledger.positions,
             entering=self._ledger.entering(),
             prices={symbol: to_decimal(bar.close) for symbol, bar in self._bars.items()},
+            lows={symbol: to_decimal(bar.low) for symbol, bar in self._bars.items()},
         )
 
     def _recovered_ledger(self) -> Ledger:

@@ -6,22 +6,21 @@ a limit must never lock you into a position.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from core.errors import ConfigError, OrderRejected
-from core.types import OrderIntent, Side, to_decimal
-
-if TYPE_CHECKING:
-    from exchange_calendars import ExchangeCalendar
-
+from brokers.base import Venue
+from brokers.calendars import calendar, sessions_around
+from core.errors import OrderRejected, VenueTransient
+from core.telemetry import get_logger
+from core.types import Fill, OrderEvent, OrderIntent, Side, to_decimal
 
 OLD_PRICES = "its last bar is of the past: no new entries on old prices"
-WEEK = timedelta(weeks=1)
+
+log = get_logger("brokers.risk")
 
 
 class RiskSettings(Protocol):
@@ -58,7 +57,8 @@ class Account:
     """What the checks need to know, in units and quote currency.
 
     entering: units (> 0) of open orders that would add to the position, per symbol and side.
-    prices: last price per symbol. stale: symbols whose last bar is not of now, see `feeds.bridge.LiveData.live`.
+    prices, lows: close and low of the last bar per symbol. stale: symbols whose last bar is not of now, see
+    `feeds.bridge.LiveData.live`. bids: best bids, of the symbols that a rule wants one for.
     """
 
     cash: Decimal
@@ -66,12 +66,19 @@ class Account:
     entering: Mapping[tuple[str, Side], Decimal] = field(default_factory=dict)
     prices: Mapping[str, Decimal] = field(default_factory=dict)
     stale: Set[str] = frozenset()
+    lows: Mapping[str, Decimal] = field(default_factory=dict)
+    bids: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property
     def equity(self) -> Decimal:
         """Cash plus positions at the last price."""
         held = (size * self.prices.get(symbol, Decimal(0)) for symbol, size in self.positions.items())
         return sum(held, self.cash)
+
+    def closing(self, intent: OrderIntent) -> Decimal:
+        """Units of the order that make the position smaller."""
+        held = self.positions.get(intent.symbol, Decimal(0))
+        return min(intent.size, abs(held)) if held * intent.side.sign < 0 else Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +183,13 @@ def _reduces(intent: OrderIntent, account: Account) -> bool:
     """Whether the order can only make the position smaller, or protects an entry that is still open."""
     if intent.parent is not None:
         return True
-    held = account.positions.get(intent.symbol, Decimal(0))
-    return held * intent.side.sign < 0 and intent.size <= abs(held)
+    return intent.size <= account.closing(intent)
 
 
 def _check_session(intent: OrderIntent, limits: Limits) -> None:
     if limits.trading_calendar is None:
         return
-    sessions = _sessions_around(limits.trading_calendar, intent.bar_time.year // 10 * 10)
+    sessions = sessions_around(limits.trading_calendar, intent.bar_time.year // 10 * 10)
     day = intent.bar_time.date()
     if sessions is None or not sessions.first_session.date() <= day <= sessions.last_session.date():
         raise OrderRejected(
@@ -252,42 +258,36 @@ def _check_cash(intent: OrderIntent, account: Account, limits: Limits) -> None:
         )
 
 
-@lru_cache(maxsize=8)
-def calendar(code: str) -> ExchangeCalendar:
-    """The exchange calendar called `code`; ConfigError with the nearest code when there is none."""
-    import exchange_calendars
-    from exchange_calendars.errors import InvalidCalendarName
+class Rule(Protocol):
+    """Something else that entries have to pass; see `brokers.compliance` and `brokers.portfolio_risk`."""
 
-    from core.errors import nearest
+    def take(self, fill: Fill) -> None:
+        """A fill of this run, whether new or repeated."""
+        ...
 
-    try:
-        return exchange_calendars.get_calendar(code)
-    except InvalidCalendarName:
-        near = nearest(code.upper(), exchange_calendars.get_calendar_names())
-        hint = f"did you mean {near}?" if near else "XNYS is New York, 24/7 never closes"
-        raise ConfigError(f"unknown trading calendar {code!r}", hint=hint) from None
+    def mark(self, time: datetime, account: Account) -> None:
+        """A step of the market; what has to outlive a restart is stored."""
+        ...
 
+    def wants_bid(self, intent: OrderIntent) -> bool:
+        """Whether `check` needs the best bid."""
+        ...
 
-@lru_cache(maxsize=8)
-def _sessions_around(code: str, decade: int) -> ExchangeCalendar | None:
-    """The calendar over ten years and a week on either side; None where it is not defined.
+    def check(self, intent: OrderIntent, account: Account) -> OrderIntent:
+        """The entry as it may be sent; raises OrderRejected."""
+        ...
 
-    By default a calendar reaches twenty years back, and replayed markets may be older.
-    """
-    import exchange_calendars
-    import pandas as pd
-
-    kind = type(calendar(code))
-    start = pd.Timestamp(year=decade, month=1, day=1) - WEEK
-    end = pd.Timestamp(year=decade + 10, month=1, day=1) + WEEK
-    earliest, latest = kind.bound_min(), kind.bound_max()
-    start = start if earliest is None else max(start, earliest)
-    end = end if latest is None else min(end, latest)
-    return exchange_calendars.get_calendar(code, start=start, end=end) if start < end else None
+    def fit(self, intent: OrderIntent, account: Account) -> OrderIntent:
+        """What `check` made of the entry's size when it let it pass; raises OrderRejected where it cannot have."""
+        ...
 
 
 class RiskGate:
-    """Limits plus the daily-loss state; `save` makes a change durable before the next order is checked."""
+    """Limits, further rules, and the daily-loss state; `save` makes a change durable before the next order is checked.
+
+    rules are asked about entries alone. Of an order that closes a position and opens the opposite one, what closes
+    it passes though they refuse the rest. watch: told of the account after every step.
+    """
 
     def __init__(
         self,
@@ -295,13 +295,20 @@ class RiskGate:
         *,
         daily_loss: DailyLoss | None = None,
         save: Callable[[DailyLoss], None] = lambda state: None,
+        rules: Sequence[Rule] = (),
+        watch: Callable[[datetime, Account], None] = lambda time, account: None,
     ) -> None:
         self.limits = limits or Limits()
         self.daily_loss = daily_loss or DailyLoss()
         self._save = save
+        self._rules = rules
+        self._watch = watch
 
     def mark(self, time: datetime, account: Account) -> None:
         """Take note of the account at `time`; stored when a day begins or the limit is hit."""
+        for rule in self._rules:
+            rule.mark(time, account)
+        self._watch(time, account)
         if self.limits.max_daily_loss is None:
             return
         before = self.daily_loss
@@ -309,6 +316,54 @@ class RiskGate:
         if self.daily_loss.day != before.day or self.daily_loss.halted != before.halted:
             self._save(self.daily_loss)
 
+    def take(self, event: OrderEvent) -> None:
+        """Take note of what happened to an order."""
+        if event.fill is not None:
+            for rule in self._rules:
+                rule.take(event.fill)
+
+    async def informed(self, account: Account, intent: OrderIntent, venue: Venue) -> Account:
+        """The account with the best bid, where a rule wants it and the venue has one."""
+        if _reduces(intent, account) or not any(rule.wants_bid(intent) for rule in self._rules):
+            return account
+        try:
+            quote = await venue.quote(intent.symbol)
+        except VenueTransient:
+            return account
+        return account if quote is None else replace(account, bids={intent.symbol: quote.bid})
+
     def check(self, intent: OrderIntent, account: Account) -> OrderIntent:
         """The order as it may be sent; raises OrderRejected."""
-        return check_order(intent, account, self.limits, halted=self.daily_loss.halted)
+        allowed = check_order(intent, account, self.limits, halted=self.daily_loss.halted)
+        if _reduces(allowed, account):
+            return allowed
+        try:
+            for rule in self._rules:
+                allowed = rule.check(allowed, account)
+        except OrderRejected as refusal:
+            closing = _closing_part(intent, account)
+            if closing is None:
+                raise
+            log.warning("order.clipped", order=intent.client_id, size=closing.size, reason=refusal.message)
+            return closing
+        return allowed
+
+    def readings(self, intent: OrderIntent, account: Account) -> tuple[OrderIntent, ...]:
+        """What `check` may have made of an order in an earlier life, refusals apart, which depend on more."""
+        closing = _closing_part(intent, account)
+        found = [] if closing is None else [closing]
+        try:
+            allowed = check_order(intent, account, self.limits)
+            if not _reduces(allowed, account):
+                for rule in self._rules:
+                    allowed = rule.fit(allowed, account)
+            found.append(allowed)
+        except OrderRejected:
+            pass
+        return tuple(found)
+
+
+def _closing_part(intent: OrderIntent, account: Account) -> OrderIntent | None:
+    """What closes a position of an order that also opens one; None where there is none, or a bracket hangs on it."""
+    closing = account.closing(intent)
+    return replace(intent, size=closing) if closing and intent.transmit else None

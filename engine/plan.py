@@ -11,6 +11,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 
+from core.config.catalogue import dotted
 from engine import preflight
 from engine.cerebro import timeframe_of
 from engine.probe import probe
@@ -63,9 +64,7 @@ class Plan:
 def recorded_settings(settings: Settings) -> dict[str, Any]:
     """The settings that orders depend on, as dotted keys."""
     chosen = settings.model_dump(mode="json", include=RECORDED)
-    return {
-        f"{section}.{name}": value for section, values in chosen.items() for name, value in values.items()
-    }
+    return dotted(chosen)
 
 
 def make_plan(settings: Settings, strategy: str, resample: Sequence[str] = ()) -> Plan:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from core.config import Settings
 
 TIMEFRAME = "1m"
+SIMULATED = "simulated"
 PROBED_BARS = 5_000
 """Longest warm-up a live session may have, in bars of the first data."""
 NANOSECONDS_A_DAY = 86_400 * 10**9
@@ -58,7 +59,11 @@ class LivePlan:
 
     def recorded(self) -> dict[str, Any]:
         """What a run must remember to be resumed."""
-        return {"settings": recorded_settings(self.settings), "resample": list(self.resample)}
+        return {
+            "settings": recorded_settings(self.settings),
+            "resample": list(self.resample),
+            SIMULATED: self.connection.simulated,
+        }
 
 
 def make_live_plan(

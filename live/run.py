@@ -69,11 +69,12 @@ def _plan(args: argparse.Namespace, settings: Settings) -> AnyPlan:
 def _start(args: argparse.Namespace, plan: AnyPlan) -> int:
     import store
     from engine.command import new_run_folder
+    from live.limits import check_limits
     from live.locks import alone
-    from live.session import check, start
+    from live.session import start
 
     settings = plan.settings
-    check(plan)
+    check_limits(plan)
     folder = new_run_folder(settings.reports.directory, plan.reference, plan.seed)
     with alone(plan), store.open_store(settings.store.url) as database:
         unfinished = database.runs.resumable(settings.live.bot, plan.reference)
@@ -89,11 +90,12 @@ def _rehearse(args: argparse.Namespace, settings: Settings) -> int:
     """A session against a simulated venue that lives as long as it does."""
     import store
     from engine.command import new_run_folder
+    from live.limits import check_limits
     from live.rehearsal import judge, rehearsing
-    from live.session import check, start
+    from live.session import start
 
     with rehearsing(settings, args.strategy, args.resample, args.faults) as (rehearsal, plan):
-        check(plan)
+        check_limits(plan)
         folder = new_run_folder(settings.reports.directory, plan.reference, plan.seed)
         with store.open_store(settings.store.url) as database:
             run = start(plan, database, folder)

@@ -18,13 +18,13 @@ import pandas as pd
 
 from brokers.bookkeeping import Bookkeeper
 from brokers.ending import Left
-from brokers.risk import DailyLoss, RiskGate, risk_limits
 from core.clock import WallClock
 from core.errors import StoreError, TradewrightError, UserError
 from core.telemetry import close_logging, configure_logging, get_logger
 from core.types import OrderEvent, OrderIntent
 from engine.live_path import LivePath
 from engine.plan import Plan
+from live.limits import carried_over, risk_gate
 from live.locks import locked
 from live.plan import LivePlan
 from live.profiles import VenueUnreachable
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from store import RunRecord, Store
 
 LOCK_FILE = "lock"
-DAILY_LOSS = "daily_loss"
 
 log = get_logger("live.session")
 
@@ -72,11 +71,6 @@ class Hooks:
     on_open: Callable[[Callable[[], None]], None] = lambda stop: None
 
 
-def check(plan: AnyPlan) -> None:
-    """Refuse limits that cannot be kept, before anything is written."""
-    risk_limits(plan.settings.risk, intraday=plan.intraday)
-
-
 def start(plan: AnyPlan, store: Store, folder: Path) -> RunRecord:
     """Put a new run on record; nothing is traded yet."""
     bot, work = plan.settings.live.bot, _work(plan, folder, Tape(), Hooks())
@@ -90,7 +84,7 @@ def start(plan: AnyPlan, store: Store, folder: Path) -> RunRecord:
         venue=work.venue,
         data=work.data,
         folder=str(folder),
-        settings={**plan.recorded(), DAILY_LOSS: _carried_over(work, store, bot)},
+        settings={**plan.recorded(), **carried_over(store, bot, work.begins)},
     )
 
 
@@ -98,16 +92,6 @@ def _work(plan: AnyPlan, folder: Path, tape: Tape, hooks: Hooks) -> Work:
     if isinstance(plan, LivePlan):
         return LiveWork(plan, folder, tape, hooks.on_state)
     return ReplayWork(plan, folder)
-
-
-def _carried_over(work: Work, store: Store, bot: str) -> Mapping[str, Any] | None:
-    """What the bot's earlier runs say about today's loss, unless this market begins before they ended."""
-    earlier = store.runs.list(bot=bot, limit=1)
-    if not earlier:
-        return None
-    stored = store.journal(earlier[0].run_id).risk().get(DAILY_LOSS)
-    last = DailyLoss.from_dict(stored).last if stored else None
-    return stored if last is not None and last < work.begins else None
 
 
 def find_resumable(store: Store, bot: str, strategy: str, wanted: str) -> RunRecord:
@@ -167,13 +151,6 @@ def trade(
 
 def _path(plan: AnyPlan, work: Work, store: Store, run: RunRecord, hooks: Hooks) -> LivePath:
     broker, journal = plan.settings.broker, store.journal(run.run_id)
-    # A resumed run repeats its bars from the first, and so comes to the state it was killed in by itself.
-    carried = run.settings.get(DAILY_LOSS)
-    gate = RiskGate(
-        risk_limits(plan.settings.risk, intraday=plan.intraday),
-        daily_loss=DailyLoss.from_dict(carried) if carried else None,
-        save=lambda state: journal.save_risk(DAILY_LOSS, state.as_dict()),
-    )
     books = Bookkeeper(store.trades(run.run_id), store.positions(run.run_id))
     return LivePath(
         plan.strategy,
@@ -186,7 +163,7 @@ def _path(plan: AnyPlan, work: Work, store: Store, run: RunRecord, hooks: Hooks)
         bot=plan.settings.live.bot,
         reference=plan.reference,
         resample=plan.resample,
-        risk=gate,
+        risk=risk_gate(plan, store, run, work.begins),
         ending=work.ending,
         quick=work.quick,
         on_event=hooks.on_event,

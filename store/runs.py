@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, bindparam, func, select, update
+from sqlalchemy import RowMapping, bindparam, exists, func, select, update
 
 from core.errors import IllegalTransition, UnknownNameError, UserError
 from store.database import Database
-from store.models import Bot, Run, RunStatus
+from store.models import Bot, FillRow, Run, RunStatus
 from store.rows import table
 
-_BOTS, _RUNS = table(Bot), table(Run)
+_BOTS, _RUNS, _FILLS = table(Bot), table(Run), table(FillRow)
 _RUN = select(_RUNS).where(_RUNS.c.run_id == bindparam("run_id"))
 _RESUMABLE = (
     select(_RUNS)
@@ -27,6 +28,16 @@ _RESUMABLE = (
     .limit(1)
 )
 _NEWEST = select(_RUNS).order_by(_RUNS.c.started.desc(), _RUNS.c.run_id.desc())
+_EARLIER = _NEWEST.where(
+    _RUNS.c.bot == bindparam("bot"),
+    _RUNS.c.venue == bindparam("venue"),
+    _RUNS.c.started < bindparam("started"),
+    exists().where(
+        _FILLS.c.run_id == _RUNS.c.run_id,
+        _FILLS.c.time >= bindparam("since"),
+        _FILLS.c.time < bindparam("before"),
+    ),
+)
 _BOTS_WITH_RUNS = (
     select(_BOTS, func.count(_RUNS.c.run_id).label("runs"))
     .outerjoin(_RUNS, _RUNS.c.bot == _BOTS.c.name)
@@ -155,6 +166,12 @@ class RunRepository:
         return [
             _record(row) for row in self._database.rows(query.limit(limit), {"bot": bot} if bot else None)
         ]
+
+    def earlier(self, run: RunRecord, *, since: datetime, before: datetime) -> builtins.list[RunRecord]:
+        """The bot's runs at that venue which began before `run` and had a fill in between, the newest first."""
+        place = {"bot": run.bot, "venue": run.venue, "started": run.started}
+        found = self._database.rows(_EARLIER, place | {"since": since, "before": before})
+        return [_record(row) for row in found]
 
     def resumable(self, bot: str, strategy: str) -> RunRecord | None:
         """The latest run of this bot and strategy that was stopped or killed, or None."""

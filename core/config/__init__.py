@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from core.config.catalogue import Entry, Template, entries, read_template, templates
+    from core.config.risk import ComplianceSettings, PortfolioSettings, RiskSettings
     from core.config.schema import (
         BrokerSettings,
         DataSettings,
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
         LogSettings,
         OptimizeSettings,
         ReportSettings,
-        RiskSettings,
         Settings,
         StoreSettings,
         StrategySettings,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "core.config.catalogue": ("Entry", "Template", "entries", "read_template", "templates"),
+    "core.config.risk": ("ComplianceSettings", "PortfolioSettings", "RiskSettings"),
     "core.config.schema": (
         "BrokerSettings",
         "DataSettings",
@@ -36,7 +37,6 @@ _HOMES = {
         "LogSettings",
         "OptimizeSettings",
         "ReportSettings",
-        "RiskSettings",
         "Settings",
         "StoreSettings",
         "StrategySettings",
@@ -47,11 +47,13 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "BrokerSettings",
+    "ComplianceSettings",
     "DataSettings",
     "Entry",
     "LiveSettings",
     "LogSettings",
     "OptimizeSettings",
+    "PortfolioSettings",
     "ReportSettings",
     "RiskSettings",
     "Settings",

@@ -80,7 +80,11 @@ def _list(args: argparse.Namespace) -> int:
 
     if args.section is not None and args.section not in sections():
         raise UnknownNameError("section", args.section, sections())
-    chosen = [entry for entry in entries().values() if args.section in (None, entry.section)]
+    chosen = [
+        entry
+        for entry in entries().values()
+        if not args.section or f"{entry.section}.".startswith(f"{args.section}.")
+    ]
     if args.json:
         settings = [
             {
@@ -171,14 +175,9 @@ def _check(args: argparse.Namespace) -> int:
 
 def _flat(settings: Settings) -> dict[str, Any]:
     """All values by dotted key, secrets hidden."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.public().items():
-        for key, inner in value.items() if isinstance(value, dict) else [(None, value)]:
-            if key == "params":
-                flat.update({f"{name}.params.{parameter}": item for parameter, item in inner.items()})
-            else:
-                flat[name if key is None else f"{name}.{key}"] = inner
-    return flat
+    from core.config.catalogue import dotted
+
+    return dotted(settings.public())
 
 
 def _shown(value: Any) -> str:

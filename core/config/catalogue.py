@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -69,14 +70,10 @@ def env_name(key: str) -> str:
 @cache
 def entries() -> dict[str, Entry]:
     """Every setting by its dotted key, in the order of the schema."""
-    found = {}
+    found: dict[str, Entry] = {}
     for name, field in Settings.model_fields.items():
-        section = field.annotation
-        if isinstance(section, type) and issubclass(section, BaseModel):
-            for key, inner in section.model_fields.items():
-                found[f"{name}.{key}"] = _entry(f"{name}.{key}", inner)
-        else:
-            found[name] = _entry(name, field)
+        section = _section_of(field)
+        found |= _entries_of(name, section) if section else {name: _entry(name, field)}
     return found
 
 
@@ -84,9 +81,7 @@ def entries() -> dict[str, Entry]:
 def sections() -> dict[str, str]:
     """What each section is about, by name."""
     return {
-        name: (field.annotation.__doc__ or "").strip().split("\n")[0]
-        for name, field in Settings.model_fields.items()
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        name: (section.__doc__ or "").strip().split("\n")[0] for name, section in _sections_of("", Settings)
     }
 
 
@@ -108,6 +103,39 @@ def read_template(name: str) -> Template:
     if name not in templates():
         raise UnknownNameError("template", name, templates())
     return templates()[name]
+
+
+def dotted(values: Mapping[str, Any], section: str = "") -> dict[str, Any]:
+    """The values of a section by dotted key, those of the sections in it included."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        key = f"{section}.{name}" if section else name
+        flat |= dotted(value, key) if key in sections() or key == PARAMS else {key: value}
+    return flat
+
+
+def _section_of(field: FieldInfo) -> type[BaseModel] | None:
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _sections_of(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    for name, field in model.model_fields.items():
+        section = _section_of(field)
+        if section is not None:
+            yield prefix + name, section
+            yield from _sections_of(f"{prefix}{name}.", section)
+
+
+def _entries_of(name: str, section: type[BaseModel]) -> dict[str, Entry]:
+    """Its own settings first, then those of the sections in it."""
+    inner = {f"{name}.{key}": field for key, field in section.model_fields.items()}
+    found = {key: _entry(key, field) for key, field in inner.items() if not _section_of(field)}
+    for key, field in inner.items():
+        within = _section_of(field)
+        if within is not None:
+            found |= _entries_of(key, within)
+    return found
 
 
 def _entry(key: str, field: FieldInfo) -> Entry:

@@ -6,11 +6,13 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from core.config.risk import RiskSettings
+from core.config.section import Section
 from core.errors import UserError
 from core.recovery import Policy, parse_overrides
-from core.redact import redact, redact_text
+from core.redact import redact_text
 
 Environment = Literal["dev", "paper", "production"]
 Level = Annotated[
@@ -26,25 +28,6 @@ def _known_recoveries(text: str) -> str:
     except UserError as error:
         raise ValueError(str(error)) from error
     return text
-
-
-class Section(BaseModel):
-    """What all sections share: unknown keys refused, values fixed once made, secrets hidden in `repr`."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True, allow_inf_nan=False
-    )
-
-    def __repr_args__(self) -> list[tuple[str | None, Any]]:
-        values = [(name, getattr(self, name)) for name in type(self).model_fields]
-        return [
-            (name, item if isinstance(item, Section) else redact({name: item})[name]) for name, item in values
-        ]
-
-    def public(self) -> dict[str, Any]:
-        """All values, secrets hidden, ready for JSON: for artefacts, logs and the screen."""
-        shown: dict[str, Any] = redact(self.model_dump(mode="json"))
-        return shown
 
 
 class StrategySettings(Section):
@@ -137,36 +120,6 @@ class BrokerSettings(Section):
         pattern=r"^[A-Z][A-Z0-9]{1,9}$",
         examples=["USD", "USDT"],
         description="currency of cash and results",
-    )
-
-
-class RiskSettings(Section):
-    """Checks before an order is written down; none switches one off."""
-
-    max_daily_loss: float | None = Field(
-        default=None,
-        gt=0,
-        le=1,
-        description="fraction of the day's opening equity; once lost, no new entries that day",
-    )
-    max_position_size: float | None = Field(
-        default=None, gt=0, description="units held at most, long or short"
-    )
-    max_position_value: float | None = Field(
-        default=None, gt=0, description="value held at most in one symbol, in quote currency"
-    )
-    oversize: Literal["clip", "reject"] = Field(
-        default="reject",
-        description="an order over a position limit is clipped to what fits, or rejected whole",
-    )
-    trading_calendar: str | None = Field(
-        default=None,
-        min_length=1,
-        description="exchange calendar code such as XNYS; none: every hour is a trading hour",
-    )
-    check_cash: bool = Field(
-        default=False,
-        description="refuse an order the cash cannot pay before it is sent; paper answers margin by itself",
     )
 
 

@@ -155,15 +155,19 @@ def read_dotenv(path: Path | None) -> dict[str, str]:
 def _tables(content: Mapping[str, Any], source: str) -> Layer:
     """A file's tables as dotted keys."""
     layer: Layer = {}
-    for name, value in content.items():
-        if name in sections() and isinstance(value, Mapping):
-            for key, inner in value.items():
-                _add(layer, f"{name}.{key}", Given(inner, source, f"{name}.{key}"))
-        elif isinstance(value, Mapping) and value:
-            _unknown(Given(None, source, f"{name}.{next(iter(value))}"))
-        else:
-            _add(layer, name, Given(value, source, name))
+    _add_tables(layer, content, source, "")
     return layer
+
+
+def _add_tables(layer: Layer, content: Mapping[str, Any], source: str, prefix: str) -> None:
+    for name, value in content.items():
+        key = prefix + name
+        if key in sections() and isinstance(value, Mapping):
+            _add_tables(layer, value, source, f"{key}.")
+        elif not prefix and isinstance(value, Mapping) and value:
+            _unknown(Given(None, source, f"{key}.{next(iter(value))}"))
+        else:
+            _add(layer, key, Given(value, source, key))
 
 
 def _variables(values: Mapping[str, str], source: str) -> Layer:
@@ -171,7 +175,9 @@ def _variables(values: Mapping[str, str], source: str) -> Layer:
     layer: Layer = {}
     for variable, value in values.items():
         if variable.upper().startswith(ENV_PREFIX) and value != "":
-            key = variable[len(ENV_PREFIX) :].lower().replace("__", ".", 1)
+            name = variable[len(ENV_PREFIX) :].lower()
+            key = name.replace("__", ".")
+            key = key if key in entries() else name.replace("__", ".", 1)
             if key.startswith("strategy.params__"):
                 key = key.replace("__", ".", 1)
             _add(layer, _as_parameter(key), Given(value, source, variable))
@@ -281,7 +287,8 @@ def _validate(merged: Layer) -> Settings:
         return Settings.model_validate(tree)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_context=True, include_input=False)[0]
-    key = ".".join(map(str, problem["loc"][:2]))
+    place = [str(part) for part in problem["loc"]]
+    key = ".".join(place[:3] if ".".join(place[:2]) in sections() else place[:2])
     # Raised out here, so that pydantic's own report, which may quote the input, is not chained to it.
     raise _invalid(key, merged.get(key), problem["msg"])
 

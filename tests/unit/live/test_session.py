@@ -21,6 +21,7 @@ from core.config import load_settings
 from core.errors import StrategyError, UserError
 from engine.plan import Plan, make_plan
 from live import session
+from live.limits import DAILY_LOSS, check_limits
 from store import RunStatus, Store
 
 STRATEGY = """
@@ -179,8 +180,8 @@ def test_runs_that_cannot_be_resumed(plan: Plan, database: Store) -> None:
 def test_an_unknown_calendar_is_refused_before_anything_is_written(plan: Plan) -> None:
     """L17"""
     with pytest.raises(UserError, match="unknown trading calendar"):
-        session.check(planned(**{"risk.trading_calendar": "XNYX"}))
-    session.check(planned(**{"risk.trading_calendar": "XNYS"}))
+        check_limits(planned(**{"risk.trading_calendar": "XNYX"}))
+    check_limits(planned(**{"risk.trading_calendar": "XNYS"}))
 
 
 @pytest.mark.parametrize(("last", "carried"), [("2023-12-31T23:00", True), ("2024-01-01T00:00", False)])
@@ -190,6 +191,6 @@ def test_a_days_loss_is_carried_to_later_bars_only(
     """L15: the market begins on 2024-01-01 at midnight."""
     database.runs.create("earlier", bot="default", strategy="x", started=datetime(2024, 2, 1, tzinfo=UTC))
     state = {"day": last[:10], "last": f"{last}:00+00:00", "opening": "100", "equity": "90", "halted": True}
-    database.journal("earlier").save_risk(session.DAILY_LOSS, state)
+    database.journal("earlier").save_risk(DAILY_LOSS, state)
     run = session.start(plan, database, Path("runs/first"))
-    assert run.settings[session.DAILY_LOSS] == (state if carried else None)
+    assert run.settings[DAILY_LOSS] == (state if carried else None)
