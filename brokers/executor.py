@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from brokers.account import at_quotes
 from brokers.arrivals import Arrivals
 from brokers.base import SimulatedVenue, Venue
 from brokers.journal import Journal
@@ -197,6 +198,10 @@ class Executor:
         ledger = deepcopy(self._ledger)
         self._tell(ledger, self._arrivals)
         await self._agree(ledger)
+
+    async def account(self) -> Account:
+        """The account as of now, at the venue's quotes."""
+        return await at_quotes(self._account(), self._venue)
 
     # -- one turn
 

@@ -11,6 +11,7 @@ import queue
 import threading
 import time as wall
 from collections.abc import Callable, Coroutine, Mapping, Set
+from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
@@ -33,6 +34,7 @@ class Gateway:
         self._loop = new_loop()
         self._thread = threading.Thread(target=self._serve, name="venue", daemon=True)
         self._stopping = False
+        self._beside: list[Future[None]] = []
         # A SimpleQueue may be put to in a signal handler; an Event's lock would be held by the very wait it ends.
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
 
@@ -46,6 +48,8 @@ class Gateway:
         """Close the session and end the thread; calling it again changes nothing."""
         if not self._thread.is_alive():
             return
+        for each in self._beside:
+            each.cancel()
         try:
             if self._executor is not None:
                 self._call(self._executor.stop())
@@ -53,6 +57,10 @@ class Gateway:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
+
+    def run_beside(self, work: Callable[[Executor], Coroutine[Any, Any, None]]) -> None:
+        """Run `work` on the session's thread until it stops; it handles its own errors."""
+        self._beside.append(asyncio.run_coroutine_threadsafe(work(self._running), self._loop))
 
     @property
     def recovering(self) -> bool:

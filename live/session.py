@@ -26,6 +26,7 @@ from engine.live_path import LivePath
 from engine.plan import Plan
 from live.limits import carried_over, risk_gate
 from live.locks import locked
+from live.monitor import AccountMonitor, metrics_served
 from live.plan import LivePlan
 from live.profiles import VenueUnreachable
 from live.tape import Tape
@@ -133,13 +134,16 @@ def trade(
         work = _work(plan, folder, tape, hooks)
         work.check(run)
         store.runs.resume(run.run_id)
-        path = _path(plan, work, store, run, hooks)
+        monitor = _monitor(plan, work, store, run)
+        path = _path(plan, work, store, run, hooks, monitor)
+        stack.enter_context(metrics_served(plan.settings.live.account.metrics_port))
         log.info(
             "session.started", run=run.run_id, strategy=plan.reference, venue=work.venue, pid=os.getpid()
         )
         try:
             with _stopping_on_signals(path.request_stop):
                 work.open(path)
+                path.gateway.run_beside(monitor.by_the_clock)
                 hooks.on_open(path.request_stop)
                 path.on_bar = work.counted(hooks.on_bar, path.request_stop)
                 recording = path.run()
@@ -149,10 +153,18 @@ def trade(
         return _end(plan, work, store, run, path, recording)
 
 
-def _path(plan: AnyPlan, work: Work, store: Store, run: RunRecord, hooks: Hooks) -> LivePath:
+def _monitor(plan: AnyPlan, work: Work, store: Store, run: RunRecord) -> AccountMonitor:
+    live = plan.settings.live
+    emits = work.endless or live.speed is not None
+    return AccountMonitor(live.account, live.bot, store.metrics(run.run_id), emits=emits)
+
+
+def _path(
+    plan: AnyPlan, work: Work, store: Store, run: RunRecord, hooks: Hooks, monitor: AccountMonitor
+) -> LivePath:
     broker, journal = plan.settings.broker, store.journal(run.run_id)
     books = Bookkeeper(store.trades(run.run_id), store.positions(run.run_id))
-    return LivePath(
+    path = LivePath(
         plan.strategy,
         plan.params,
         work.feeds(),
@@ -163,7 +175,7 @@ def _path(plan: AnyPlan, work: Work, store: Store, run: RunRecord, hooks: Hooks)
         bot=plan.settings.live.bot,
         reference=plan.reference,
         resample=plan.resample,
-        risk=risk_gate(plan, store, run, work.begins),
+        risk=risk_gate(plan, store, run, work.begins, monitor.take),
         ending=work.ending,
         quick=work.quick,
         on_event=hooks.on_event,
@@ -171,6 +183,8 @@ def _path(plan: AnyPlan, work: Work, store: Store, run: RunRecord, hooks: Hooks)
         on_tape=work.on_tape,
         book=books.book,
     )
+    monitor.quiet = lambda: path.gateway.recovering
+    return path
 
 
 def _end(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import bindparam, delete, select
@@ -66,9 +66,16 @@ class MetricRepository:
 
     def record(self, name: str, points: Iterable[tuple[datetime, float]]) -> None:
         """Keep the points, in one commit; one at the same time is replaced. NaN is kept as NaN."""
+        self._write([(name, time, value) for time, value in points])
+
+    def record_all(self, values: Mapping[str, float], time: datetime) -> None:
+        """Keep a point of each of several series, in one commit."""
+        self._write([(name, time, value) for name, value in values.items()])
+
+    def _write(self, points: Sequence[tuple[str, datetime, float]]) -> None:
         rows = [
             {"run_id": self.run_id, "name": name, "time": time, "value": None if math.isnan(value) else value}
-            for time, value in points
+            for name, time, value in points
         ]
         if rows:
             self._database.write(self._database.upsert(_METRICS, ("value",)), rows)

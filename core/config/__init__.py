@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from core.config.account import AccountSettings
     from core.config.catalogue import Entry, Template, entries, read_template, templates
     from core.config.risk import ComplianceSettings, PortfolioSettings, RiskSettings
     from core.config.schema import (
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from core.config.sources import explain_settings, load_settings, parse_assignments
 
 _HOMES = {
+    "core.config.account": ("AccountSettings",),
     "core.config.catalogue": ("Entry", "Template", "entries", "read_template", "templates"),
     "core.config.risk": ("ComplianceSettings", "PortfolioSettings", "RiskSettings"),
     "core.config.schema": (
@@ -46,6 +48,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AccountSettings",
     "BrokerSettings",
     "ComplianceSettings",
     "DataSettings",

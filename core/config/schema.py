@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from core.config.account import AccountSettings
 from core.config.risk import RiskSettings
 from core.config.section import Section
 from core.errors import UserError
@@ -208,6 +209,7 @@ class LiveSettings(Section):
         examples=["store=halt, venue-transient=restart"],
         description="what a session does about errors, by their code, where not as usual: degrade, restart or halt",
     )
+    account: AccountSettings = Field(default_factory=AccountSettings)
 
 
 class OptimizeSettings(Section):

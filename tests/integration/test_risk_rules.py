@@ -99,19 +99,51 @@ def test_limits_and_lists_of_a_file(forked: Any, folder: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+WATCHED = ("live.account.seconds=0.1", "live.account.alert_leverage=0.00001", "live.account.hysteresis=0.5")
+
+
 @pytest.mark.parametrize(("venue", "most"), [("binance", 0.0002), ("ibkr", 0.01)])
 def test_at_a_simulated_venue(forked: Any, tmp_path: Path, venue: str, most: float) -> None:
-    """L22, L24: entries are cut to what the portfolio may hold, exits are not, and journal and venue agree."""
+    """L22 to L24: entries are cut to what the portfolio may hold, exits are not; the account is watched meanwhile."""
     (tmp_path / "s.py").write_text(ROUND_TRIPS)
     size = TRADED[venue][1]
-    limits = ("--set", "risk.oversize=clip", "--set", f"risk.portfolio.max_concentration={most}")
-    arguments = ("--rehearse", venue, "--bars", "8", "--speed", "120", "--json", *limits)
+    given = ("risk.oversize=clip", f"risk.portfolio.max_concentration={most}", *WATCHED)
+    settings = [part for each in given for part in ("--set", each)]
+    arguments = ("--rehearse", venue, "--bars", "8", "--speed", "120", "--json", *settings)
     done = forked(tmp_path, "s.py:RoundTrips", "--param", f"size={size}", *arguments)
     assert done.code == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["rehearsal"]["invariants"] == "held"
     with store.open_store(f"sqlite:///{tmp_path}/runs/tradewright.db") as database:
         orders = database.journal(document["run"]).orders()
+        equity = database.metrics(document["run"]).series("account.equity")
+        leverage = database.metrics(document["run"]).series("account.leverage")
     filled = [each.intent for each in orders if each.standing.filled]
     assert {each.side for each in filled} == {Side.BUY, Side.SELL}
     assert all(each.size < Decimal(size) for each in filled), "exits too: no more was there"
+    check_watched(tmp_path / document["folder"], 8, equity, [value for _, value in leverage], most)
+
+
+def test_on_paper(forked: Any, folder: Path) -> None:
+    """L23: a replay that takes its time is watched as a venue is."""
+    settings = [part for each in WATCHED for part in ("--set", each)]
+    done = forked(folder, "once.py:Once", "--data", "csv:monday.csv", "--speed", "600", "--json", *settings)
+    assert done.code == 0, done.stderr
+    document = json.loads(done.stdout)
+    with store.open_store(f"sqlite:///{folder}/runs/tradewright.db") as database:
+        equity = database.metrics(document["run"]).series("account.equity")
+        leverage = database.metrics(document["run"]).series("account.leverage")
+    check_watched(folder / document["folder"], 8, equity, [value for _, value in leverage], 0.1)
+
+
+def check_watched(folder: Path, bars: int, equity: list[Any], leverage: list[float], most: float) -> None:
+    """More snapshots than bars, each in log and store; an alert a crossing; leverage as limited."""
+    events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    told = [each["event"] for each in events if each["logger"] == "live.account"]
+    assert len(equity) > bars, "by the clock as well"
+    assert told.count("account.snapshot") >= len(equity)
+    assert all(value > 0 for _, value in equity)
+    assert 0 < max(leverage) <= most * 1.2
+    assert min(leverage) == 0
+    assert 1 <= told.count("account.alert") < told.count("account.snapshot") / 2
+    assert 0 <= told.count("account.alert") - told.count("account.alert_over") <= 1
