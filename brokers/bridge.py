@@ -7,7 +7,6 @@ and what comes back changes the order objects exactly as the stock broker would.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -17,43 +16,25 @@ import backtrader as bt
 
 from brokers.ending import Left, flatten
 from brokers.gateway import Gateway
-from brokers.order_objects import exact, move_stop, resize, signed_size, split_commission, unlevered
+from brokers.intents import Place, intent_of, utc
+from brokers.order_objects import move_stop, resize, signed_size, split_commission, unlevered
 from brokers.venue_decides import VenueDecides
 from core.errors import InconsistentState, StrategyError, VenueTransient
 from core.telemetry import get_logger
 from core.types import (
     Bar,
     EventKind,
-    ExitReason,
     Fill,
     OrderEvent,
     OrderIntent,
     OrderStatus,
-    OrderType,
-    Side,
 )
 from feeds.bridge import LiveData
 
 log = get_logger("brokers.bridge")
 
-ORDER_TYPES = {
-    bt.Order.Market: OrderType.MARKET,
-    bt.Order.Close: OrderType.CLOSE,
-    bt.Order.Limit: OrderType.LIMIT,
-    bt.Order.Stop: OrderType.STOP,
-    bt.Order.StopLimit: OrderType.STOP_LIMIT,
-    bt.Order.StopTrail: OrderType.STOP_TRAIL,
-    bt.Order.StopTrailLimit: OrderType.STOP_TRAIL_LIMIT,
-}
-
 # The stock broker would send the whole bracket a second time.
 ALREADY_SENT = (bt.Order.Submitted, bt.Order.Accepted, bt.Order.Partial, bt.Order.Completed)
-
-
-def client_order_id(bot: str, strategy: str, symbol: str, bar: datetime, leg: int) -> str:
-    """The same id for the same decision, in every life of the process; 24 characters every venue accepts."""
-    text = "\x1f".join((bot, strategy, symbol, bar.isoformat(), str(leg)))
-    return "tw" + hashlib.sha256(text.encode()).hexdigest()[:22]
 
 
 class VenueBroker(VenueDecides, bt.brokers.BackBroker):
@@ -218,31 +199,17 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
         bar_time = _bar_time(data)
         key = (data._name, bar_time)
         self._legs[key] += 1
-        leg = self._legs[key]
-        reason = order.info.get("exit_reason")
         group = self._group_of.get(order.ref)
-        return OrderIntent(
-            client_id=client_order_id(self.p.bot, self.p.strategy, data._name, bar_time, leg),
-            symbol=data._name,
-            side=Side.BUY if order.isbuy() else Side.SELL,
-            type=ORDER_TYPES[order.exectype],
-            size=exact(abs(order.size)),
-            reference_price=exact(order.created.pclose),
-            bar_time=bar_time,
-            leg=leg,
+        place = Place(
             bot=self.p.bot,
             strategy=self.p.strategy,
-            price=exact(order.price) if order.price else None,
-            limit=exact(order.pricelimit) if order.pricelimit else None,
-            trail_amount=exact(order.trailamount) if order.trailamount else None,
-            trail_percent=exact(order.trailpercent) if order.trailpercent else None,
-            expires_at=_utc(bt.num2date(order.valid)) if order.valid else None,
-            session_end=_utc(bt.num2date(order.dteos)) if order.exectype == bt.Order.Close else None,
+            symbol=data._name,
+            bar_time=bar_time,
+            leg=self._legs[key],
             oco=self._ids[group.ref] if group is not None else None,
             parent=self._ids[order.parent.ref] if order.parent is not None else None,
-            transmit=bool(order.transmit),
-            exit_reason=ExitReason(reason) if reason else None,
         )
+        return intent_of(order, place)
 
     # -- events in
 
@@ -341,12 +308,8 @@ def _derived(data: bt.feed.DataBase) -> bool:
     return bool(data._clone or data.resampling or data.replaying)
 
 
-def _utc(time: datetime) -> datetime:
-    return time.replace(tzinfo=UTC)
-
-
 def _bar_time(data: bt.feed.DataBase) -> datetime:
-    return _utc(bt.num2date(data.datetime[0]))
+    return utc(bt.num2date(data.datetime[0]))
 
 
 def bar_of(data: bt.feed.DataBase) -> Bar:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import store
-from brokers.bridge import client_order_id
+from brokers.intents import client_order_id
 from brokers.paper import PaperVenue
 from brokers.venue_decides import VENUE_DECIDES
 from core.errors import StrategyError
