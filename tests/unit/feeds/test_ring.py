@@ -62,6 +62,26 @@ def test_appending_allocates_nothing(capacity: int) -> None:
     assert np.isfinite(ring.last(500)["close"]).all()
 
 
+class Counted(np.ndarray):
+    """Counts the numbers written into it."""
+
+    written = 0
+
+    def __setitem__(self, key: object, value: object) -> None:
+        self.written += np.asarray(self)[key].size  # type: ignore[index]
+        super().__setitem__(key, value)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("capacity", [1, 1_000, 1_000_000])
+def test_appending_writes_the_row_twice_and_nothing_else(capacity: int) -> None:
+    """D12: as many numbers for any capacity, also where it wraps."""
+    ring = RingBuffer(capacity, ("open", "close"))
+    ring._rows = counted = ring._rows.view(Counted)
+    for number in range(1, 2_500):
+        ring.append((1.0, 2.0))
+        assert counted.written == 4 * number
+
+
 @pytest.mark.parametrize(("capacity", "columns"), [(0, ("close",)), (3, ()), (3, ("close", "close"))])
 def test_a_ring_without_sense_is_refused(capacity: int, columns: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError, match="cannot be made"):
