@@ -130,6 +130,7 @@ class BinanceLink:
         session.handle_event_stream_terminated = _terminated
         urls = session.urls["api"]
         urls["public"] = urls["private"] = settings.rest or urls["public"]
+        urls["sapi"] = settings.rest.replace("/api/v3", "/sapi/v1") or urls["sapi"]
         urls["ws"]["spot"] = settings.streams or urls["ws"]["spot"]
         urls["ws"]["ws-api"]["spot"] = settings.websocket_api or urls["ws"]["ws-api"]["spot"]
         self._session = session

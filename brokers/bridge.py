@@ -14,7 +14,7 @@ from typing import Any
 
 import backtrader as bt
 
-from brokers.ending import Left, flatten
+from brokers.ending import Left, flatten, units
 from brokers.gateway import Gateway
 from brokers.intents import Place, intent_of, utc
 from brokers.order_objects import move_stop, resize, signed_size, split_commission, unlevered
@@ -77,7 +77,8 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
                 self.gateway.agree()
             except VenueTransient as error:
                 log.warning("session.not_compared", reason=error.message)
-        held = {data._name: position.size for data, position in self.positions.items() if position.size}
+        sizes = {data._name: units(position.size) for data, position in self.positions.items()}
+        held = {name: size for name, size in sizes.items() if size}
         self.left = Left(held, sum(order.alive() for order in self.pending))
         self.gateway.stop()
 
@@ -98,8 +99,7 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
         bars = self._new_bars()
         if self.gateway.stop_requested and (bars or self._waiting()) and not self._yet_to_recover():
             if self.p.ending == "flatten":
-                flatten(self)
-                self.flattened = True
+                self.flattened = flatten(self)
             self.stopped_early = True
             self.cerebro.runstop()
             return

@@ -26,7 +26,12 @@ T = TypeVar("T")
 
 
 class Gateway:
-    """A synchronous door to one executor. `build` makes the executor on the loop's own thread."""
+    """A synchronous door to one executor. `build` makes the executor on the loop's own thread.
+
+    on_wait: called by the strategy's thread each time it has nothing else to do.
+    """
+
+    on_wait: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self, build: Callable[[], Executor]) -> None:
         self._build = build
@@ -123,6 +128,7 @@ class Gateway:
 
     def wait(self, seconds: float, *, stopping: bool = False) -> None:
         """Sleep until `seconds` have passed, there is news or a stop is requested; `stopping`: even though one is."""
+        self.on_wait()
         if (self._stopping and not stopping) or seconds <= 0:
             return
         with suppress(queue.Empty):

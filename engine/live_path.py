@@ -84,6 +84,7 @@ class LivePath:
     complete: bool = field(init=False, default=False)
     flattened: bool = field(init=False, default=False)
     left: Left = field(init=False, default_factory=Left)
+    _broker: VenueBroker | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.gateway = Gateway(self._make_executor)
@@ -101,6 +102,7 @@ class LivePath:
         broker = VenueBroker(
             gateway=self.gateway, cash=self.cash, bot=self.bot, strategy=self.reference, ending=self.ending
         )
+        self._broker = broker
         broker.setcommission(commission=self.commission)
         feeds = dict(self.feeds(lambda: self.gateway.recovering))
         cerebro = assemble(
@@ -127,6 +129,13 @@ class LivePath:
             for feed in feeds.values():
                 feed.end()
             self.gateway.stop()
+
+    def request_flatten(self) -> None:
+        """End after the current bar with nothing held; from any thread."""
+        self.ending = "flatten"
+        if self._broker is not None:
+            self._broker.p.ending = "flatten"
+        self.gateway.request_stop()
 
     def request_stop(self) -> None:
         """End after the current bar; safe in a signal handler."""

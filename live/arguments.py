@@ -47,6 +47,18 @@ def parser() -> CommandParser:
         metavar="RUN",
         help="go on with a run that was stopped or killed (default: the latest of this strategy)",
     )
+    command.add_argument(
+        "--continue",
+        action="store_true",
+        dest="go_on",
+        help="go on with the bot's unfinished run of this strategy; start one where there is none",
+    )
+    command.add_argument(
+        "--attached",
+        type=Path,
+        metavar="FILE",
+        help="say in FILE how it is, do what standard input says, and end with whoever holds that",
+    )
     _add_venue_arguments(command)
     return command
 
@@ -93,6 +105,10 @@ def settings_of(args: argparse.Namespace) -> Settings:
         "data.timeframe": args.timeframe,
     }
     settings = settings_from(args, {key: value for key, value in given.items() if value is not None})
+    if args.go_on and (args.resume is not None or args.rehearse is not None):
+        raise UserError(
+            f"--continue was given with --{'rehearse' if args.rehearse else 'resume'}", hint="leave one out"
+        )
     if args.resume is None:
         _check_together(args, settings)
     return settings

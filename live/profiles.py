@@ -66,7 +66,7 @@ def connection(
     venue: str, profile: str | None, env: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")
 ) -> Connection:
     """The connection a profile describes. Raises ConfigError and UnknownNameError; no value is in the message."""
-    given = {**read_dotenv(dotenv), **{k: v for k, v in (os.environ if env is None else env).items() if v}}
+    given = _given(env, dotenv)
     found = _fields(venue, profile, given)
     known = _profiles(venue, given)
     if profile is not None and not found:
@@ -77,6 +77,18 @@ def connection(
             hint="" if known else f"set {_variable(venue, 'KEY', profile)}",
         )
     return _binance(found, profile, known) if venue == "binance" else _ibkr(found, profile)
+
+
+def profiles(
+    venue: str, env: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")
+) -> list[str]:
+    """Names of the profiles of a venue of which anything is set."""
+    return _profiles(venue, _given(env, dotenv))
+
+
+def _given(env: Mapping[str, str] | None, dotenv: Path | None) -> dict[str, str]:
+    variables = os.environ if env is None else env
+    return {**read_dotenv(dotenv), **{name: value for name, value in variables.items() if value}}
 
 
 def reach(found: Connection) -> None:

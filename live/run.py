@@ -32,13 +32,26 @@ def main(args: argparse.Namespace) -> int:
     import store
 
     settings = settings_of(args)
-    if args.resume is not None:
-        refuse_own_arguments(args)
-        with store.open_store(settings.store.url, create=False) as database:
-            return _resume(args, settings, database)
-    if args.rehearse is not None:
+    if args.rehearse is not None and args.resume is None:
         return _rehearse(args, settings)
-    return _start(args, _plan(args, settings))
+    with _attached(args) as hooks:
+        if args.resume is not None:
+            refuse_own_arguments(args)
+            with store.open_store(settings.store.url, create=False) as database:
+                return _resume(args, settings, database, hooks)
+        return _start(args, _plan(args, settings), hooks)
+
+
+@contextmanager
+def _attached(args: argparse.Namespace) -> Iterator[Hooks | None]:
+    """Hooks for the process that looks after this one, if one does."""
+    if args.attached is None:
+        yield None
+        return
+    from live.attached import Attached
+
+    with Attached(args.attached) as attached:
+        yield attached.hooks()
 
 
 def _plan(args: argparse.Namespace, settings: Settings) -> AnyPlan:
@@ -66,24 +79,27 @@ def _plan(args: argparse.Namespace, settings: Settings) -> AnyPlan:
     return make_plan(settings, args.strategy, args.resample)
 
 
-def _start(args: argparse.Namespace, plan: AnyPlan) -> int:
+def _start(args: argparse.Namespace, plan: AnyPlan, hooks: Hooks | None) -> int:
     import store
     from engine.command import new_run_folder
     from live.limits import check_limits
     from live.locks import alone
-    from live.session import start
+    from live.session import find_unfinished, start
 
     settings = plan.settings
     check_limits(plan)
     folder = new_run_folder(settings.reports.directory, plan.reference, plan.seed)
     with alone(plan), store.open_store(settings.store.url) as database:
+        if args.go_on and (run := find_unfinished(plan, database)) is not None:
+            args.resume = run.run_id
+            return _report(args, plan, run, _traded(args, plan, database, run, hooks))
         unfinished = database.runs.resumable(settings.live.bot, plan.reference)
         if unfinished is not None and not args.json:
             print(
                 f"note: run {unfinished.run_id} is unfinished; --resume goes on with it, this starts a new one"
             )
         run = start(plan, database, folder)
-        return _report(args, plan, run, _traded(args, plan, database, run))
+        return _report(args, plan, run, _traded(args, plan, database, run, hooks))
 
 
 def _rehearse(args: argparse.Namespace, settings: Settings) -> int:
@@ -107,7 +123,7 @@ def _rehearse(args: argparse.Namespace, settings: Settings) -> int:
     return _report(args, plan, run, outcome, verdict)
 
 
-def _resume(args: argparse.Namespace, settings: Settings, database: Store) -> int:
+def _resume(args: argparse.Namespace, settings: Settings, database: Store, hooks: Hooks | None) -> int:
     from live.locks import alone
     from live.session import find_resumable, resume_settings
     from strategies import registry
@@ -120,7 +136,7 @@ def _resume(args: argparse.Namespace, settings: Settings, database: Store) -> in
     args.resample = list(run.settings.get("resample", ()))
     plan = _plan(args, as_it_began(args, {**recorded, "live.bot": run.bot, "live.fallback": "none"}))
     with alone(plan):
-        return _report(args, plan, run, _traded(args, plan, database, run))
+        return _report(args, plan, run, _traded(args, plan, database, run, hooks))
 
 
 def _traded(

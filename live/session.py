@@ -20,6 +20,7 @@ from brokers.bookkeeping import Bookkeeper
 from brokers.ending import Left
 from core.clock import WallClock
 from core.errors import StoreError, TradewrightError, UserError
+from core.jsontext import jsonable
 from core.telemetry import close_logging, configure_logging, get_logger
 from core.types import OrderEvent, OrderIntent
 from engine.live_path import LivePath
@@ -63,12 +64,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What a session tells while it runs. on_open gets what ends it, once it is connected; the others: see `LivePath`."""
+    """What a session tells while it runs.
+
+    on_path gets the run's id and what is about to run, before it is connected; on_open what ends it, once it is; the
+    others: see `LivePath`.
+    """
 
     on_bar: Callable[[int], None] = lambda bars: None
     on_event: Callable[[OrderEvent, OrderIntent], None] = lambda event, intent: None
     on_step: Callable[[str], None] = lambda name: None
     on_state: OnState = lambda symbol, state: None
+    on_path: Callable[[str, LivePath], None] = lambda run, path: None
     on_open: Callable[[Callable[[], None]], None] = lambda stop: None
 
 
@@ -118,6 +124,33 @@ def find_resumable(store: Store, bot: str, strategy: str, wanted: str) -> RunRec
     return run
 
 
+def find_unfinished(plan: AnyPlan, store: Store) -> RunRecord | None:
+    """The bot's latest run of the strategy, to go on with, failed or not; None where that has finished, or is none.
+
+    Raises UserError when it began with another configuration.
+    """
+    bot = plan.settings.live.bot
+    latest = next((run for run in store.runs.list(bot=bot) if run.strategy == plan.reference), None)
+    if latest is None or latest.status == "finished":
+        return None
+    run = find_resumable(store, bot, plan.reference, latest.run_id)
+    now, then = _of_the_run(plan.recorded(), plan.params), _of_the_run(run.settings, run.params)
+    # What the run has not written down was not there yet when it began.
+    changed = sorted(key for key in then if now.get(key) != then[key])
+    if changed:
+        raise UserError(
+            f"run {run.run_id} began with another {', '.join(changed)}",
+            hint="put that back, or let the run end with live.on_stop=flatten before you go on",
+        )
+    return run
+
+
+def _of_the_run(recorded: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    settings = {**recorded.get("settings", {}), "resample": list(recorded.get("resample", ()))}
+    found: dict[str, Any] = jsonable({**settings, **params})
+    return found
+
+
 def trade(
     plan: AnyPlan, store: Store, run: RunRecord, hooks: Hooks | None = None, *, record: Path | None = None
 ) -> Outcome:
@@ -136,6 +169,7 @@ def trade(
         store.runs.resume(run.run_id)
         monitor = _monitor(plan, work, store, run)
         path = _path(plan, work, store, run, hooks, monitor)
+        hooks.on_path(run.run_id, path)
         stack.enter_context(metrics_served(plan.settings.live.account.metrics_port))
         log.info(
             "session.started", run=run.run_id, strategy=plan.reference, venue=work.venue, pid=os.getpid()

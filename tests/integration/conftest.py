@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 # Settings of whoever runs the tests must not reach the commands.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("APP_")}
 ENVIRONMENT["PYTHONPATH"] = str(ROOT)
+# Locks of bots that tests kill are not left among those of whoever runs the tests.
+ENVIRONMENT["XDG_STATE_HOME"] = f"{tempfile.gettempdir()}/tradewright-tests-{os.getuid()}"
 
 
 @dataclass(frozen=True)

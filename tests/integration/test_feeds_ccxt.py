@@ -248,6 +248,7 @@ def test_another_exchange_serves_while_one_is_down(
     exchange: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """D15: over real sockets; the exchange that answered is named."""
+
     def provided(reference: Any, options: DataSettings) -> CcxtProvider:
         url = exchange.url if reference.scheme == "kraken" else "http://127.0.0.1:9"
         made = CcxtProvider("binance", lambda: local_session(url))

@@ -12,6 +12,7 @@ import pytest
 
 from live import locks
 from live.profiles import connection
+from tests.integration.conftest import ENVIRONMENT
 from tests.integration.test_live_run import PATIENCE_SECONDS, Reader
 from tests.integration.test_live_venues import ROUND_TRIPS, TRADED
 from tests.simulator import simulator
@@ -50,5 +51,8 @@ def test_a_second_session_of_a_bot_is_refused_until_the_first_is_dead(
         first.wait(PATIENCE_SECONDS)
         again = forked(here, "s.py:RoundTrips", "--resume", "--bars", "1", "--json")
         assert again.code == 0, again.stderr
-        found = connection(venue, None, addresses, None)
-        assert not locks.lock_of(found, "default").exists()
+        lock = Path(ENVIRONMENT["XDG_STATE_HOME"]) / locks.lock_of(
+            connection(venue, None, addresses, None), "default"
+        ).relative_to(locks.folder().parents[1])
+        assert lock.parent.is_dir()
+        assert not lock.exists()

@@ -35,6 +35,8 @@ HEAVY = [
 ]
 COMMANDS = [
     "live.run",
+    "live.supervisor",
+    "live.doctor",
     "engine.backtest",
     "engine.parity",
     "engine.explain",

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from brokers.simulators.binance.filters import SymbolFilters, text
+from brokers.simulators.binance.security import ApiKey
 from brokers.simulators.market import EPOCH, MarketBar
 from brokers.simulators.orders import Execution, Order, OrderList
 from core.types import OrderStatus
@@ -164,6 +165,25 @@ def shown_list(made: OrderList, orders: list[Order], transaction_time: int) -> J
             {"symbol": order.symbol, "orderId": order.id, "clientOrderId": order.client_id}
             for order in orders
         ],
+    }
+
+
+def shown_restrictions(key: ApiKey) -> Json:
+    """What a key may do, as apiRestrictions shows it."""
+    return {
+        "ipRestrict": False,
+        "createTime": 1_700_000_000_000,
+        "enableReading": True,
+        "enableSpotAndMarginTrading": key.trades,
+        "enableWithdrawals": key.withdraws,
+        "enableInternalTransfer": False,
+        "permitsUniversalTransfer": False,
+        "enableMargin": False,
+        "enableFutures": False,
+        "enableVanillaOptions": False,
+        "enablePortfolioMarginTrading": False,
+        "enableFixApiTrade": False,
+        "enableFixReadOnly": False,
     }
 
 

@@ -18,6 +18,8 @@ from brokers.simulators.simulation import Simulation
 from core.errors import UserError
 
 KEY, SECRET = "rehearsal-key", "rehearsal-secret"
+LIMITED = {"read-only-key": {"trades": False}, "withdraw-key": {"withdraws": True}}
+"""Further keys to the same account, with the same secret, that may do less, or more."""
 MIN_NOTIONAL = Decimal(5)
 
 
@@ -41,7 +43,9 @@ class BinanceHouse:
         """REST, streams and the WebSocket API."""
         listings = simulation.exchange.books.listings
         filters = {symbol: SymbolFilters(listing) for symbol, listing in listings.items()}
-        return BinanceServer(simulation, filters, [ApiKey(KEY, SECRET, self.account)])
+        keys = [ApiKey(KEY, SECRET, self.account)]
+        keys += [ApiKey(key, SECRET, self.account, **may) for key, may in LIMITED.items()]
+        return BinanceServer(simulation, filters, keys)
 
     def address(self, port: int) -> Mapping[str, Any]:
         """Base addresses and the key pair."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from brokers.simulators.binance.answers import shown_restrictions
 from brokers.simulators.binance.errors import BinanceError
 from brokers.simulators.binance.filters import SymbolFilters
 from brokers.simulators.binance.limits import Limits
@@ -16,13 +17,17 @@ from brokers.simulators.binance.security import ApiKey, check_signed
 from brokers.simulators.binance.trading import Trading
 from brokers.simulators.simulation import Simulation
 
+RESTRICTIONS = "/sapi/v1/account/apiRestrictions"
 Weight = Callable[[Params], int]
 Act = Callable[[Params, str], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing a client can ask for. method and path of REST; call: its name on the WebSocket API, if it has one."""
+    """One thing a client can ask for. method and path of REST; call: its name on the WebSocket API, if it has one.
+
+    trades: only for keys that may trade. of_key: it is about the key itself.
+    """
 
     method: str
     path: str
@@ -30,6 +35,8 @@ class Operation:
     weight: Weight
     act: Act
     signed: bool = False
+    trades: bool = False
+    of_key: Callable[[ApiKey], Any] | None = None
 
 
 def fixed(weight: int) -> Weight:
@@ -74,12 +81,22 @@ class Operations:
 
     def identify(self, key: str, payload: str, params: Params) -> str:
         """The account of a signed request."""
-        return check_signed(self._keys, key, payload, params, self.now()).account
+        return self._key(key, payload, params).account
+
+    def _key(self, key: str, payload: str, params: Params) -> ApiKey:
+        return check_signed(self._keys, key, payload, params, self.now())
 
     def carry_out(self, operation: Operation, params: Params, key: str, payload: str) -> Any:
         """Charge, check and act; what changed is on disk when it returns. Raises BinanceError."""
         self.limits.charge(operation.weight(params))
-        account = self.identify(key, payload, params) if operation.signed else ""
+        account = ""
+        if operation.signed:
+            known = self._key(key, payload, params)
+            if operation.trades and not known.trades:
+                raise BinanceError(-2015, status=401)
+            if operation.of_key is not None:
+                return operation.of_key(known)
+            account = known.account
         try:
             return operation.act(params, account)
         finally:
@@ -108,9 +125,20 @@ class Operations:
         trading = self.trading
 
         def signed(method: str, path: str, call: str, weight: Weight, act: Act) -> Operation:
-            return Operation(method, f"/api/v3/{path}", call, weight, act, signed=True)
+            return Operation(
+                method, f"/api/v3/{path}", call, weight, act, signed=True, trades=method != "GET"
+            )
 
         return [
+            Operation(
+                "GET",
+                RESTRICTIONS,
+                "",
+                fixed(1),
+                lambda params, _: {},
+                signed=True,
+                of_key=shown_restrictions,
+            ),
             signed("POST", "order", "order.place", fixed(1), trading.place),
             signed("POST", "order/test", "order.test", fixed(1), trading.test),
             signed("GET", "order", "order.status", fixed(4), trading.query),

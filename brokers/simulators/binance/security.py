@@ -17,11 +17,13 @@ AHEAD = 1_000
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key pair and the account it opens."""
+    """A key pair, the account it opens, and what it may do there besides reading."""
 
     key: str
     secret: str
     account: str
+    trades: bool = True
+    withdraws: bool = False
 
 
 def signed(secret: str, payload: str) -> str:
