@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from brokers.paper import PaperVenue
     from brokers.plain import BinanceBroker, IBKRBroker, PaperBroker
     from brokers.risk import Limits
+    from brokers.working import Entries
 
 __all__ = [
     "BinanceBroker",
     "BinanceSettings",
     "BinanceVenue",
+    "Entries",
     "IBKRBroker",
     "IBKRSettings",
     "IBKRVenue",
@@ -36,6 +38,7 @@ __all__ = [
 _HOMES = {
     "BinanceBroker": "brokers.plain",
     "IBKRBroker": "brokers.plain",
+    "Entries": "brokers.working",
     "Limits": "brokers.risk",
     "BinanceSettings": "brokers.binance_link",
     "BinanceVenue": "brokers.binance",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -24,6 +25,8 @@ CANCEL_ATTEMPTS = 3
 PAGE = 1000
 NO_SUCH_ORDER, UNKNOWN_ORDER, NEW_REFUSED = -2013, -2011, -2021
 DUPLICATE, INSUFFICIENT, REACHED_TEXT = "Duplicate order", "insufficient balance", "trigger immediately"
+CROSSING, STEPS_BACK = "immediately match", 3
+"""What Binance says of a post-only order that would take, and how often it is then offered again, each time behind."""
 
 log = get_logger("brokers.binance")
 
@@ -44,16 +47,34 @@ class BinanceDesk:
 
     # -- placing
 
-    async def place(self, order: BinanceOrder, kind: OrderType | None = None) -> BinanceOrder:
-        """Send an order once. Raises OrderRejected when Binance refuses it, OutcomeUnknown when nobody knows."""
+    async def place(
+        self, order: BinanceOrder, kind: OrderType | None = None, *, steps: int = STEPS_BACK
+    ) -> BinanceOrder:
+        """Send an order once. Raises OrderRejected when Binance refuses it, OutcomeUnknown when nobody knows.
+
+        steps: how often a post-only order that was refused because it would take is offered again, further back.
+        """
         order = self.sent(order)
         try:
             answer = await self._link.send(
                 "privatePostOrder", order_params(order, self._book.pairs[order.native], kind)
             )
         except Refused as refusal:
+            if steps and order.intent.post_only and CROSSING in refusal.text:
+                return await self.place(await self._further_back(order), kind, steps=steps - 1)
             return await self._refused(order, refusal, kind)
         return await self.take(order.client_id, answer)
+
+    async def _further_back(self, order: BinanceOrder) -> BinanceOrder:
+        """A post-only order that would have taken, at the best price of its own side as it is now."""
+        pair, price = self._book.pairs[order.native], order.price or order.intent.reference_price
+        best = price
+        with suppress(VenueTransient, Refused):
+            told = await self._link.read("publicGetTickerBookTicker", {"symbol": order.native})
+            best = Decimal(told["bidPrice" if order.intent.side is Side.BUY else "askPrice"])
+        price = pair.behind(price, best, order.intent.side)
+        log.info("order.behind", client_id=order.client_id, price=price)
+        return replace(order, price=price)
 
     def sent(self, order: BinanceOrder) -> BinanceOrder:
         """Write down that an order is on its way."""
@@ -84,7 +105,8 @@ class BinanceDesk:
             if INSUFFICIENT in text:
                 return self._book.refused(order, OrderStatus.MARGIN, self._link.milliseconds(), text)
             self._book.forget(order)
-        raise OrderRejected(f"Binance: {text}", rule="venue")
+        rule = "post_only" if order.intent.post_only and CROSSING in text else "venue"
+        raise OrderRejected(f"Binance: {text}", rule=rule)
 
     # -- finding out
 

@@ -165,6 +165,11 @@ class Pair:
         """A limit on the price grid, never worse than asked."""
         return _stepped(price, self.instrument.tick_size, ROUND_FLOOR if side is Side.BUY else ROUND_CEILING)
 
+    def behind(self, price: Decimal, best: Decimal, side: Side) -> Decimal:
+        """A price that waits at `best`, of our own side of the book, and a step or more behind `price`."""
+        step = self.instrument.tick_size or Decimal(0)
+        return min(best, price - step) if side is Side.BUY else max(best, price + step)
+
     def trigger_price(self, price: Decimal) -> Decimal:
         """A trigger on the price grid, the nearest."""
         return _stepped(price, self.instrument.tick_size, ROUND_HALF_EVEN)
@@ -178,6 +183,8 @@ def check_intent(intent: OrderIntent, pair: Pair, quantity: Decimal) -> None:
         raise OrderRejected(f"Binance has no {intent.type} orders: its markets never close", rule="type")
     if intent.type in LIMITS and limit_of(intent) is None and intent.type not in TRAILS:
         raise OrderRejected("the order needs a limit", rule="price")
+    if intent.post_only and intent.type is not OrderType.LIMIT:
+        raise OrderRejected(f"a {intent.type} order cannot be post-only", rule="post_only")
     if intent.type in TRAILS:
         trailing_delta(intent)
     if quantity <= 0:
@@ -231,7 +238,7 @@ def order_params(order: BinanceOrder, pair: Pair, kind: OrderType | None = None)
     params = {
         "symbol": pair.native,
         "side": intent.side.value.upper(),
-        "type": LIVE_TYPES[kind],
+        "type": "LIMIT_MAKER" if intent.post_only else LIVE_TYPES[kind],
         "quantity": f"{order.remaining:f}",
         "newClientOrderId": order.sent_id(),
         "newOrderRespType": "FULL",
@@ -246,7 +253,9 @@ def price_params(order: BinanceOrder, pair: Pair, kind: OrderType) -> dict[str, 
     limit = order.price if intent.type is OrderType.LIMIT else order.limit
     if kind in LIMITS:
         wanted = limit or order.price or intent.reference_price
-        params |= {"price": f"{pair.limit_price(wanted, intent.side):f}", "timeInForce": "GTC"}
+        params["price"] = f"{pair.limit_price(wanted, intent.side):f}"
+        if not intent.post_only:
+            params["timeInForce"] = "GTC"
     if kind in TRAILS:
         params["trailingDelta"] = str(trailing_delta(intent))
     elif kind in (OrderType.STOP, OrderType.STOP_LIMIT):

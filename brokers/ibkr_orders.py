@@ -182,6 +182,8 @@ def _trail_fields(order: IBOrder, listed: Listed) -> dict[str, Any]:
 def _check(intent: OrderIntent, instrument: Instrument, orders: Mapping[str, IBOrder]) -> None:
     if not (intent.size.is_finite() and intent.size > 0):
         raise OrderRejected(f"size {intent.size} must be above 0", rule="size", value=intent.size)
+    if intent.post_only:
+        raise OrderRejected("IBKR has no post-only orders for what is traded here", rule="post_only")
     lot = instrument.lot_size
     if lot is not None and intent.size % lot:
         raise OrderRejected(

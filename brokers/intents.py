@@ -65,6 +65,7 @@ def intent_of(order: bt.Order, place: Place) -> OrderIntent:
         parent=place.parent,
         transmit=bool(order.transmit),
         exit_reason=ExitReason(reason) if reason else None,
+        post_only=bool(order.info.get("post_only")),
     )
 
 

@@ -24,6 +24,7 @@ from brokers.ibkr import IBKRVenue
 from brokers.ibkr_link import IBKRSettings
 from brokers.paper import PaperVenue
 from brokers.risk import Limits, RiskGate
+from brokers.working import WorkingVenue
 from core.errors import ConfigError, StrategyError
 from core.types import to_decimal
 
@@ -72,9 +73,11 @@ class _ScriptBroker(VenueBroker):
         return Path(self.p.file)
 
     def _executor(self, file: Path) -> Executor:
+        venue, journal = self._venue(file.with_suffix(".venue.db")), self._store.journal(RUN)
+        entries = getattr(self.p, "entries", None)
         return Executor(
-            self._venue(file.with_suffix(".venue.db")),
-            self._store.journal(RUN),
+            venue if entries is None else WorkingVenue(venue, entries, journal),
+            journal,
             RiskGate(self.p.limits or Limits()),
             cash=to_decimal(float(self.p.cash)),
         )
@@ -123,10 +126,11 @@ class BinanceBroker(_ScriptBroker):
 
     cerebro.setbroker(brokers.BinanceBroker(settings=settings, cash=1_000, file="mine.db"))
 
-    Entries are made on bars that come as they close; on bars of the past they are refused.
+    Entries are made on bars that come as they close; on bars of the past they are refused. entries: a
+    `brokers.Entries`, for those at the market to go as limits.
     """
 
-    params: Any = (("settings", None),)
+    params: Any = (("settings", None), ("entries", None))
 
     def _venue(self, state: Path) -> Venue:
         if self.p.settings is None:
@@ -142,10 +146,15 @@ class IBKRBroker(_ScriptBroker):
 
     cerebro.setbroker(brokers.IBKRBroker(settings=settings, cash=10_000, file="mine.db"))
 
-    Entries are made on bars that come as they close; on bars of the past they are refused.
+    Entries are made on bars that come as they close; on bars of the past they are refused. entries: a
+    `brokers.Entries`, for those at the market to go as limits; IBKR has none that are post-only.
     """
 
-    params: Any = (("settings", None),)
+    params: Any = (("settings", None), ("entries", None))
 
     def _venue(self, state: Path) -> Venue:
+        if self.p.entries is not None and self.p.entries.post_only:
+            raise ConfigError(
+                "IBKR has no post-only orders for what is traded here", hint="leave post_only out"
+            )
         return IBKRVenue(self.p.settings or IBKRSettings(), symbols=self._symbols(), state=state)

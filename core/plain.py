@@ -26,8 +26,10 @@ def encode(value: object) -> Any:
 
 
 def decode(cls: type[T], raw: dict[str, Any]) -> T:
-    """The frozen value of type `cls` that `encode` wrote."""
-    return cls(**{name: decode_field(kind, raw[name]) for name, kind in field_types(cls).items()})
+    """The frozen value of type `cls` that `encode` wrote; fields it did not know of have their defaults."""
+    return cls(
+        **{name: decode_field(kind, raw[name]) for name, kind in field_types(cls).items() if name in raw}
+    )
 
 
 def decode_field(kind: type, value: Any) -> Any:

@@ -188,7 +188,8 @@ class OrderIntent:
     reference_price: the last close when the order was made; cash checks use it.
     oco: client id of another order of the same one-cancels-other group. parent: client id of the bracket's
     entry. transmit False holds the order until the next of its bracket that is True.
-    bar_time and leg: the bar the decision was made on, and its place among that bar's orders.
+    bar_time and leg: the bar the decision was made on, and its place among that bar's orders. post_only: a LIMIT
+    that may only add to the book, never take from it.
     """
 
     client_id: str
@@ -211,11 +212,34 @@ class OrderIntent:
     parent: str | None = None
     transmit: bool = True
     exit_reason: ExitReason | None = None
+    post_only: bool = False
 
     @property
     def signed_size(self) -> Decimal:
         """Size with the side's sign."""
         return self.size * self.side.sign
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One price an entry was offered at instead of the market's, written down before the venue heard of it.
+
+    number counts from 1. bid and ask are the quote it was made of. crossing: it goes through the other side, so that
+    it fills like a market order.
+    """
+
+    client_id: str
+    number: int
+    price: Decimal
+    bid: Decimal
+    ask: Decimal
+    time: datetime
+    crossing: bool = False
+
+    @property
+    def mid(self) -> Decimal:
+        """The middle of the quote."""
+        return (self.bid + self.ask) / 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from brokers.working import Entries
 from core.errors import ConfigError
+from core.types import to_decimal
 from engine import preflight
 from engine.plan import recorded_settings
 from engine.probe import probe
@@ -77,6 +79,7 @@ def make_live_plan(
 ) -> LivePlan:
     """Load and check strategy, parameters and what is traded; a UserError says what cannot be used."""
     preflight.check_money(settings.broker.cash, settings.broker.commission)
+    entries_of(settings)
     symbols = tuple(name.strip() for name in (settings.data.symbols or "").split(",") if name.strip())
     if not symbols:
         example = "BTC/USDT" if connection.venue == "binance" else "AAPL"
@@ -105,6 +108,25 @@ def make_live_plan(
         tuple(resample),
         since,
         rehearsed,
+    )
+
+
+def entries_of(settings: Settings) -> Entries | None:
+    """How market entries are made; None leaves them as they are. Raises ConfigError for what cannot be."""
+    live, venue = settings.live, settings.broker.name
+    if live.entries == "market":
+        return None
+    if live.entries == "post-only" and venue != "binance":
+        raise ConfigError(
+            f"{venue} has no post-only orders for what is traded here",
+            hint="set live.entries=touch, or market",
+        )
+    return Entries(
+        post_only=live.entries == "post-only",
+        seconds=live.reprice_seconds,
+        times=live.reprice_times,
+        bound=to_decimal(live.reprice_bound),
+        then=live.reprice_then,
     )
 
 

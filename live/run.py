@@ -192,6 +192,7 @@ def _report(
     outcome: Outcome | None,
     verdict: Verdict | None = None,
 ) -> int:
+    from analyzers.limit_fills import line
     from engine.command import print_result, summary
     from engine.plan import Plan
     from live.plan import LivePlan
@@ -214,7 +215,9 @@ def _report(
         return 0
     print()
     if isinstance(plan, LivePlan):
-        lines = [*(verdict.lines() if verdict else ()), left_at_venue(outcome.left)]
+        worked = outcome.result.meta.get("entries")
+        lines = [*(verdict.lines() if verdict else ()), line(worked) if worked else ""]
+        lines.append(left_at_venue(outcome.left))
         print(*filter(None, [*lines, again and f"go on with: {again}"]), sep="\n")
     following = parity_command(args, plan) if isinstance(plan, Plan) else ""
     print_result(outcome.result, outcome.tearsheet, next_command=following)

@@ -9,13 +9,14 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from analyzers.limit_fills import limit_fills, summary
 from brokers.bookkeeping import Bookkeeper
 from brokers.ending import Left
 from core.clock import WallClock
@@ -202,7 +203,7 @@ def _path(
         plan.strategy,
         plan.params,
         work.feeds(),
-        lambda: work.make_venue(hooks.on_step),
+        lambda: work.make_venue(hooks.on_step, journal),
         journal,
         broker.cash,
         broker.commission,
@@ -231,8 +232,10 @@ def _end(
     if bars and (path.complete or work.endless):
         from reports import write_run
 
-        result = work.result(run, recording)
-        tearsheet = write_run(result, folder, settings=plan.settings.reports)
+        worked = limit_fills(store.journal(run.run_id))
+        result = work.result(run, recording, {"entries": summary(worked)} if worked else {})
+        tables = {"entries": pd.DataFrame(map(asdict, worked))} if worked else {}
+        tearsheet = write_run(result, folder, settings=plan.settings.reports, tables=tables)
     now = WallClock().now()
     if over:
         if result is not None:

@@ -15,6 +15,7 @@ from brokers.binance_link import BinanceSettings
 from brokers.ending import Ending
 from brokers.ibkr import IBKRVenue
 from brokers.paper import PaperVenue
+from brokers.working import Attempts, WorkingVenue
 from core.errors import UserError, VenueFatal, VenueTransient
 from core.telemetry import get_logger
 from core.types import Bar, DataInfo, to_decimal
@@ -29,7 +30,7 @@ from feeds.live.ibkr import IBKRStreamSettings
 from feeds.market import Market
 from feeds.quality import QualityReport
 from feeds.source import Feed
-from live.plan import LivePlan
+from live.plan import LivePlan, entries_of
 from live.profiles import VenueUnreachable
 from live.tape import Tape
 
@@ -75,16 +76,16 @@ class Work(Protocol):
         """Where bars come from."""
         ...
 
-    def make_venue(self, on_step: Callable[[str], None]) -> Venue:
-        """Where orders go."""
+    def make_venue(self, on_step: Callable[[str], None], journal: Attempts) -> Venue:
+        """Where orders go. journal: of this run."""
         ...
 
     def open(self, path: LivePath) -> None:
         """Connect."""
         ...
 
-    def result(self, run: RunRecord, recording: Recording) -> RunResult:
-        """What the run came to."""
+    def result(self, run: RunRecord, recording: Recording, meta: Mapping[str, Any]) -> RunResult:
+        """What the run came to. meta: what else is known of it."""
         ...
 
 
@@ -119,7 +120,7 @@ class ReplayWork:
         """See `Work`."""
         return replayed(self._plan.market.frames, self._plan.settings.live.speed)
 
-    def make_venue(self, on_step: Callable[[str], None]) -> Venue:
+    def make_venue(self, on_step: Callable[[str], None], journal: Attempts) -> Venue:
         """See `Work`."""
         broker = self._plan.settings.broker
         state = self._folder / VENUE_FILE
@@ -131,10 +132,10 @@ class ReplayWork:
         """See `Work`."""
         path.open()
 
-    def result(self, run: RunRecord, recording: Recording) -> RunResult:
+    def result(self, run: RunRecord, recording: Recording, meta: Mapping[str, Any]) -> RunResult:
         """See `Work`."""
         reason = "the live path, on the paper venue"
-        return _result(self._plan, self._plan.market, run, recording, "paper", reason)
+        return _result(self._plan, self._plan.market, run, recording, "paper", reason, meta)
 
 
 class LiveWork:
@@ -198,14 +199,15 @@ class LiveWork:
             return replace(feed, regular_hours=self._plan.settings.data.regular_hours)
         return feed
 
-    def make_venue(self, on_step: Callable[[str], None]) -> Venue:
+    def make_venue(self, on_step: Callable[[str], None], journal: Attempts) -> Venue:
         """See `Work`."""
         settings, symbols, state = self._plan.connection.broker, self._plan.symbols, self._folder / VENUE_LOG
         if isinstance(settings, BinanceSettings):
             self._made = BinanceVenue(settings, symbols=symbols, state=state)
         else:
             self._made = IBKRVenue(settings, symbols=symbols, state=state)
-        return self._made
+        entries = entries_of(self._plan.settings)
+        return self._made if entries is None else WorkingVenue(self._made, entries, journal)
 
     def open(self, path: LivePath) -> None:
         """See `Work`; a venue that cannot be reached, or does not take the key, is for the user to mend."""
@@ -220,7 +222,7 @@ class LiveWork:
             path.gateway.stop()
             raise
 
-    def result(self, run: RunRecord, recording: Recording) -> RunResult:
+    def result(self, run: RunRecord, recording: Recording, meta: Mapping[str, Any]) -> RunResult:
         """See `Work`."""
         plan, frames = self._plan, self._tape.frames()
         times = recording.equity.index
@@ -234,7 +236,7 @@ class LiveWork:
         )
         kind = "rehearsal" if plan.connection.simulated else "live"
         reason = f"the live path, at {self.venue}{' (simulated)' if plan.connection.simulated else ''}"
-        return _result(plan, Market(frames, info, QualityReport()), run, recording, kind, reason)
+        return _result(plan, Market(frames, info, QualityReport()), run, recording, kind, reason, meta)
 
 
 def check_funds(plan: LivePlan, balances: Mapping[str, Decimal]) -> None:
@@ -252,7 +254,13 @@ def check_funds(plan: LivePlan, balances: Mapping[str, Decimal]) -> None:
 
 
 def _result(
-    plan: Plan | LivePlan, market: Market, run: RunRecord, recording: Recording, kind: str, reason: str
+    plan: Plan | LivePlan,
+    market: Market,
+    run: RunRecord,
+    recording: Recording,
+    kind: str,
+    reason: str,
+    meta: Mapping[str, Any],
 ) -> RunResult:
     broker = plan.settings.broker
     costs: Mapping[str, Any] = {"cash": broker.cash, "commission": broker.commission}
@@ -266,5 +274,5 @@ def _result(
         reason=reason,
         costs=costs,
         resample=plan.resample,
-        meta={"run": run.run_id, "bot": run.bot, "config": plan.settings.public()},
+        meta={"run": run.run_id, "bot": run.bot, "config": plan.settings.public(), **meta},
     )

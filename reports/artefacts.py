@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -37,21 +37,27 @@ class Log(Protocol):
 
 
 def write_run(
-    result: RunResult, out: Path, *, settings: ReportSettings | None = None, log: Log | None = None
+    result: RunResult,
+    out: Path,
+    *,
+    settings: ReportSettings | None = None,
+    log: Log | None = None,
+    tables: Mapping[str, pd.DataFrame] | None = None,
 ) -> Path:
     """Write the run's files into the folder `out`, made if missing; returns the path of the tearsheet.
 
     result.json, trades.csv, orders.csv, fills.csv, equity.parquet (equity, cash, drawdown), config.json
     (`result.meta["config"]`) and tearsheet.html. Times are UTC, undefined figures null, secrets hidden. Each
-    file replaces the one of its name in one step. Raises UserError when `out` cannot be written.
+    file replaces the one of its name in one step. tables: more of them, by the name of the file. Raises UserError when `out` cannot be written.
     """
     started = time.perf_counter()
     with explained(out):
         out.mkdir(parents=True, exist_ok=True)
         write_text(out / "result.json", to_json(redact(describe(result)), indent=2) + "\n")
         write_text(out / "config.json", to_json(redact(result.meta.get("config") or {}), indent=2) + "\n")
-        for name in ("trades", "orders", "fills"):
-            write_text(out / f"{name}.csv", _csv(getattr(result, name)))
+        whole = {name: getattr(result, name) for name in ("trades", "orders", "fills")}
+        for name, table in {**whole, **(tables or {})}.items():
+            write_text(out / f"{name}.csv", _csv(table))
         write(out / "equity.parquet", _equity_frame(result).to_parquet)
         page = out / "tearsheet.html"
         write_text(page, tearsheet(result, settings=settings))
@@ -90,6 +96,7 @@ def describe(result: RunResult) -> dict[str, Any]:
             "trades": len(result.trades),
         },
         "versions": versions(),
+        **({"entries": dict(result.meta["entries"])} if "entries" in result.meta else {}),
     }
 
 

@@ -17,13 +17,14 @@ from typing import Any
 from sqlalchemy import Executable, RowMapping, bindparam, func, select, union_all, update
 
 from core.errors import IllegalTransition, InconsistentState, UnknownNameError
-from core.types import TERMINAL, Fill, OrderEvent, OrderIntent, OrderStatus
+from core.types import TERMINAL, Attempt, Fill, OrderEvent, OrderIntent, OrderStatus
 from store import rows
 from store.columns import restorable
 from store.database import Database
 from store.models import (
     FillRow,
     Order,
+    OrderAttempt,
     OrderCancel,
     OrderEventRow,
     RiskState,
@@ -34,7 +35,7 @@ from store.models import (
 from store.orders import JournalledEvent, OrderRecord, StopRecord, advance
 
 _ORDERS, _EVENTS, _FILLS = (rows.table(model) for model in (Order, OrderEventRow, FillRow))
-_CANCELS, _STOPS = rows.table(OrderCancel), rows.table(Stop)
+_CANCELS, _STOPS, _ATTEMPTS = rows.table(OrderCancel), rows.table(Stop), rows.table(OrderAttempt)
 _STATES, _RISK, _RUNS = rows.table(StrategyState), rows.table(RiskState), rows.table(Run)
 
 _KEY = (_ORDERS.c.run_id == bindparam("run_id"), _ORDERS.c.client_id == bindparam("client_id"))
@@ -81,6 +82,12 @@ _CANCELS_OF_RUN = (
     select(_ORDERS.c.client_id, _CANCELS.c.step)
     .join(_ORDERS, _ORDERS.c.id == _CANCELS.c.order_id)
     .where(_ORDERS.c.run_id == bindparam("run_id"))
+)
+_ATTEMPTS_OF_RUN = (
+    select(_ORDERS.c.client_id, _ATTEMPTS)
+    .join(_ORDERS, _ORDERS.c.id == _ATTEMPTS.c.order_id)
+    .where(_ORDERS.c.run_id == bindparam("run_id"))
+    .order_by(_ATTEMPTS.c.id)
 )
 
 
@@ -165,6 +172,16 @@ class Journal:
         """(client id, step) of every cancel asked for."""
         found = self._database.rows(_CANCELS_OF_RUN, self._run)
         return {(str(row["client_id"]), int(row["step"])) for row in found}
+
+    def record_attempt(self, attempt: Attempt) -> None:
+        """Write down the next price of an entry that is worked, before the venue hears of it."""
+        with self._database.transaction():
+            order = self._order_row(attempt.client_id)["id"]
+            self._database.insert(_ATTEMPTS, rows.attempt_values(attempt) | {"order_id": order})
+
+    def attempts(self) -> list[Attempt]:
+        """Every price at which entries were worked, in order of recording."""
+        return [rows.attempt(row) for row in self._database.rows(_ATTEMPTS_OF_RUN, self._run)]
 
     # Events
 

@@ -136,6 +136,7 @@ class Order(Base):
     parent: Mapped[str | None]
     transmit: Mapped[bool]
     exit_reason: Mapped[ExitReason | None]
+    post_only: Mapped[bool] = mapped_column(server_default=false())
     step: Mapped[int]
     status: Mapped[OrderStatus]
     sent: Mapped[bool | None]
@@ -156,6 +157,22 @@ class OrderCancel(Base):
     id: Mapped[int] = mapped_column(BIG_KEY, primary_key=True)
     order_id: Mapped[int] = mapped_column(BIG_KEY, ForeignKey("orders.id"))
     step: Mapped[int]
+
+
+class OrderAttempt(Base):
+    """A price an entry was offered at instead of the market's, written down before the venue heard of it."""
+
+    __tablename__ = "order_attempts"
+    __table_args__ = (UniqueConstraint("order_id", "number"),)
+
+    id: Mapped[int] = mapped_column(BIG_KEY, primary_key=True)
+    order_id: Mapped[int] = mapped_column(BIG_KEY, ForeignKey("orders.id"))
+    number: Mapped[int]
+    price: Mapped[Decimal]
+    bid: Mapped[Decimal]
+    ask: Mapped[Decimal]
+    time: Mapped[datetime]
+    crossing: Mapped[bool]
 
 
 class OrderEventRow(Base):

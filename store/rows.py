@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from sqlalchemy import RowMapping, Table
 
-from core.types import Fill, OrderEvent, OrderIntent, OrderStatus
+from core.types import Attempt, Fill, OrderEvent, OrderIntent, OrderStatus
 from store.models import Base
 from store.orders import JournalledEvent, OrderRecord, Standing, StopRecord
 
@@ -16,6 +16,7 @@ _INTENT = {
     field.name: "limit_price" if field.name == "limit" else field.name for field in fields(OrderIntent)
 }
 _FILL = tuple(field.name for field in fields(Fill) if field.name != "client_id")
+_ATTEMPT = tuple(field.name for field in fields(Attempt))
 _STANDING = {field.name: field.name for field in fields(Standing)} | {
     "trigger": "trigger_now",
     "limit": "limit_now",
@@ -73,6 +74,16 @@ def event_values(event: OrderEvent) -> dict[str, Any]:
 def fill_values(fill: Fill) -> dict[str, Any]:
     """Columns of a fill, without its order and its event."""
     return {name: getattr(fill, name) for name in _FILL}
+
+
+def attempt_values(attempt: Attempt) -> dict[str, Any]:
+    """Columns of an attempt, without its order."""
+    return {name: getattr(attempt, name) for name in _ATTEMPT if name != "client_id"}
+
+
+def attempt(row: RowMapping) -> Attempt:
+    """The attempt, from a row of attempts joined to orders."""
+    return Attempt(**{name: row[name] for name in _ATTEMPT})
 
 
 def journalled_event(row: RowMapping) -> JournalledEvent:

@@ -9,12 +9,22 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import ROUND_DOWN, Decimal
 
 from brokers.risk import Limits
-from brokers.simulation.market import ACCOUNT, BASE, CASH, LOT_SIZE, OWNERS_UNITS, QUOTE, SYMBOL, Market
+from brokers.simulation.market import (
+    ACCOUNT,
+    BASE,
+    CASH,
+    LOT_SIZE,
+    OWNERS_UNITS,
+    QUOTE,
+    SYMBOL,
+    TICK_SIZE,
+    Market,
+)
 from brokers.simulation.mortality import Disk
 from brokers.simulation.trader import Plans
 from brokers.simulators.binance.house import MIN_NOTIONAL
 from brokers.simulators.orders import STOPS, Change, Event, Execution, Order
-from core.types import Fill, OrderEvent, OrderIntent, OrderStatus, Side, is_dust
+from core.types import Fill, OrderEvent, OrderIntent, OrderStatus, OrderType, Side, is_dust
 from store import Journal, Store
 
 NOTHING = Decimal(0)
@@ -101,6 +111,7 @@ class Invariants:
         if len(same) > 1:
             raise Violation(f"two orders of {ours} are open: {', '.join(o.client_id for o in same)}")
         self._check_halt(known.intent)
+        self._check_offered(order, known.intent)
 
     def _check_halt(self, intent: OrderIntent) -> None:
         if self._limits.max_daily_loss is None or intent.side is Side.SELL:
@@ -108,6 +119,15 @@ class Invariants:
         state = self.journal.risk().get("daily_loss", {})
         if state.get("halted") and intent.bar_time.isoformat() > state["last"]:
             raise Violation(f"entry {intent.client_id} was taken after the daily loss limit was reached")
+
+    def _check_offered(self, order: Order, intent: OrderIntent) -> None:
+        """A market order that goes as a limit: its price was written down, or, where it may not take, one in front."""
+        if intent.type is not OrderType.MARKET or order.limit is None:
+            return
+        ours = [attempt.price for attempt in self.journal.attempts() if attempt.client_id == intent.client_id]
+        near = [price for price in ours if abs(price - order.limit) < TICK_SIZE]
+        if not near and not (order.post_only and any(price > order.limit for price in ours)):
+            raise Violation(f"entry {order.client_id} was offered at {order.limit:f}, the journal has {ours}")
 
     def _count(self, order: Order, trade: Execution) -> None:
         ours = base_id(order.client_id)

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from brokers.base import Venue
 from brokers.bookkeeping import Bookkeeper
 from brokers.executor import Executor
 from brokers.risk import Limits, RiskGate
@@ -24,6 +25,7 @@ from brokers.simulation.mortality import Died, Disk, Life, MortalDatabase
 from brokers.simulation.network import Network
 from brokers.simulation.session import simulated_venue
 from brokers.simulation.trader import Plans, Trader
+from brokers.working import Entries, WorkingVenue
 from core.errors import InconsistentState, OutcomeUnknown, VenueFatal, VenueTransient
 from core.types import Bar
 from store import Journal, Store
@@ -69,6 +71,7 @@ class Scenario:
         self._last_bar = random.randint(FEWEST_BARS, MOST_BARS)
         self._flat_at_end = random.random() < 0.5
         self._limits = _limits(random)
+        self._entries = _entries(Random(f"{seed} entries"))
         self._random = random
         self._life: Life | None = None
         self._told: list[Any] = []
@@ -171,9 +174,11 @@ class Scenario:
 
     def _executor(self, life: Life) -> tuple[Executor, asyncio.Event]:
         """What a session is made of, on this life's disks and network."""
-        venue = simulated_venue(self._market, self._network, life, self._clock, self._disk)
         kept = Store(MortalDatabase(self._engine, life.point))
         journal: Journal = kept.journal(RUN)
+        venue: Venue = simulated_venue(self._market, self._network, life, self._clock, self._disk)
+        if self._entries is not None:
+            venue = WorkingVenue(venue, self._entries, journal, clock=self._clock)
         gate = RiskGate(self._limits, save=lambda state: journal.save_risk("daily_loss", state.as_dict()))
         books = Bookkeeper(kept.trades(RUN), kept.positions(RUN))
         executor = Executor(venue, journal, gate, on_step=life.point, book=books.book, cash=CASH)
@@ -283,6 +288,19 @@ class Scenario:
     def _note(self, text: str) -> None:
         life = self._life.number if self._life is not None else 0
         self.outcome.trace.append(f"{self._loop.seconds:10.3f} {life:2d} {text}")
+
+
+def _entries(random: Random) -> Entries | None:
+    """How market entries are made; half of the seeds leave them as they are."""
+    if random.random() < 0.5:
+        return None
+    bound = Decimal(random.choice(("0.0005", "0.002", "0.01")))
+    seconds, times = random.uniform(1, 10), random.randint(1, 5)
+    if random.random() < 0.5:
+        return Entries(post_only=True, seconds=seconds, times=times, bound=bound)
+    return Entries(
+        seconds=seconds, times=times, bound=bound, then="market" if random.random() < 0.5 else "cancel"
+    )
 
 
 def _limits(random: Random) -> Limits:

@@ -209,6 +209,26 @@ class LiveSettings(Section):
         examples=["store=halt, venue-transient=restart"],
         description="what a session does about errors, by their code, where not as usual: degrade, restart or halt",
     )
+    entries: Literal["market", "touch", "post-only"] = Field(
+        default="market",
+        description="market entries at a venue: as they are, as limits at the best price of the other side, or of "
+        "their own side where they may never take; paper, which has no quotes, leaves them as they are",
+    )
+    reprice_seconds: float = Field(
+        default=5.0, gt=0, le=3600, description="how often such a limit follows the quote"
+    )
+    reprice_times: int = Field(
+        default=5, ge=0, le=1000, description="how often at most; the entry ends one time later"
+    )
+    reprice_bound: float = Field(
+        default=0.002,
+        gt=0,
+        lt=1,
+        description="how far from the middle of the quote at the decision it goes, as a fraction",
+    )
+    reprice_then: Literal["cancel", "market"] = Field(
+        default="cancel", description="what becomes of what has not filled by then"
+    )
     account: AccountSettings = Field(default_factory=AccountSettings)
 
 

@@ -37,6 +37,7 @@ from core.errors import (
     UserError,
 )
 from core.types import (
+    Attempt,
     EventKind,
     ExitReason,
     Fill,
@@ -365,6 +366,22 @@ def test_sent_orders_and_cancels(journal: Journal) -> None:
     assert journal.last_step() == 7
     with pytest.raises(InconsistentState):
         journal.record_cancel("nobody", step=1)
+
+
+def test_the_prices_of_worked_entries_are_kept(journal: Journal) -> None:
+    made = an_intent()
+    with pytest.raises(InconsistentState, match="not in the journal"):
+        journal.record_attempt(Attempt(made.client_id, 1, D("1.1"), D("0.9"), D("1.1"), BAR))
+    journal.record_intent(made, step=1)
+    tried = [
+        Attempt(made.client_id, 1, D("100.10"), D("99.9"), D("100.1"), BAR),
+        Attempt(made.client_id, 2, D("101.2"), D("100.1"), D("100.2"), BAR, crossing=True),
+    ]
+    for attempt in tried:
+        journal.record_attempt(attempt)
+    assert journal.attempts() == tried
+    with pytest.raises(StoreError):
+        journal.record_attempt(tried[0])
 
 
 def test_runs_do_not_mix(store: Store) -> None:

@@ -265,3 +265,34 @@ def test_a_key_that_the_venue_does_not_take(forked: Any, tmp_path: Path, nobody:
     assert "planted" not in done.stdout + done.stderr
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and b"planted" in p.read_bytes()]
     assert "planted" not in repr(BinanceSettings("plantedKey99", "plantedSecret99"))
+
+
+def test_entries_worked_as_limits_are_counted(forked: Any, tmp_path: Path, venue: str) -> None:
+    """L12, L14: by configuration alone; the figures stand on the screen, in --json, in the folder and the store."""
+    size = ("--param", f"size={TRADED[venue][1]}")
+    worked = ("--set", "live.entries=touch", "--set", "live.reprice_seconds=0.3")
+    arguments = ("--rehearse", venue, "--bars", "14", "--speed", "120", *worked)
+    done = forked(tmp_path, "s.py:RoundTrips", *size, *arguments, "--json", pages=True)
+    assert done.code == 0, done.stderr
+    document = json.loads(done.stdout)
+    figures = document["meta"]["entries"]
+    assert figures["entries"] == 4
+    assert figures["fill_ratio"] > 0
+    folder = tmp_path / document["folder"]
+    assert json.loads((folder / "result.json").read_text())["entries"] == figures
+    rows = (folder / "entries.csv").read_text().splitlines()
+    assert len(rows) == 1 + figures["entries"]
+    with store.open_store(f"sqlite:///{tmp_path}/runs/tradewright.db") as database:
+        journal = database.journal(document["run"])
+        assert len({attempt.client_id for attempt in journal.attempts()}) == figures["entries"]
+
+
+def test_what_a_venue_cannot_do_with_entries_is_refused(forked: Any, tmp_path: Path) -> None:
+    (tmp_path / "s.py").write_text(ROUND_TRIPS)
+    refused = forked(tmp_path, "s.py:RoundTrips", "--rehearse", "ibkr", "--set", "live.entries=post-only")
+    assert refused.code == 2
+    assert "ibkr has no post-only orders" in refused.stderr
+    both = ("--set", "live.entries=post-only", "--set", "live.reprice_then=market")
+    refused = forked(tmp_path, "s.py:RoundTrips", "--rehearse", "binance", *both)
+    assert refused.code == 2
+    assert "post-only entries never take" in refused.stderr

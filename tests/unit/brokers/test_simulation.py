@@ -109,11 +109,13 @@ def test_journalling_after_the_submit_is_found(bench: Bench, monkeypatch: pytest
 def test_sending_again_what_is_unknown_is_found(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     place: Callable[..., Awaitable[BinanceOrder]] = BinanceDesk.place
 
-    async def place_blindly(self: BinanceDesk, order: BinanceOrder, kind: Any = None) -> BinanceOrder:
+    async def place_blindly(
+        self: BinanceDesk, order: BinanceOrder, kind: Any = None, **more: Any
+    ) -> BinanceOrder:
         try:
-            return await place(self, order, kind)
+            return await place(self, order, kind, **more)
         except OutcomeUnknown:
-            return await place(self, order, kind)
+            return await place(self, order, kind, **more)
 
     monkeypatch.setattr(BinanceDesk, "place", place_blindly)
     assert first_failure(bench) is not None

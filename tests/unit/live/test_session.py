@@ -65,7 +65,7 @@ def database(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture(autouse=True)
 def _no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reports, "write_run", lambda result, out, settings: out / "tearsheet.html")
+    monkeypatch.setattr(reports, "write_run", lambda result, out, **given: out / "tearsheet.html")
 
 
 def test_start_puts_all_that_orders_depend_on_on_record(plan: Plan, database: Store) -> None:
