@@ -25,7 +25,7 @@ SECTIONS = ("run", "loops", "sweep", "cold", "live", "optimise", "corpus", "long
 
 def sections(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
     """What is measured, by name, the quickest first."""
-    from benchmarks import optimisation
+    from benchmarks import live_latency, optimisation
     from benchmarks import sections as measured
     from benchmarks.corpus import corpus
 
@@ -37,6 +37,7 @@ def sections(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], list[
         yield "sweep", lambda: measured.sweep_growth(short, (200, 2_000, 10_000))
     yield "cold", lambda: measured.cold_start(short)
     yield "live", lambda: measured.live_path(args.live_bars, repeat)
+    yield "live", lambda: live_latency.latency(300, 5.0)
     yield "optimise", lambda: optimisation.workers(4_000, 96)
     yield "optimise", lambda: optimisation.overhead((100, 1_000) if args.quick else (100, 1_000, 10_000))
     yield "optimise", lambda: optimisation.walk(10, 1_000)

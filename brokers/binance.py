@@ -15,7 +15,7 @@ Positions are what our own fills have left, commissions in the traded asset take
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -119,6 +119,10 @@ class BinanceVenue:
         except BaseException:
             await self.close()
             raise
+
+    def watch_stream(self, told: Callable[[bool], None]) -> None:
+        """Have `told` called, on the venue's thread, when what tells us of orders is lost (False) and stands again (True)."""
+        self._link.on_stream = told
 
     async def close(self) -> None:
         """End the session and `events()`; orders resting at Binance stay there."""

@@ -80,7 +80,7 @@ class Refused(Exception):
 class BinanceLink:
     """One session. on_report: called with every executionReport, as it comes.
 
-    clock: what our time is. open_session: makes ccxt.pro's client, or what stands in for it.
+    on_stream: called with False when the user stream is lost, and with True when it stands. clock: what our time is. open_session: makes ccxt.pro's client, or what stands in for it.
     """
 
     def __init__(
@@ -101,6 +101,7 @@ class BinanceLink:
         self._release: asyncio.TimerHandle | None = None
         self._listener: asyncio.Task[None] | None = None
         self._subscribed = asyncio.Event()
+        self.on_stream: Callable[[bool], None] = lambda stands: None
 
     # -- life
 
@@ -206,11 +207,13 @@ class BinanceLink:
                 await self._answered(subscribe, Priority.READ)
                 await on_up()
                 self._subscribed.set()
+                self.on_stream(True)
                 failures = 0
                 await self._open_session.watch_my_trades()
             except (ccxt.BaseError, _Broken, Refused, VenueTransient) as error:
                 log.warning("binance.stream_lost", error=str(error))
             self._subscribed.clear()
+            self.on_stream(False)
             await self._forget_sockets()
             await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
             failures += 1

@@ -62,3 +62,15 @@ def business_days(code: str, day: date, count: int) -> list[date]:
     if found is None or last < count:
         raise OrderRejected(f"nobody knows the sessions of {code} before {day}", rule="trading_hours")
     return [each.date() for each in found.sessions[last - count : last]]
+
+
+def opens_in(code: str, time: datetime) -> timedelta:
+    """How long until the calendar's next trading minute; nothing while it is open, or where nobody knows."""
+    sessions = sessions_around(code, time.year // 10 * 10)
+    minute = time.replace(second=0, microsecond=0)
+    if sessions is None or not sessions.first_minute <= minute <= sessions.last_minute:
+        return timedelta()
+    if sessions.is_open_on_minute(minute, ignore_breaks=False):
+        return timedelta()
+    opening: datetime = sessions.next_minute(minute).to_pydatetime()
+    return opening - minute

@@ -86,6 +86,11 @@ class Gateway:
         """End the wait of an idle session: there is news. From any thread, and safe in a signal handler."""
         self._wake.put(None)
 
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        """Have `act` called on the gateway's thread after so long, unless it has stopped; from any thread."""
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._loop.call_later, seconds, act)
+
     def step(
         self, number: int, time: datetime, bars: Mapping[str, Bar], stale: Set[str] = frozenset()
     ) -> list[OrderEvent]:
@@ -133,6 +138,10 @@ class Gateway:
             return
         with suppress(queue.Empty):
             self._wake.get(timeout=seconds)
+            while (
+                True
+            ):  # whoever was woken looks at everything: what else was said until now is no further news
+                self._wake.get_nowait()
 
     @property
     def _running(self) -> Executor:

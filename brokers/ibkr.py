@@ -13,7 +13,7 @@ midnight is found out as a difference, by the reconciliation at the start, and s
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
@@ -91,6 +91,10 @@ class IBKRVenue:
             raise
         # What was missed is asked for with `fills`; only what comes from now on is handed over.
         self._handed_over = self._log.sequence
+
+    def watch_stream(self, told: Callable[[bool], None]) -> None:
+        """Have `told` called, on the venue's thread, when what tells us of orders is lost (False) and stands again (True)."""
+        self._link.on_stream = told
 
     async def close(self) -> None:
         """End the session and `events()`; orders resting at the venue stay there."""

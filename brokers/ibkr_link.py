@@ -53,8 +53,8 @@ class Link:
     """One client's connection.
 
     hear: gets every message on orders as it comes. up: awaited with each new connection, before anybody else may use
-    it. down: called when one has ended. failed: called with what
-    kept it up, once that has ended.
+    it. down: called when one has ended. failed: called with what kept it up, once that has ended. on_stream: called
+    with False when a connection is lost, with True when one stands.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class Link:
         self._refused = asyncio.Event()
         self._next_id: asyncio.Future[int] | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self.on_stream: Callable[[bool], None] = lambda stands: None
 
     # -- what others see
 
@@ -217,6 +218,7 @@ class Link:
         self._let_hear()
         await self._up()
         self._ready.set()
+        self.on_stream(True)
         log.info("ibkr.connected", where=self._where, account=self.account, client=settings.client_id)
 
     def _refusal(self, error: Exception) -> VenueTransient:
@@ -252,6 +254,7 @@ class Link:
         transport = session.client.conn.transport
         if transport is not None:
             transport.abort()
+        self.on_stream(False)
         self._down()
 
     async def _keep(self) -> None:
@@ -331,4 +334,5 @@ class Link:
 
     def _on_disconnected(self) -> None:
         self._ready.clear()
+        self.on_stream(False)
         self._lost.set()

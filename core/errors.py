@@ -16,7 +16,7 @@ class TradewrightError(Exception):
     """Base of every error this project raises. Handler: the command line, which prints it and exits."""
 
     code: ClassVar[str] = "tradewright"
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
     def __init__(self, message: str, *, hint: str = "", **context: Any) -> None:
         super().__init__(message)

@@ -26,11 +26,13 @@ def venue_feeds(
     since: datetime | None,
     folder: Path,
     on_state: Callable[[str, Feed], None],
+    on_bar: Callable[[str], None] | None = None,
 ) -> Feeds:
     """Datas of `venue`, one a symbol.
 
     settings: of its stream. backfill: bars before now that come first; since: the first bar instead. folder: where
-    each data remembers where it began, so that a run that goes on is shown the same bars.
+    each data remembers where it began, so that a run that goes on is shown the same bars. on_state, on_bar: see
+    `LiveData`.
     """
     length, compression = parse_timeframe(timeframe)
 
@@ -46,6 +48,7 @@ def venue_feeds(
                 remember=folder / f"bars-{number}.json",
                 settings=settings,
                 on_state=on_state,
+                on_bar=on_bar,
             )
             for number, symbol in enumerate(symbols)
         }

@@ -33,7 +33,7 @@ class LiveData(bt.feed.DataBase):
     """Bars from `source`, as they come; turns Backtrader's preload and runonce off.
 
     qcheck: seconds to wait for a bar under a broker that does not wait for news itself, as ours do. on_state: called
-    with the data's name and every new state of the source.
+    with the data's name and every new state of the source; on_bar: with its name before each bar is handed out.
     """
 
     _feed = Feed.LIVE
@@ -43,7 +43,7 @@ class LiveData(bt.feed.DataBase):
     heard = False
     _busy: Callable[[], bool] = staticmethod(lambda: False)
 
-    params: Any = (("source", None), ("qcheck", 0.2), ("on_state", None))
+    params: Any = (("source", None), ("qcheck", 0.2), ("on_state", None), ("on_bar", None))
 
     def islive(self) -> bool:
         """True: Backtrader must take bars one at a time."""
@@ -129,6 +129,8 @@ class LiveData(bt.feed.DataBase):
             told = None if self._busy() else self._take()
         if told is not None:
             self._begin_bar()
+            if self.p.on_bar is not None:
+                self.p.on_bar(self._name)
         return told
 
     def _take(self) -> Bar | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -48,15 +48,16 @@ def risk_gate(
     run: RunRecord,
     begins: datetime,
     watch: Callable[[datetime, Account], None] = lambda time, account: None,
+    rules: Iterable[Rule] = (),
 ) -> RiskGate:
-    """The gate of a run. begins: when its market does.
+    """The gate of a run. begins: when its market does. rules: further ones, asked first.
 
     A resumed run repeats its bars from the first, and so comes to the state it was killed in by itself: what it is
     given is what was carried over when it began.
     """
     risk, journal = plan.settings.risk, store.journal(run.run_id)
     carried = run.settings.get(DAILY_LOSS)
-    rules: list[Rule] = []
+    rules = list(rules)
     wanted = compliance_rules(risk.compliance, intraday=plan.intraday)
     if wanted.any:
         rules.append(

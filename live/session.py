@@ -19,9 +19,11 @@ import pandas as pd
 from analyzers.limit_fills import limit_fills, summary
 from brokers.bookkeeping import Bookkeeper
 from brokers.ending import Left
+from core.alerts import ErrorRate, watching_errors
 from core.clock import WallClock
 from core.errors import StoreError, TradewrightError, UserError
 from core.jsontext import jsonable
+from core.recovery import Policy, Recovery, parse_overrides
 from core.telemetry import close_logging, configure_logging, get_logger
 from core.types import OrderEvent, OrderIntent
 from engine.live_path import LivePath
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from store import RunRecord, Store
 
 LOCK_FILE = "lock"
+ALERTS = "error_alerts"
+"""The series of moments at which an alert was raised or taken back, and how many errors there were."""
 
 log = get_logger("live.session")
 
@@ -172,6 +176,9 @@ def trade(
         path = _path(plan, work, store, run, hooks, monitor)
         hooks.on_path(run.run_id, path)
         stack.enter_context(metrics_served(plan.settings.live.account.metrics_port))
+        live = plan.settings.live
+        rate = ErrorRate(live.alert_errors, live.alert_seconds, path.gateway.later)
+        stack.enter_context(watching_errors(rate))
         log.info(
             "session.started", run=run.run_id, strategy=plan.reference, venue=work.venue, pid=os.getpid()
         )
@@ -182,9 +189,12 @@ def trade(
                 hooks.on_open(path.request_stop)
                 path.on_bar = work.counted(hooks.on_bar, path.request_stop)
                 recording = path.run()
+            if work.watch is not None and work.watch.failure is not None:
+                raise work.watch.failure
         except TradewrightError as error:
-            _note_failure(plan, store, run, error)
+            _note_failure(plan, store, run, error, rate)
             raise
+        store.metrics(run.run_id).record(ALERTS, rate.points)
         return _end(plan, work, store, run, path, recording)
 
 
@@ -210,7 +220,14 @@ def _path(
         bot=plan.settings.live.bot,
         reference=plan.reference,
         resample=plan.resample,
-        risk=risk_gate(plan, store, run, work.begins, monitor.take),
+        risk=risk_gate(
+            plan,
+            store,
+            run,
+            work.begins,
+            monitor.take,
+            rules=[work.watch] if work.watch is not None else [],
+        ),
         ending=work.ending,
         quick=work.quick,
         on_event=hooks.on_event,
@@ -259,16 +276,22 @@ def _rehearsed(plan: AnyPlan) -> bool:
     return isinstance(plan, LivePlan) and plan.rehearsed
 
 
-def _note_failure(plan: AnyPlan, store: Store, run: RunRecord, error: TradewrightError) -> None:
-    """Put the reason on record; a database that is the reason cannot take it."""
+def _note_failure(
+    plan: AnyPlan, store: Store, run: RunRecord, error: TradewrightError, rate: ErrorRate
+) -> None:
+    """Put the reason on record, and whether to start again; a database that is the reason cannot take it."""
+    policy = Policy(parse_overrides(plan.settings.live.recovery))
+    error.exit_code = policy.exit_code(error)
     if plan.settings.log.console != "json":
         # The command says it on the screen; a second line would only repeat it.
         configure_logging(plan.settings.log.model_copy(update={"console": "off"}), run_dir=Path(run.folder))
-    log.error("session.failed", run=run.run_id, code=error.code, reason=str(error))
-    if isinstance(error, VenueUnreachable):
-        store.runs.stop(run.run_id, finished=WallClock().now(), reason=str(error))
-    elif not isinstance(error, StoreError):
-        store.runs.fail(run.run_id, finished=WallClock().now(), reason=str(error))
+    log.error("session.failed", run=run.run_id, code=error.code, reason=str(error), recovery=policy.of(error))
+    if isinstance(error, StoreError):
+        return
+    store.metrics(run.run_id).record(ALERTS, rate.points)
+    halted = policy.of(error) is Recovery.HALT and not isinstance(error, VenueUnreachable)
+    end = store.runs.fail if halted else store.runs.stop
+    end(run.run_id, finished=WallClock().now(), reason=str(error))
 
 
 def _traded_elsewhere(folder: Path, process: str) -> UserError:

@@ -33,6 +33,7 @@ from feeds.source import Feed
 from live.plan import LivePlan, entries_of
 from live.profiles import VenueUnreachable
 from live.tape import Tape
+from live.watch import Watch, watch_of
 
 if TYPE_CHECKING:
     from core.results import RunResult
@@ -63,6 +64,11 @@ class Work(Protocol):
     ending: Ending | None
     quick: bool
     on_tape: Callable[[Bar], None] | None
+
+    @property
+    def watch(self) -> Watch | None:
+        """What notices silences."""
+        ...
 
     def check(self, run: RunRecord) -> None:
         """Refuse to go on with a run that began otherwise."""
@@ -96,6 +102,7 @@ class ReplayWork:
     endless = False
     ending: Ending | None = None
     quick = False
+    watch: Watch | None = None
     on_tape: Callable[[Bar], None] | None = None
 
     def __init__(self, plan: Plan, folder: Path) -> None:
@@ -147,7 +154,9 @@ class LiveWork:
     def __init__(self, plan: LivePlan, folder: Path, tape: Tape, on_state: OnState) -> None:
         self._plan, self._folder, self._tape, self._on_state = plan, folder, tape, on_state
         self._heard, self._bars_of_now = False, 0
-        self._made: Venue | None = None
+        self._made: BinanceVenue | IBKRVenue | None = None
+        self._path: LivePath | None = None
+        self.watch = watch_of(plan, self._later, self._stop)
         self.venue = plan.connection.venue
         self.begins = datetime.now(UTC)
         self.total: int | None = plan.settings.live.bars
@@ -167,9 +176,18 @@ class LiveWork:
 
         return counting
 
+    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+        if self._path is not None:
+            self._path.gateway.later(seconds, act)
+
+    def _stop(self) -> None:
+        if self._path is not None:
+            self._path.request_stop()
+
     def _hear(self, symbol: str, state: Feed) -> None:
         self._heard = self._heard or state is Feed.LIVE
         log.info("feed.state", symbol=symbol, state=state)
+        self.watch.on_state(symbol, state)
         self._on_state(symbol, state)
 
     def check(self, run: RunRecord) -> None:
@@ -191,6 +209,7 @@ class LiveWork:
             since=plan.since,
             folder=self._folder,
             on_state=self._hear,
+            on_bar=self.watch.on_bar,
         )
 
     def _stream(self) -> StreamSettings | IBKRStreamSettings:
@@ -206,11 +225,13 @@ class LiveWork:
             self._made = BinanceVenue(settings, symbols=symbols, state=state)
         else:
             self._made = IBKRVenue(settings, symbols=symbols, state=state)
+        self._made.watch_stream(self.watch.on_stream)
         entries = entries_of(self._plan.settings)
         return self._made if entries is None else WorkingVenue(self._made, entries, journal)
 
     def open(self, path: LivePath) -> None:
         """See `Work`; a venue that cannot be reached, or does not take the key, is for the user to mend."""
+        self._path = path
         try:
             path.open()
             if self._made is not None and not path.journal.last_step():

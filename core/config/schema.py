@@ -204,6 +204,15 @@ class LiveSettings(Section):
         default="none",
         description="when the venue cannot be reached at the start: end, or replay data.source on paper instead",
     )
+    stale_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="a live bar that is so much later than its length blocks new entries until one comes",
+    )
+    alert_errors: int = Field(
+        default=10, ge=1, description="so many warnings and errors within live.alert_seconds raise one alert"
+    )
+    alert_seconds: float = Field(default=60.0, gt=0, description="the window of live.alert_errors")
     recovery: Annotated[str, AfterValidator(_known_recoveries)] = Field(
         default="",
         examples=["store=halt, venue-transient=restart"],

@@ -65,3 +65,11 @@ def test_a_wait_ends_by_itself(gateway: Gateway) -> None:
     gateway.wait(0.01)
     gateway.wait(-1)
     assert not gateway.stop_requested
+
+
+def test_news_said_before_somebody_woke_is_one_piece_of_news(gateway: Gateway) -> None:
+    """E2: an idle session does not look a thousand times because a thousand things were said."""
+    for _ in range(1_000):
+        gateway.wake()
+    gateway.wait(LONG_SECONDS)
+    assert gateway._wake.empty()
