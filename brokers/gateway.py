@@ -138,9 +138,8 @@ class Gateway:
             return
         with suppress(queue.Empty):
             self._wake.get(timeout=seconds)
-            while (
-                True
-            ):  # whoever was woken looks at everything: what else was said until now is no further news
+            # Whoever was woken looks at everything: what else was said until now is no further news.
+            while True:
                 self._wake.get_nowait()
 
     @property

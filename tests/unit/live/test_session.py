@@ -18,7 +18,8 @@ import pytest
 import reports
 import store
 from core.config import load_settings
-from core.errors import StrategyError, UserError
+from core.errors import InconsistentState, OutcomeUnknown, StrategyError, TradewrightError, UserError
+from core.telemetry import get_logger
 from engine.plan import Plan, make_plan
 from live import session
 from live.limits import DAILY_LOSS, check_limits
@@ -131,6 +132,46 @@ def test_a_signal_ends_it_after_the_bar_and_it_goes_on(
     assert whole.result is not None
     pd.testing.assert_frame_equal(resumed.result.fills, whole.result.fills, check_exact=True)
     pd.testing.assert_series_equal(resumed.result.equity, whole.result.equity, check_exact=True)
+
+
+def test_a_storm_of_errors_is_one_alert_on_record(plan: Plan, database: Store) -> None:
+    """P18: in the log, and as a series of the run."""
+    log = get_logger("feeds.live")
+    hooks = session.Hooks(on_bar=lambda bars: [log.warning("feed.lost", bar=bars) for _ in range(3)] and None)
+    session.trade(plan, database, session.start(plan, database, Path("runs/first")), hooks)
+    events = [json.loads(line)["event"] for line in Path("runs/first/log.jsonl").read_text().splitlines()]
+    assert events.count("feed.lost") == 60
+    assert events.count("alert.errors") == 1
+    assert [count for _, count in database.metrics("first").series(session.ALERTS)] == [10.0]
+
+
+@pytest.mark.parametrize(
+    ("error", "overrides", "code", "status"),
+    [
+        (OutcomeUnknown("lost"), "", 1, RunStatus.STOPPED),
+        (OutcomeUnknown("lost"), "outcome-unknown=halt", 2, RunStatus.FAILED),
+        (InconsistentState("drift"), "", 2, RunStatus.FAILED),
+    ],
+)
+def test_the_class_of_an_error_decides_whether_it_is_started_again(
+    plan: Plan, database: Store, error: TradewrightError, overrides: str, code: int, status: RunStatus
+) -> None:
+    """P17: what may be started again can be gone on with; what halts stays ended."""
+
+    def fail(bars: int) -> None:
+        if bars == 7:
+            raise error
+
+    plan = planned(**{"live.recovery": overrides})
+    with pytest.raises(type(error)) as ended:
+        session.trade(
+            plan, database, session.start(plan, database, Path("runs/first")), session.Hooks(on_bar=fail)
+        )
+    assert ended.value.exit_code == code
+    assert database.runs.get("first").status == status
+    if status == RunStatus.STOPPED:
+        found = session.find_resumable(database, "default", plan.reference, "")
+        assert session.trade(plan, database, found).bars == 20
 
 
 def test_a_failing_strategy_is_on_record_and_in_the_log_once(plan: Plan, database: Store) -> None:
