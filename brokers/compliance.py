@@ -23,6 +23,8 @@ from core.types import Fill, OrderIntent, OrderType, Side, is_dust, to_decimal
 
 CIRCUIT_BREAKER = Decimal("0.9")
 """Part of the previous close at which the price test of short sales begins."""
+REMEMBERED = timedelta(days=60)
+"""Longer than any window of day trades."""
 ZERO = Decimal(0)
 
 log = get_logger("brokers.compliance")
@@ -106,7 +108,8 @@ class History:
         day_trades, losses = self.day_trades, self.losses
         if closing:
             traded = lot.opened == day
-            day_trades = (*day_trades, day) if traded else day_trades
+            recent = tuple(each for each in day_trades if day - each < REMEMBERED)
+            day_trades = (*recent, day) if traded else day_trades
             lot = replace(lot, opened=None) if traded else lot
             held = Side.SELL if fill.side is Side.BUY else Side.BUY
             gain = (fill.price - lot.price) * closing * held.sign - fill.commission * closing / fill.size

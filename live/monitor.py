@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from brokers.account import AccountSnapshot, Alarm, changed, snapshot
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 SERIES = "account."
 """What the names of its series in the store begin with."""
+
+STORE_PAUSE_SECONDS = 60.0
 
 log = get_logger("live.account")
 
@@ -45,7 +48,7 @@ class AccountMonitor:
     ) -> None:
         self.quiet = quiet
         self._settings, self._bot, self._series, self._emits = settings, bot, series, emits
-        self._peak = Decimal(0)
+        self._peak, self._store_from = Decimal(0), 0.0
         self.alarms = alarms_of(settings)
         self.last: AccountSnapshot | None = None
 
@@ -88,10 +91,13 @@ class AccountMonitor:
             )
 
     def _keep(self, time: datetime, figures: dict[str, float]) -> None:
-        """Into the store; one that fails says so where it matters, at the next order."""
+        """Into the store; one that fails is left alone for a while: it would keep orders waiting."""
+        if monotonic() < self._store_from:
+            return
         try:
             self._series.record_all({SERIES + name: value for name, value in figures.items()}, time)
         except StoreError as error:
+            self._store_from = monotonic() + STORE_PAUSE_SECONDS
             log.warning("account.not_kept", reason=error.message)
 
 

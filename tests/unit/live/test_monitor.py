@@ -17,7 +17,7 @@ from brokers.account import Alarm, snapshot
 from brokers.risk import Account
 from core.config.account import AccountSettings
 from core.config.schema import LogSettings
-from core.errors import UserError
+from core.errors import StoreError, UserError
 from core.telemetry import close_logging, configure_logging
 from live.monitor import AccountMonitor, metrics_served
 from store import Store
@@ -111,6 +111,26 @@ def test_what_is_repeated_is_not_told_again_but_counts(database: Store, tmp_path
     monitor.take(START + timedelta(minutes=5), Account(Decimal(850)))
     assert len(told(tmp_path, "account.snapshot")) == 1
     assert len(told(tmp_path, "account.alert")) == 1
+
+
+class Failing:
+    """A store that cannot be written to."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def record_all(self, values: dict[str, float], time: datetime) -> None:
+        self.asked += 1
+        raise StoreError("the disk is full")
+
+
+def test_a_store_that_fails_is_left_alone_and_nothing_else_stops(database: Store, tmp_path: Path) -> None:
+    """L23: the session goes on, snapshots go to the log, alerts are raised."""
+    failing = Failing()
+    watch(AccountMonitor(AccountSettings(alert_drawdown=0.15), "b", failing), FALL)  # type: ignore[arg-type]
+    assert failing.asked == 1
+    assert len(told(tmp_path, "account.snapshot")) == len(FALL)
+    assert told(tmp_path, "account.alert")
 
 
 def test_a_replay_at_full_speed_only_alerts(database: Store, tmp_path: Path) -> None:
