@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.redact import redact_text
 from live.fleet_settings import Bot, SupervisorSettings
+from live.last_words import read_last_words
 from live.restarts import Ended, Restarts, how_it_ended
 
 OUTPUT_BYTES = 5_000_000
 """Size at which a bot's output is put aside, once, before it starts again."""
-TAIL_BYTES = 65_536
+OUTPUT = "output.log"
 FLATTEN = "flatten"
 """See `live.attached`."""
 LONGEST_LOOK = 1.0
@@ -183,6 +183,15 @@ class BotProcess:
         self._hurry.clear()
         self.state = State.STARTING
         self._task = asyncio.create_task(self._lives(arguments), name=f"bot {self.bot.name}")
+        self._task.add_done_callback(self._lost)
+
+    def _lost(self, task: asyncio.Task[None]) -> None:
+        """A defect of ours, or a disk that is full, ended the looking after: nothing may trade unseen."""
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None:
+            self.kill_now()
+            self.state, self.error = State.GAVE_UP, f"{type(failure).__name__}: {failure}"
+            self._say(self.bot.name, f"is looked after no more: {self.error}", True)
 
     async def _lives(self, arguments: list[str]) -> None:
         while True:
@@ -215,23 +224,27 @@ class BotProcess:
         self._process = process
         if self._flatten:
             await self._send_flatten(process)
+        elif self._told:
+            with suppress(ProcessLookupError):
+                process.terminate()
         self._say(self.bot.name, f"started, process {process.pid}", False)
         code = await self._watched(process)
         self._status = self._read_status()
         self._process = None
         if process.stdin is not None:
             process.stdin.close()
-        error, self.error, self.left = self._last_words(code)
+        words = read_last_words(self.bot.folder / OUTPUT, self._output_from, code)
+        self.error, self.left = words.text, words.left
         if self._told and code == -signal.SIGTERM:
             self.error = ""  # it had not begun
-        return how_it_ended(code, error)
+        return how_it_ended(code, words.code)
 
     async def _spawn(self, arguments: list[str]) -> asyncio.subprocess.Process:
         folder = self.bot.folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        output = folder / "output.log"
+        output = folder / OUTPUT
         if output.exists() and output.stat().st_size > OUTPUT_BYTES:
-            output.replace(folder / "output.log.1")
+            output.replace(folder / f"{OUTPUT}.1")
         with output.open("ab") as file:
             self._output_from = file.tell()
             return await asyncio.create_subprocess_exec(
@@ -274,7 +287,8 @@ class BotProcess:
         status, spoke = self._read_status(), self._began_wall
         if status.get("pid") == pid:
             self._status = status
-            spoke = max(spoke, self._file.stat().st_mtime)
+            with suppress(OSError):
+                spoke = max(spoke, self._file.stat().st_mtime)
             if self.state is State.STARTING and "run" in status:
                 self.state = State.RUNNING
         longest = self._settings.silence_seconds
@@ -333,28 +347,6 @@ class BotProcess:
             found: dict[str, Any] = json.loads(self._file.read_text())
             return found
         return {}
-
-    def _last_words(self, code: int) -> tuple[str | None, str, Mapping[str, Any] | None]:
-        """Code and text of the error its output ends with, or none, and what it says it left at the venue."""
-        with (self.bot.folder / "output.log").open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(self._output_from, size - TAIL_BYTES))
-            lines = file.read().decode(errors="replace").strip().splitlines()
-        left = None
-        for line in reversed(lines):
-            with suppress(ValueError):
-                document = json.loads(line)
-                if isinstance(document, dict) and isinstance(document.get("error"), dict):
-                    said = document["error"]
-                    text = "; ".join(filter(None, (said.get("message"), said.get("hint"))))
-                    return said.get("code"), redact_text(text), None
-                if isinstance(document, dict) and "left" in document:
-                    left = document["left"]
-                    break
-        if code == 0:
-            return None, "", left
-        how = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return None, redact_text(f"{how}: {lines[-1]}" if lines else how), left
 
     def _left_in_words(self) -> str:
         if not self.left:

@@ -235,3 +235,19 @@ def test_a_days_loss_is_carried_to_later_bars_only(
     database.journal("earlier").save_risk(DAILY_LOSS, state)
     run = session.start(plan, database, Path("runs/first"))
     assert run.settings[DAILY_LOSS] == (state if carried else None)
+
+
+def test_what_a_bot_goes_on_with(plan: Plan, database: Store) -> None:
+    """A failed run, too; not a finished one, and not one that began otherwise."""
+    assert session.find_unfinished(plan, database) is None
+    run = session.start(plan, database, Path("runs/first"))
+    database.runs.fail(run.run_id, finished=run.started, reason="lost")
+    found = session.find_unfinished(plan, database)
+    assert found is not None
+    assert found.run_id == run.run_id
+    broker = plan.settings.broker.model_copy(update={"cash": 1.0})
+    changed = replace(plan, settings=plan.settings.model_copy(update={"broker": broker}))
+    with pytest.raises(UserError, match=r"run first began with another broker\.cash; put that back"):
+        session.find_unfinished(changed, database)
+    assert session.trade(plan, database, run).result is not None
+    assert session.find_unfinished(plan, database) is None
