@@ -14,6 +14,7 @@ import pytest
 
 from live import checkups
 from live.checkups import Finding
+from store.revisions import HEAD
 from tests.integration.test_live_run import PATIENCE_SECONDS, Reader
 from tests.integration.test_live_venues import ROUND_TRIPS
 from tests.simulator import Simulator, simulator
@@ -56,7 +57,8 @@ def test_all_is_well_in_an_empty_folder(ask: Ask, forked: Any, tmp_path: Path) -
         "disk",
     } <= set(found)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-    lines = forked(tmp_path, module="live.doctor").stdout.splitlines()
+    state = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    lines = forked(tmp_path, module="live.doctor", env=state).stdout.splitlines()
     assert len(lines) == sum(map(len, found.values()))
     assert all(line.startswith("ok  ") for line in lines)
 
@@ -132,7 +134,7 @@ def test_libraries_that_clash_are_missing_or_of_another_version(
 def test_databases_of_other_versions(ask: Ask, forked: Any, tmp_path: Path) -> None:
     """B13"""
     assert forked(tmp_path, "momentum", "--end", "2004-11-30").code == 0
-    assert ask(code=0)["database"][0]["text"].endswith("at revision 0002")
+    assert ask(code=0)["database"][0]["text"].endswith(f"at revision {HEAD}")
     for revision, level, fix in (("0001", "warn", "python -m store.migrate"), ("9999", "fail", "upgrade")):
         with sqlite3.connect(tmp_path / "runs/tradewright.db") as connection:
             connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
