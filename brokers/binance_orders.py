@@ -29,6 +29,8 @@ REACHED: Mapping[OrderType, OrderType] = {
 }
 """What a stop is sent as whose trigger the market has already reached: Binance refuses it, but it must work."""
 TRAILS = frozenset({OrderType.STOP_TRAIL, OrderType.STOP_TRAIL_LIMIT})
+STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
+"""Stops with a trigger that stays; where one that trails stands, Binance does not tell."""
 LIMITS = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.STOP_TRAIL_LIMIT})
 FEE_TOLERANCE = Decimal("0.005")
 
@@ -105,7 +107,7 @@ class BinanceOrder:
             size=self.size,
             filled=self.received,
             status=OrderStatus.INTENT if self.stage is Stage.HELD else self.status,
-            trigger=self.price if self.intent.type in REACHED else None,
+            trigger=self.price if self.intent.type in STOPS else None,
             limit=self.price if self.intent.type is OrderType.LIMIT else self.limit,
             venue_order_id=str(self.order_id) if self.order_id else "",
         )
@@ -258,7 +260,7 @@ def price_params(order: BinanceOrder, pair: Pair, kind: OrderType) -> dict[str, 
             params["timeInForce"] = "GTC"
     if kind in TRAILS:
         params["trailingDelta"] = str(trailing_delta(intent))
-    elif kind in (OrderType.STOP, OrderType.STOP_LIMIT):
+    elif kind in STOPS:
         params["stopPrice"] = f"{pair.trigger_price(order.price or intent.reference_price):f}"
     return params
 

@@ -277,7 +277,7 @@ class Executor:
         recorded = self._record.told(self._turn)
         for event in recorded:
             self._apply(event)
-        if self._turn < self._record.last_turn:
+        if self._turn < self._record.last_turn or recorded:  # a turn's events are written down all at once
             return recorded
         fresh = await self._arrivals.take(until or now)
         if fresh:

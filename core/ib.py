@@ -56,19 +56,21 @@ def overhear(session: Any, hear: Callable[[str, tuple[Any, ...]], None]) -> None
     """Tell `hear` every message of TOLD as it comes, after the library has dealt with it.
 
     The library's own records find an order by ids that TWS hands out again, and leave out what they cannot place.
+    They also grow with every order, and are not kept.
     """
+    wrapper = session.wrapper
+
+    def overheard(name: str, inner: Callable[..., None]) -> Callable[..., None]:
+        def message(*told: Any) -> None:
+            inner(*told)
+            for records in (wrapper.trades, wrapper.permId2Trade, wrapper.fills):
+                records.clear()
+            hear(name, told)
+
+        return message
+
     for name in TOLD:
-        setattr(session.wrapper, name, _overheard(name, getattr(session.wrapper, name), hear))
-
-
-def _overheard(
-    name: str, inner: Callable[..., None], hear: Callable[[str, tuple[Any, ...]], None]
-) -> Callable[..., None]:
-    def message(*told: Any) -> None:
-        inner(*told)
-        hear(name, told)
-
-    return message
+        setattr(wrapper, name, overheard(name, getattr(wrapper, name)))
 
 
 def quieten(library: Any) -> None:

@@ -115,6 +115,7 @@ class LivePath:
             on_bar=self.on_bar,
         )
         cerebro.addanalyzer(StateKeeper, journal=self.journal)
+        cerebro.addanalyzer(Forgetting)
         if self.on_tape is not None:
             cerebro.addanalyzer(Tape, datas=len(feeds), take=self.on_tape)
         _keep_market_time(cerebro)
@@ -151,6 +152,18 @@ class LivePath:
             book=self.book,
             cash=to_decimal(self.cash),
         )
+
+
+class Forgetting(bt.Analyzer):
+    """Drops what Backtrader keeps and never reads: a copy of each order for every time the strategy was told of it."""
+
+    def prenext(self) -> None:
+        """A bar of the warm-up."""
+        self.next()
+
+    def next(self) -> None:
+        """After each bar."""
+        self.strategy._orders.clear()
 
 
 class Tape(bt.Analyzer):

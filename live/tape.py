@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import csv
+from array import array
 from collections import defaultdict
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+import numpy as np
 import pandas as pd
 
 from core.errors import ConfigError
 from core.types import Bar
 
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 COLUMNS = ("open", "high", "low", "close", "volume")
 
 
@@ -22,7 +26,9 @@ class Tape(AbstractContextManager["Tape"]):
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
-        self._bars: defaultdict[str, list[Bar]] = defaultdict(list)
+        self._bars: defaultdict[str, tuple[array[int], array[float]]] = defaultdict(
+            lambda: (array("q"), array("d"))
+        )
         self._open: IO[str] | None = None
 
     def __enter__(self) -> Tape:
@@ -45,19 +51,20 @@ class Tape(AbstractContextManager["Tape"]):
 
     def take(self, bar: Bar) -> None:
         """One more bar."""
-        self._bars[bar.symbol].append(bar)
+        times, numbers = self._bars[bar.symbol]
+        prices = [getattr(bar, name) for name in COLUMNS]
+        times.append((bar.time - EPOCH) // MICROSECOND)
+        numbers.extend(prices)
         if self._open is not None:
-            prices = [getattr(bar, name) for name in COLUMNS]
             csv.writer(self._open).writerow([bar.time.isoformat(), bar.symbol, *prices])
             self._open.flush()
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """Everything so far, as a market."""
-        return {symbol: _frame(bars) for symbol, bars in self._bars.items()}
+        return {symbol: _frame(*bars) for symbol, bars in self._bars.items()}
 
 
-def _frame(bars: list[Bar]) -> pd.DataFrame:
-    times = pd.DatetimeIndex([bar.time for bar in bars], name="time").as_unit("ns")
-    return pd.DataFrame(
-        {name: [getattr(bar, name) for bar in bars] for name in COLUMNS}, times, dtype="float64"
-    )
+def _frame(times: array[int], numbers: array[float]) -> pd.DataFrame:
+    index = pd.to_datetime(np.array(times), unit="us", utc=True).as_unit("ns")
+    table = np.array(numbers).reshape(len(times), len(COLUMNS))
+    return pd.DataFrame(table, index.rename("time"), COLUMNS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from brokers.binance import BinanceVenue
 from brokers.binance_link import BinanceSettings
+from core.connect import ccxt_stream_session
 from core.types import OrderEvent, OrderIntent, OrderType, Side
 from tests.simulator import Simulator
 
@@ -25,7 +27,13 @@ def venue_on(
         "streams": f"ws://{where}/ws", "websocket_api": f"ws://{where}/ws-api/v3", "recv_window": 1_000,
         "timeout_seconds": 1.2, "ping_seconds": 3.0,
     }  # fmt: skip
-    return of(BinanceSettings(**{**settings, **changes}), symbols=[SYMBOL], state=state)
+    given = BinanceSettings(**{**settings, **changes})
+    return of(given, symbols=[SYMBOL], state=state, open_session=prompt_session)
+
+
+def prompt_session(name: str, options: Mapping[str, Any]) -> Any:
+    """ccxt's session, which waits no longer between two requests than a simulator wants."""
+    return ccxt_stream_session(name, {**options, "rateLimit": 1})
 
 
 def intent(

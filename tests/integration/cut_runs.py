@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import backtrader as bt
 import pandas as pd
 
 import store
@@ -24,11 +25,14 @@ Told = tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]
 class CutRun(ABC):
     """What a run keeps, over all of its lives. market: moves the venue's price; cash: what the account holds."""
 
+    strategy: type[bt.Strategy] = Timetable
+    closes: Sequence[float] = CLOSES
+
     def __init__(self, folder: Path, symbol: str, market: Callable[[float], object], cash: float) -> None:
         self.folder, self.symbol, self.market, self.cash = folder, symbol, market, cash
         self.steps: list[str] = []
         self.cut_at: tuple[str, int] | None = None
-        market(CLOSES[0])
+        market(self.closes[0])
 
     @abstractmethod
     def venue(self) -> Venue:
@@ -50,13 +54,15 @@ class CutRun(ABC):
     def run(self) -> Recording:
         """One life, to its end."""
         self.steps = []
-        index = pd.date_range("2024-02-01", periods=len(CLOSES), freq="1D", tz="UTC", name="time")
-        frame = pd.DataFrame({name: map(float, CLOSES) for name in ("open", "high", "low", "close")}, index)
+        index = pd.date_range("2024-02-01", periods=len(self.closes), freq="1D", tz="UTC", name="time")
+        frame = pd.DataFrame(
+            {name: map(float, self.closes) for name in ("open", "high", "low", "close")}, index
+        )
         frame["volume"] = 1000.0
         with store.open_store(f"sqlite:///{self.folder}/journal.db") as database:
             journal, frames = database.journal("run"), {self.symbol: frame}
             replay = LivePath(
-                Timetable, {}, replayed(frames), self.venue, journal, self.cash, 0.0, on_step=self.on_step
+                self.strategy, {}, replayed(frames), self.venue, journal, self.cash, 0.0, on_step=self.on_step
             )
             return replay.run()
 

@@ -88,3 +88,27 @@ def test_a_bar_that_comes_is_told_of_it_first(tmp_path: Path) -> None:
             await two.stop()
 
     place.run(scenario)
+
+
+def test_a_turn_whose_events_are_on_record_hears_nothing_more(tmp_path: Path) -> None:
+    """However early it happened: the strategy did not know of it then."""
+    place = InProcess()
+    order = intent("a", OrderType.LIMIT, price=D(90))
+    later = START + 60 * MINUTE
+
+    async def scenario() -> None:
+        with store.open_store(f"sqlite:///{tmp_path}/journal.db") as database:
+            one = Executor(place.venue(), database.journal("run"), cash=D(10_000))
+            await one.start()
+            await one.step(1, later, {})
+            first = told(list((await one.submit(order)).events))
+            await one.stop()
+            place.market.to(90)
+            two = Executor(place.venue(), database.journal("run"), cash=D(10_000))
+            await two.start()
+            await two.step(1, later, {})
+            assert told(list((await two.submit(order)).events)) == first
+            assert told(await two.step(2, later + MINUTE, {})) == ["filled"]
+            await two.stop()
+
+    place.run(scenario)
