@@ -40,7 +40,8 @@ INSYNC := .venv-insync
 insync: $(INSYNC)/.dev
 	$(INSYNC)/bin/python -m pytest -p no:cacheprovider tests/unit/brokers/test_ibkr_book.py \
 	  tests/contract/test_venue_contract.py tests/integration/test_tws_simulator.py \
-	  tests/integration/test_ibkr_faults.py tests/integration/test_ibkr_run.py $(ARGS)
+	  tests/integration/test_ibkr_faults.py tests/integration/test_ibkr_run.py \
+	  tests/integration/test_live_ibkr.py tests/integration/test_feeds_ibkr.py $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from benchmarks.measure import Row
 
 BASELINE_FILE = Path(__file__).with_name("baseline.json")
-SECTIONS = ("run", "loops", "sweep", "cold", "live", "optimise", "corpus", "long")
+SECTIONS = ("run", "loops", "sweep", "cold", "live", "optimise", "corpus", "long", "day")
 
 
 def sections(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
     """What is measured, by name, the quickest first."""
-    from benchmarks import live_latency, optimisation
+    from benchmarks import day, live_latency, optimisation
     from benchmarks import sections as measured
     from benchmarks.corpus import corpus
 
@@ -42,6 +42,7 @@ def sections(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], list[
     yield "optimise", lambda: optimisation.overhead((100, 1_000) if args.quick else (100, 1_000, 10_000))
     yield "optimise", lambda: optimisation.walk(10, 1_000)
     if not args.quick:
+        yield "day", day.days
         yield "corpus", lambda: corpus(short, repeat)
         yield "long", lambda: measured.one_run(args.long_bars, repeat)
 

@@ -1,4 +1,4 @@
-"""What has to happen in a fresh process: the first compiled run, and the memory a sweep takes at its most.
+"""What has to happen in a fresh process: the first compiled run, what a sweep takes of memory, a live day.
 
 python -m benchmarks.child '{"what": "first run", "bars": 2500}'
 """
@@ -98,6 +98,13 @@ def sweep_memory(bars: int, combinations: int) -> dict[str, Any]:
     return {"seconds": statistics.median(taken), "own_bytes": own, "value": value}
 
 
+def live_day(venue: str, bars: int, speed: float) -> dict[str, Any]:
+    """See `benchmarks.day`."""
+    from benchmarks import day
+
+    return day.live_day(venue, bars, speed)
+
+
 def peak_memory() -> int:
     """The most memory this process ever held, in bytes."""
     # Kilobytes on Linux, bytes on a Mac.
@@ -106,5 +113,5 @@ def peak_memory() -> int:
 
 if __name__ == "__main__":
     given = json.loads(sys.argv[1])
-    work = {"first run": first_run, "sweep": sweep_memory}[given.pop("what")]
+    work = {"first run": first_run, "sweep": sweep_memory, "day": live_day}[given.pop("what")]
     print(json.dumps(work(**given)))

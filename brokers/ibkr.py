@@ -67,6 +67,11 @@ class IBKRVenue:
         return self._log.sequence
 
     @property
+    def account_name(self) -> str:
+        """The account that is traded; empty before it is known."""
+        return self._link.account
+
+    @property
     def external(self) -> Sequence[External]:
         """Executions on the account that no order of this run brought about, since it connected."""
         book = self._reports.last_book

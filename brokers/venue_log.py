@@ -52,6 +52,8 @@ class VenueLog(Generic[Order]):
             connection = sqlite3.connect(self._path, isolation_level=None)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
+            # It is read once and then written at its end alone: pages need not be kept.
+            connection.execute("PRAGMA cache_size=-128")
             self._prepare(connection)
             told = connection.execute("SELECT content FROM events ORDER BY sequence").fetchall()
             kept = connection.execute("SELECT client_id, content FROM orders ORDER BY rowid").fetchall()

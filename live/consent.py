@@ -14,6 +14,12 @@ class NotConfirmed(UserError):
     code = "not-confirmed"
 
 
+class NotPaper(UserError):
+    """The account is real, and nobody said that it may be. Handler: the command line; no order was sent."""
+
+    code = "not-paper"
+
+
 def require(found: Connection, *, live: bool, confirm: str | None, ask: bool) -> None:
     """Raise NotConfirmed unless the connection is simulated, or a person allows what is real.
 
