@@ -24,6 +24,7 @@ import backtrader as bt
 from benchmarks.child import in_child
 from benchmarks.markets import market
 from benchmarks.measure import Row
+from core.types import Bar, OrderIntent
 
 DAY, SPEED = 1_440, 600.0
 WARM_UP = 240
@@ -34,6 +35,11 @@ SYMBOLS: Mapping[str, tuple[str, ...]] = {
     "binance": ("BTC/USDT", "ETH/USDT", "SOL/USDT", "ADA/USDT", "XRP/USDT"),
     "ibkr": ("AAPL", "MSFT", "AMZN", "GOOG", "META"),
 }
+
+
+KEEPERS = frozenset(
+    {"backtrader", "brokers", "core", "engine", "eventkit", "feeds", "ib_async", "live", "store"}
+)
 
 
 class InTurns(bt.Strategy):
@@ -61,22 +67,38 @@ class InTurns(bt.Strategy):
 
 @dataclass(slots=True)
 class Memory:
-    """What the process holds after `first` bars and after `last`. looks: bytes and objects, at either."""
+    """What the process holds after `first` bars and after `last`. looks: bytes, and objects by type, at either."""
 
     first: int
     last: int
-    looks: list[tuple[int, int]] = field(default_factory=list)
+    looks: list[tuple[int, Counter[type]]] = field(default_factory=list)
 
     def on_bar(self, bars: int) -> None:
         """Look, once a bar."""
         if bars in (self.first, self.last):
-            self.looks.append((held_bytes(), len(gc.get_objects())))
+            self.looks.append((held_bytes(), kept_objects()))
 
     @property
-    def grown(self) -> tuple[int, int]:
-        """Bytes and objects more than at the first look."""
-        (bytes_before, objects_before), (bytes_now, objects_now) = self.looks
-        return bytes_now - bytes_before, objects_now - objects_before
+    def grown_bytes(self) -> int:
+        """Bytes more than at the first look."""
+        return self.looks[-1][0] - self.looks[0][0]
+
+    @property
+    def grown_objects(self) -> tuple[int, int]:
+        """Objects more than at the first look, and how many orders' intents are among them."""
+        more = self.looks[-1][1].copy()
+        more.subtract(self.looks[0][1])
+        return more.total(), more[OrderIntent]
+
+
+def kept_objects() -> Counter[type]:
+    """Objects of the project and of the libraries that keep orders; bars, some of which are on their way, are left out."""
+    kinds = (type(each) for each in gc.get_objects())
+    return Counter(kind for kind in kinds if kind is not Bar and _keeps(kind))
+
+
+def _keeps(kind: type) -> bool:
+    return str(getattr(kind, "__module__", "")).partition(".")[0] in KEEPERS
 
 
 def held_bytes() -> int:
@@ -129,10 +151,11 @@ def live_day(venue: str, bars: int, speed: float, warm_up: int = WARM_UP) -> dic
         lost, doubled = missing_and_doubled(
             _read_seen(folder / "seen.csv"), symbols, rehearsal.sim.start, bars
         )
-    grown = memory.grown
+    grown_objects, grown_orders = memory.grown_objects
     return {
-        "grown_bytes": grown[0],
-        "grown_objects": grown[1],
+        "grown_bytes": memory.grown_bytes,
+        "grown_objects": grown_objects,
+        "grown_orders": grown_orders,
         "held_bytes": memory.looks[-1][0],
         "lost": lost,
         "doubled": doubled,
