@@ -75,7 +75,7 @@ class Script:
         self._run, self._sent = f"twc{time.time_ns():x}", 0
 
     async def run(self) -> None:
-        """Read, change and cancel, be refused, buy and sell. Raises TimeoutError for what does not fill."""
+        """Read, change and cancel, be refused, buy and sell. Raises VenueTransient for what does not fill."""
         venue = self._venue
         instrument = (await venue.instruments())[self._symbol]
         await venue.balances()
@@ -115,10 +115,16 @@ class Script:
     async def _trade(self, size: Decimal, reference: Decimal, side: Side) -> None:
         """At the market, to the order's end."""
         name = await self._submit(size, reference, side=side)
-        async with asyncio.timeout(FILL_SECONDS):
-            async for event in self._venue.events():
-                if event.client_id == name and event.status.terminal:
-                    return
+        try:
+            async with asyncio.timeout(FILL_SECONDS):
+                async for event in self._venue.events():
+                    if event.client_id == name and event.status.terminal:
+                        return
+        except TimeoutError as error:
+            raise VenueTransient(
+                f"a market order to {side} {size:f} {self._symbol} has not filled for {FILL_SECONDS} s",
+                hint="look at what the account holds, and try while the market is open",
+            ) from error
 
     async def _submit(
         self, size: Decimal, reference: Decimal, *, side: Side = Side.BUY, price: Decimal | None = None

@@ -33,7 +33,12 @@ CALLS: Mapping[str, tuple[str, str]] = {
     "privatePostOrderListOco": ("POST", "orderList/oco"),
 }
 NO_PATIENCE = 2
-NOWHERE: Mapping[str, Any] = {"public": "", "private": "", "sapi": "", "ws": {"spot": "", "ws-api": {"spot": ""}}}
+NOWHERE: Mapping[str, Any] = {
+    "public": "",
+    "private": "",
+    "sapi": "",
+    "ws": {"spot": "", "ws-api": {"spot": ""}},
+}
 
 
 class SimulatedSession:
