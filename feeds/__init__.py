@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from feeds.bridge import BinanceData, IBKRData, LiveData, YahooData
     from feeds.consensus import Consensus, merged_bar
     from feeds.market import Market, load
+    from feeds.price_watch import PriceSource, PriceWatch
     from feeds.quality import QualityReport
     from feeds.replay import Replay
     from feeds.ring import RingBuffer
@@ -23,6 +24,8 @@ __all__ = [
     "IBKRData",
     "LiveData",
     "Market",
+    "PriceSource",
+    "PriceWatch",
     "QualityReport",
     "Replay",
     "RingBuffer",
@@ -38,6 +41,8 @@ _HOME = {
     "IBKRData": "feeds.bridge",
     "LiveData": "feeds.bridge",
     "Market": "feeds.market",
+    "PriceSource": "feeds.price_watch",
+    "PriceWatch": "feeds.price_watch",
     "QualityReport": "feeds.quality",
     "Replay": "feeds.replay",
     "RingBuffer": "feeds.ring",

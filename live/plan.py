@@ -17,6 +17,7 @@ from engine import preflight
 from engine.plan import recorded_settings
 from engine.probe import probe
 from feeds.spacing import parse_timeframe
+from live.consensus import sources_of
 from live.profiles import Connection
 from strategies import registry
 
@@ -80,6 +81,7 @@ def make_live_plan(
     """Load and check strategy, parameters and what is traded; a UserError says what cannot be used."""
     preflight.check_money(settings.broker.cash, settings.broker.commission)
     entries_of(settings)
+    sources_of(settings)
     symbols = tuple(name.strip() for name in (settings.data.symbols or "").split(",") if name.strip())
     if not symbols:
         example = "BTC/USDT" if connection.venue == "binance" else "AAPL"

@@ -170,6 +170,7 @@ def trade(
         configure_logging(plan.settings.log, run_dir=folder)
         stack.callback(close_logging)
         work = _work(plan, folder, tape, hooks)
+        stack.callback(work.close)
         work.check(run)
         store.runs.resume(run.run_id)
         monitor = _monitor(plan, work, store, run)
@@ -226,7 +227,7 @@ def _path(
             run,
             work.begins,
             monitor.take,
-            rules=[work.watch] if work.watch is not None else [],
+            rules=[*work.rules, *([work.watch] if work.watch is not None else [])],
         ),
         ending=work.ending,
         quick=work.quick,

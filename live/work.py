@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from brokers.base import Venue
 from brokers.binance import BinanceVenue
 from brokers.binance_link import BinanceSettings
+from brokers.consensus_guard import ConsensusGuard
 from brokers.ending import Ending
 from brokers.ibkr import IBKRVenue
 from brokers.paper import PaperVenue
+from brokers.risk import Rule
 from brokers.working import Attempts, WorkingVenue
 from core.errors import UserError, VenueFatal, VenueTransient
 from core.telemetry import get_logger
@@ -30,6 +32,7 @@ from feeds.live.ibkr import IBKRStreamSettings
 from feeds.market import Market
 from feeds.quality import QualityReport
 from feeds.source import Feed
+from live.consensus import price_watch
 from live.plan import LivePlan, entries_of
 from live.profiles import VenueUnreachable
 from live.tape import Tape
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
     from store import RunRecord
 
 VENUE_FILE = "paper.db"
+PATIENCE_SECONDS = 15.0
+"""How long a session waits for the first prices of the exchanges it compares."""
 VENUE_LOG = "venue.db"
 
 log = get_logger("live.work")
@@ -52,7 +57,7 @@ class Work(Protocol):
     """What differs between the two.
 
     venue: its name on record. begins: when the market does. total: bars there will be, where that is known. data:
-    what the bars come from. endless: it ends when it is told to, and has its result then. ending, quick, on_tape: see
+    what the bars come from. rules: further ones for entries. endless: it ends when it is told to, and has its result then. ending, quick, on_tape: see
     `LivePath`.
     """
 
@@ -64,6 +69,7 @@ class Work(Protocol):
     ending: Ending | None
     quick: bool
     on_tape: Callable[[Bar], None] | None
+    rules: Sequence[Rule]
 
     @property
     def watch(self) -> Watch | None:
@@ -90,6 +96,10 @@ class Work(Protocol):
         """Connect."""
         ...
 
+    def close(self) -> None:
+        """End what runs beside the session."""
+        ...
+
     def result(self, run: RunRecord, recording: Recording, meta: Mapping[str, Any]) -> RunResult:
         """What the run came to. meta: what else is known of it."""
         ...
@@ -104,6 +114,7 @@ class ReplayWork:
     quick = False
     watch: Watch | None = None
     on_tape: Callable[[Bar], None] | None = None
+    rules: Sequence[Rule] = ()
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         self._plan, self._folder = plan, folder
@@ -139,6 +150,9 @@ class ReplayWork:
         """See `Work`."""
         path.open()
 
+    def close(self) -> None:
+        """See `Work`."""
+
     def result(self, run: RunRecord, recording: Recording, meta: Mapping[str, Any]) -> RunResult:
         """See `Work`."""
         reason = "the live path, on the paper venue"
@@ -163,6 +177,8 @@ class LiveWork:
         self.data = ",".join(f"{self.venue}:{symbol}:{plan.timeframe}" for symbol in plan.symbols)
         self.ending: Ending | None = plan.settings.live.on_stop
         self.on_tape: Callable[[Bar], None] | None = tape.take
+        self._prices = price_watch(plan)
+        self.rules: Sequence[Rule] = [ConsensusGuard(self._prices, self.venue)] if self._prices else ()
 
     def counted(self, on_bar: Callable[[int], None], stop: Callable[[], None]) -> Callable[[int], None]:
         """`on_bar`, which calls `stop` after as many bars of now as the session may have."""
@@ -232,6 +248,8 @@ class LiveWork:
     def open(self, path: LivePath) -> None:
         """See `Work`; a venue that cannot be reached, or does not take the key, is for the user to mend."""
         self._path = path
+        if self._prices is not None:
+            self._prices.start(PATIENCE_SECONDS)
         try:
             path.open()
             if self._made is not None and not path.journal.last_step():
@@ -242,6 +260,11 @@ class LiveWork:
         except UserError:
             path.gateway.stop()
             raise
+
+    def close(self) -> None:
+        """See `Work`."""
+        if self._prices is not None:
+            self._prices.stop()
 
     def result(self, run: RunRecord, recording: Recording, meta: Mapping[str, Any]) -> RunResult:
         """See `Work`."""

@@ -238,6 +238,25 @@ class LiveSettings(Section):
     reprice_then: Literal["cancel", "market"] = Field(
         default="cancel", description="what becomes of what has not filled by then"
     )
+    consensus: str | None = Field(
+        default=None,
+        min_length=1,
+        examples=["kraken,coinbase", "second=http://127.0.0.1:8080/api/v3"],
+        description="exchanges whose prices must agree with the traded venue's before an entry; NAME, or NAME=URL of "
+        "one that speaks as Binance does",
+    )
+    consensus_quorum: int = Field(
+        default=2, ge=2, description="how many must agree, the traded venue among them"
+    )
+    consensus_tolerance: float = Field(
+        default=0.005, gt=0, lt=1, description="how far from the median one may be, as a fraction"
+    )
+    consensus_max_age: float = Field(
+        default=10.0,
+        gt=0,
+        le=3600,
+        description="seconds after which a price is too old; asked four times as often",
+    )
     account: AccountSettings = Field(default_factory=AccountSettings)
 
 
