@@ -95,7 +95,12 @@ class Bookkeeper:
     def __init__(self, trades: Trades, positions: Positions) -> None:
         self._trades = trades
         self._positions = positions
-        self._open = {trade.symbol: trade for trade in trades.list(open_only=True)}
+        self._open: dict[str, OpenTrade] = {}
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the open trades again: after a transaction that was undone, ours would be others."""
+        self._open = {trade.symbol: trade for trade in self._trades.list(open_only=True)}
 
     def book(self, fill: Fill, intent: OrderIntent) -> None:
         """Take one fill in; call it inside the transaction that journals the fill."""

@@ -26,7 +26,7 @@ from brokers.base import SimulatedVenue, Venue
 from brokers.journal import Journal
 from brokers.reconcile import Ledger, check_reconciled, diverged
 from brokers.record import Record
-from brokers.risk import Account, RiskGate, fit_bracket
+from brokers.risk import Account, RiskGate, fit_bracket, reduces
 from brokers.stop_levels import StopLevels
 from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, VenueTransient
 from core.telemetry import correlation, get_logger
@@ -34,6 +34,7 @@ from core.types import Bar, EventKind, Fill, OrderEvent, OrderIntent, to_decimal
 
 ASK_ATTEMPTS = 5
 ASK_PAUSE_SECONDS = 0.2
+NO_JOURNAL = "the journal's database takes nothing: no new entries until it does"
 AFTER_ALL = datetime.max.replace(tzinfo=UTC)
 
 log = get_logger("brokers.executor")
@@ -171,6 +172,8 @@ class Executor:
             log.info(
                 "order.intent", symbol=allowed.symbol, side=allowed.side, size=allowed.size, type=allowed.type
             )
+            if self._journal.down and not self._protects(allowed):
+                return self._reject(allowed, NO_JOURNAL, whole_bracket=True)
             return await self._send(allowed)
 
     async def cancel(self, client_id: str, now: datetime) -> list[OrderEvent]:
@@ -223,6 +226,11 @@ class Executor:
         except OrderRejected:
             return ()
 
+    def _protects(self, intent: OrderIntent) -> bool:
+        """Whether it only makes the position smaller; the last of a bracket would also send the entry."""
+        entry_has_left = intent.parent is None or intent.parent in self._ledger.heard
+        return entry_has_left and reduces(intent, self._account())
+
     def _in_bracket(self, intent: OrderIntent) -> OrderIntent:
         return fit_bracket(intent, self._record.known.get(intent.parent or ""), self._ledger.refused)
 
@@ -256,9 +264,14 @@ class Executor:
         self._record.add(intent, self._turn)
         return submission
 
-    def _reject(self, intent: OrderIntent, reason: str) -> Submission:
-        """Journal that an order came to nothing, and with it those of its bracket that will wait for it in vain."""
-        refused = [*self._ledger.bracket_waiting_for(intent, self._record.known.values()), intent]
+    def _reject(self, intent: OrderIntent, reason: str, *, whole_bracket: bool = False) -> Submission:
+        """Journal that an order came to nothing, and with it those of its bracket that will wait for it in vain.
+
+        whole_bracket: even where it was not the last of them.
+        """
+        last = replace(intent, transmit=True) if whole_bracket else intent
+        waiting = self._ledger.bracket_waiting_for(last, self._record.known.values())
+        refused = [*(order for order in waiting if order != intent), intent]
         with self._journal.transaction():
             events = [
                 self._journal.record_rejection(o.client_id, reason, bar=o.bar_time, step=self._turn)

@@ -47,6 +47,11 @@ class JournalledOrder(Protocol):
 class Journal(Protocol):
     """What the executor needs of `store.Journal`; each call outside a transaction commits by itself."""
 
+    @property
+    def down(self) -> bool:
+        """Whether what is written is durable elsewhere than in the database, which takes nothing just now."""
+        ...
+
     def transaction(self) -> AbstractContextManager[object]:
         """Group several writes into one durable commit."""
         ...

@@ -153,7 +153,7 @@ def check_order(
     """The order as it may be sent: unchanged, or clipped to the limits; raises OrderRejected otherwise."""
     if intent.size <= 0:
         raise OrderRejected("an order needs a size above zero", rule="size", value=intent.size)
-    if _reduces(intent, account):
+    if reduces(intent, account):
         return intent
     if intent.symbol in account.stale:
         raise OrderRejected(OLD_PRICES, rule="stale_data")
@@ -179,7 +179,7 @@ def fit_bracket(intent: OrderIntent, entry: OrderIntent | None, refused: Set[str
     return replace(intent, size=entry.size) if entry and entry.size < intent.size else intent
 
 
-def _reduces(intent: OrderIntent, account: Account) -> bool:
+def reduces(intent: OrderIntent, account: Account) -> bool:
     """Whether the order can only make the position smaller, or protects an entry that is still open."""
     if intent.parent is not None:
         return True
@@ -324,7 +324,7 @@ class RiskGate:
 
     async def informed(self, account: Account, intent: OrderIntent, venue: Venue) -> Account:
         """The account with the best bid, where a rule wants it and the venue has one."""
-        if _reduces(intent, account) or not any(rule.wants_bid(intent) for rule in self._rules):
+        if reduces(intent, account) or not any(rule.wants_bid(intent) for rule in self._rules):
             return account
         try:
             quote = await venue.quote(intent.symbol)
@@ -335,7 +335,7 @@ class RiskGate:
     def check(self, intent: OrderIntent, account: Account) -> OrderIntent:
         """The order as it may be sent; raises OrderRejected."""
         allowed = check_order(intent, account, self.limits, halted=self.daily_loss.halted)
-        if _reduces(allowed, account):
+        if reduces(allowed, account):
             return allowed
         try:
             for rule in self._rules:
@@ -354,7 +354,7 @@ class RiskGate:
         found = [] if closing is None else [closing]
         try:
             allowed = check_order(intent, account, self.limits)
-            if not _reduces(allowed, account):
+            if not reduces(allowed, account):
                 for rule in self._rules:
                     allowed = rule.fit(allowed, account)
             found.append(allowed)

@@ -2,7 +2,8 @@
 
 Events are numbered from 1 in the order they were learned, and written down before anybody hears of them; so are the
 orders, before they are sent. A client that comes back finds the numbers it knew, and what happened meanwhile after
-them. One log belongs to one run; losing it makes the run's journal and its venue disagree, which is found out.
+them. One log belongs to one run; losing it makes the run's journal and its venue disagree, which is found out. Where
+its disk is full, a spool beside it takes what comes (`store.spool`), and gives it back to the file when there is room.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from core.errors import StoreVersionError, VenueFatal
+from core.errors import StoreError, StoreVersionError, VenueFatal
 from core.plain import decode, encode
+from core.telemetry import get_logger
 from core.types import OrderEvent
+from store.spool import Spool
 
 SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -25,7 +28,14 @@ CREATE TABLE orders (client_id TEXT PRIMARY KEY, content TEXT NOT NULL);
 CREATE TABLE events (sequence INTEGER PRIMARY KEY, content TEXT NOT NULL);
 """
 
+_ONCE = "INSERT INTO events VALUES (?, ?)"
+_AGAIN = "INSERT INTO events VALUES (?, ?) ON CONFLICT (sequence) DO NOTHING"
+
 Order = TypeVar("Order")
+Written = tuple[list[tuple[int, str]], list[tuple[str, str]]]
+"""Numbers and texts of events, client ids and texts of orders."""
+
+log = get_logger("brokers.venue_log")
 
 
 class VenueLog(Generic[Order]):
@@ -37,6 +47,7 @@ class VenueLog(Generic[Order]):
         self._path = path
         self._kind = kind
         self._connection: sqlite3.Connection | None = None
+        self._spool: Spool | None = None
 
     @property
     def sequence(self) -> int:
@@ -58,6 +69,12 @@ class VenueLog(Generic[Order]):
             told = connection.execute("SELECT content FROM events ORDER BY sequence").fetchall()
             kept = connection.execute("SELECT client_id, content FROM orders ORDER BY rowid").fetchall()
             self._connection = connection
+            self._spool = Spool(self._path.with_suffix(".spool"))
+            self._spool.open()
+        for events, orders in self._spool.entries:
+            known = len(told)
+            told.extend((content,) for number, content in events if number > known)
+            kept.extend((client_id, content) for client_id, content in orders)
         self.events = [decode(OrderEvent, json.loads(content)) for (content,) in told]
         self.orders = {client_id: decode(self._kind, json.loads(content)) for client_id, content in kept}
 
@@ -73,8 +90,8 @@ class VenueLog(Generic[Order]):
     def commit(self, events: Sequence[OrderEvent], orders: Iterable[tuple[str, Order]]) -> None:
         """Write down events, whose numbers go on from the last, and orders by client id: all or nothing."""
         changed = list(orders)
-        if self._connection is not None:
-            self._write(self._connection, events, changed)
+        if self._connection is not None and self._spool is not None:
+            self._keep(self._connection, self._spool, _written(events, changed))
         self.events.extend(events)
         self.orders.update(changed)
 
@@ -83,29 +100,23 @@ class VenueLog(Generic[Order]):
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
 
-    def _write(
-        self,
-        connection: sqlite3.Connection,
-        events: Sequence[OrderEvent],
-        orders: Sequence[tuple[str, Order]],
-    ) -> None:
-        with self._explained():
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                connection.executemany(
-                    "INSERT INTO orders VALUES (?, ?) ON CONFLICT (client_id) DO UPDATE SET content=excluded.content",
-                    [(client_id, json.dumps(encode(order))) for client_id, order in orders],
-                )
-                connection.executemany(
-                    "INSERT INTO events VALUES (?, ?)",
-                    [(event.sequence, json.dumps(encode(event))) for event in events],
-                )
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+    def _keep(self, connection: sqlite3.Connection, spool: Spool, new: Written) -> None:
+        """In the file, with what the spool had to take before; or in the spool."""
+        try:
+            _write(connection, [*spool.entries, new])
+        except sqlite3.OperationalError as error:
+            if not spool.entries:
+                log.critical("venue_log.spooled", file=str(self._path), reason=str(error))
+            with self._explained():
+                spool.append(new)
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        else:
+            spool.clear()
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -124,8 +135,36 @@ class VenueLog(Generic[Order]):
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
-            raise VenueFatal(
-                f"{self._path}, where events of the venue are kept, cannot be used: {error}",
-                hint="only one session may use the file; free some space, or mend its rights",
-            ) from error
+        except (sqlite3.Error, OSError, StoreError) as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: Exception) -> VenueFatal:
+        return VenueFatal(
+            f"{self._path}, where events of the venue are kept, cannot be used: {error}",
+            hint="only one session may use the file; free some space, or mend its rights",
+        )
+
+
+def _written(events: Sequence[OrderEvent], orders: Iterable[tuple[str, object]]) -> Written:
+    return (
+        [(event.sequence, json.dumps(encode(event))) for event in events],
+        [(client_id, json.dumps(encode(order))) for client_id, order in orders],
+    )
+
+
+def _write(connection: sqlite3.Connection, batches: Iterable[Written]) -> None:
+    """All or nothing. What a spool had may be in the file already, and is the same there."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        *spooled, new = batches
+        for command, (events, orders) in [(_AGAIN, batch) for batch in spooled] + [(_ONCE, new)]:
+            connection.executemany(
+                "INSERT INTO orders VALUES (?, ?) ON CONFLICT (client_id) DO UPDATE SET content=excluded.content",
+                orders,
+            )
+            connection.executemany(command, events)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

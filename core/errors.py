@@ -107,6 +107,12 @@ class StoreError(TradewrightError):
     code = "store"
 
 
+class StoreUnavailable(StoreError):
+    """The database takes nothing just now: gone, locked, its disk full. Handler: the journal, which spools what protects."""
+
+    code = "store-unavailable"
+
+
 class StoreVersionError(UserError):
     """The database was written by a newer version. Handler: refuse to start."""
 

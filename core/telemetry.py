@@ -16,7 +16,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from logging.handlers import RotatingFileHandler
@@ -80,9 +80,25 @@ class Logger(BoundLogger):
 class _LogFile(RotatingFileHandler):
     """Rotates once the file has reached its size; the standard class formats each record twice to foresee it."""
 
+    _failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Say once that a file takes no more, its disk being full; the session goes on without its lines."""
+        if isinstance(sys.exc_info()[1], OSError):
+            if not self._failed:
+                self._failed = True
+                print(f"{self.baseFilename} cannot be written: {sys.exc_info()[1]}", file=sys.stderr)
+        else:
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close the file, though its disk may be too full for what is left to write."""
+        with suppress(OSError):
+            super().close()
+
     def shouldRollover(self, record: logging.LogRecord) -> int:  # noqa: N802
         """1 when the file is full, 0 otherwise."""
-        if self.maxBytes <= 0 or self.stream is None:
+        if self.maxBytes <= 0 or self.stream is None or self._failed:
             return 0
         return int(os.fstat(self.stream.fileno()).st_size >= self.maxBytes)
 

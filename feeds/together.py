@@ -15,8 +15,10 @@ from typing import Protocol
 
 from core.errors import ConfigError
 from core.types import Bar
+from store.spool import Spool
 
 GRACE_SECONDS = 5.0
+ROOM = 1 << 16
 LONGEST_WAIT = 3600.0
 
 
@@ -48,7 +50,12 @@ class Together:
     ) -> None:
         self._file, self._grace, self._monotonic = file, grace, monotonic
         self._members: list[Member] = []
-        self._kept = deque(_read(file))
+        kept = _read(file)
+        self._spool = Spool(file.with_suffix(".spool"), ROOM)
+        self._spool.open()
+        kept.extend(line for number, line in self._spool.entries if number >= len(kept))
+        self._kept = deque(kept)
+        self._written = len(kept)
         self._turn: set[int] = set()
         self._since: float | None = None
 
@@ -105,10 +112,32 @@ class Together:
         first = min(times.values())
         self._turn = {number for number, time in times.items() if time == first}
         self._since = None
-        with self._file.open("a", encoding="ascii") as writing:
-            writing.write(" ".join(map(str, sorted(self._turn))) + "\n")
+        self._keep(sorted(self._turn))
+
+    def _keep(self, line: list[int]) -> None:
+        """In the file, with what the spool had to take before; or in the spool, where its disk is full."""
+        lines = [*(each for _, each in self._spool.entries), line]
+        try:
+            _append(self._file, "".join(" ".join(map(str, each)) + "\n" for each in lines))
+        except OSError:
+            self._spool.append([self._written, line])
+        else:
+            self._spool.clear()
+        self._written += 1
+
+
+def _append(file: Path, text: str) -> None:
+    """All of it, on disk, or nothing."""
+    before = file.stat().st_size if file.exists() else 0
+    try:
+        with file.open("a", encoding="ascii") as writing:
+            writing.write(text)
             writing.flush()
             os.fsync(writing.fileno())
+    except OSError:
+        if file.exists():
+            os.truncate(file, before)
+        raise
 
 
 def _read(file: Path) -> list[list[int]]:

@@ -12,6 +12,7 @@ from brokers.portfolio_risk import PortfolioRisk, RiskState, portfolio_limits
 from brokers.risk import Account, DailyLoss, RiskGate, Rule, risk_limits
 from core.types import Fill
 from engine.plan import Plan
+from live.journal import take_over
 from live.plan import SIMULATED, LivePlan
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def check_limits(plan: Plan | LivePlan) -> None:
 def carried_over(store: Store, bot: str, begins: datetime) -> dict[str, Mapping[str, Any] | None]:
     """What the bot's earlier runs have used up, unless this market begins before they ended."""
     earlier = store.runs.list(bot=bot, limit=1)
+    for run in earlier:
+        take_over(store, run)
     stored = store.journal(earlier[0].run_id).risk() if earlier else {}
     carried: dict[str, Mapping[str, Any] | None] = {SHORT_SALES: stored.get(SHORT_SALES)}
     for name in STATES:
@@ -47,15 +50,16 @@ def risk_gate(
     store: Store,
     run: RunRecord,
     begins: datetime,
+    save: Callable[[str, Mapping[str, Any]], None],
     watch: Callable[[datetime, Account], None] = lambda time, account: None,
     rules: Iterable[Rule] = (),
 ) -> RiskGate:
     """The gate of a run. begins: when its market does. rules: further ones, asked first.
 
-    A resumed run repeats its bars from the first, and so comes to the state it was killed in by itself: what it is
+    save: makes what a limit has used up durable, by its name. A resumed run repeats its bars from the first, and so comes to the state it was killed in by itself: what it is
     given is what was carried over when it began.
     """
-    risk, journal = plan.settings.risk, store.journal(run.run_id)
+    risk = plan.settings.risk
     carried = run.settings.get(DAILY_LOSS)
     rules = list(rules)
     wanted = compliance_rules(risk.compliance, intraday=plan.intraday)
@@ -65,7 +69,7 @@ def risk_gate(
                 wanted,
                 earlier=history_of(_fills_before(store, run, wanted, begins), wanted, begins),
                 fell=run.settings.get(SHORT_SALES),
-                save=partial(journal.save_risk, SHORT_SALES),
+                save=partial(save, SHORT_SALES),
             )
         )
     limits = portfolio_limits(risk.portfolio, clip=risk.oversize == "clip")
@@ -75,13 +79,13 @@ def risk_gate(
             PortfolioRisk(
                 limits,
                 state=RiskState.from_dict(state) if state else None,
-                save=lambda state: journal.save_risk(PORTFOLIO, state.as_dict()),
+                save=lambda state: save(PORTFOLIO, state.as_dict()),
             )
         )
     return RiskGate(
         risk_limits(risk, intraday=plan.intraday),
         daily_loss=DailyLoss.from_dict(carried) if carried else None,
-        save=lambda state: journal.save_risk(DAILY_LOSS, state.as_dict()),
+        save=lambda state: save(DAILY_LOSS, state.as_dict()),
         rules=rules,
         watch=watch,
     )

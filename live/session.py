@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analyzers.limit_fills import limit_fills, summary
-from brokers.bookkeeping import Bookkeeper
 from brokers.ending import Left
+from brokers.spooled import SpooledJournal
 from core.alerts import ErrorRate, watching_errors
 from core.clock import WallClock
-from core.errors import StoreError, TradewrightError, UserError
+from core.errors import StoreError, StoreUnavailable, TradewrightError, UserError
 from core.jsontext import jsonable
 from core.recovery import Policy, Recovery, parse_overrides
 from core.telemetry import close_logging, configure_logging, get_logger
 from core.types import OrderEvent, OrderIntent
 from engine.live_path import LivePath
 from engine.plan import Plan
+from live.journal import check_taken_over, open_journal
 from live.limits import carried_over, risk_gate
 from live.locks import locked
 from live.monitor import AccountMonitor, metrics_served
@@ -173,8 +174,10 @@ def trade(
         stack.callback(work.close)
         work.check(run)
         store.runs.resume(run.run_id)
+        journal = open_journal(store, run)
+        stack.callback(journal.close)
         monitor = _monitor(plan, work, store, run)
-        path = _path(plan, work, store, run, hooks, monitor)
+        path = _path(plan, work, store, journal, run, hooks, monitor)
         hooks.on_path(run.run_id, path)
         stack.enter_context(metrics_served(plan.settings.live.account.metrics_port))
         live = plan.settings.live
@@ -195,6 +198,7 @@ def trade(
         except TradewrightError as error:
             _note_failure(plan, store, run, error, rate)
             raise
+        check_taken_over(journal, run)
         store.metrics(run.run_id).record(ALERTS, rate.points)
         return _end(plan, work, store, run, path, recording)
 
@@ -206,10 +210,15 @@ def _monitor(plan: AnyPlan, work: Work, store: Store, run: RunRecord) -> Account
 
 
 def _path(
-    plan: AnyPlan, work: Work, store: Store, run: RunRecord, hooks: Hooks, monitor: AccountMonitor
+    plan: AnyPlan,
+    work: Work,
+    store: Store,
+    journal: SpooledJournal,
+    run: RunRecord,
+    hooks: Hooks,
+    monitor: AccountMonitor,
 ) -> LivePath:
-    broker, journal = plan.settings.broker, store.journal(run.run_id)
-    books = Bookkeeper(store.trades(run.run_id), store.positions(run.run_id))
+    broker = plan.settings.broker
     path = LivePath(
         plan.strategy,
         plan.params,
@@ -226,6 +235,7 @@ def _path(
             store,
             run,
             work.begins,
+            journal.save_risk,
             monitor.take,
             rules=[*work.rules, *([work.watch] if work.watch is not None else [])],
         ),
@@ -234,7 +244,7 @@ def _path(
         on_event=hooks.on_event,
         on_step=hooks.on_step,
         on_tape=work.on_tape,
-        book=books.book,
+        book=journal.book,
     )
     monitor.quiet = lambda: path.gateway.recovering
     return path
@@ -246,14 +256,11 @@ def _end(
     """Put the end on record, and report what has a result: a whole replay, or a live session whenever it ends."""
     folder, bars = Path(run.folder), len(recording.equity)
     over = path.complete or path.flattened or _rehearsed(plan)
-    result = tearsheet = None
+    result, tables = None, {}
     if bars and (path.complete or work.endless):
-        from reports import write_run
-
         worked = limit_fills(store.journal(run.run_id))
         result = work.result(run, recording, {"entries": summary(worked)} if worked else {})
         tables = {"entries": pd.DataFrame(map(asdict, worked))} if worked else {}
-        tearsheet = write_run(result, folder, settings=plan.settings.reports, tables=tables)
     now = WallClock().now()
     if over:
         if result is not None:
@@ -270,6 +277,12 @@ def _end(
         held=dict(path.left.positions),
         resting=path.left.orders,
     )
+    tearsheet = None
+    if result is not None:
+        from reports import write_run
+
+        # Last: what is on record does not depend on it.
+        tearsheet = write_run(result, folder, settings=plan.settings.reports, tables=tables)
     return Outcome(run.run_id, folder, bars, work.total, result, tearsheet, path.left, not over)
 
 
@@ -289,10 +302,11 @@ def _note_failure(
     log.error("session.failed", run=run.run_id, code=error.code, reason=str(error), recovery=policy.of(error))
     if isinstance(error, StoreError):
         return
-    store.metrics(run.run_id).record(ALERTS, rate.points)
     halted = policy.of(error) is Recovery.HALT and not isinstance(error, VenueUnreachable)
     end = store.runs.fail if halted else store.runs.stop
-    end(run.run_id, finished=WallClock().now(), reason=str(error))
+    with suppress(StoreUnavailable):
+        store.metrics(run.run_id).record(ALERTS, rate.points)
+        end(run.run_id, finished=WallClock().now(), reason=str(error))
 
 
 def _traded_elsewhere(folder: Path, process: str) -> UserError:

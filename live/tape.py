@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from array import array
 from collections import defaultdict
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -15,14 +15,20 @@ import numpy as np
 import pandas as pd
 
 from core.errors import ConfigError
+from core.telemetry import get_logger
 from core.types import Bar
 
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+log = get_logger("live.tape")
+
 COLUMNS = ("open", "high", "low", "close", "volume")
 
 
 class Tape(AbstractContextManager["Tape"]):
-    """Bars by symbol. file: a CSV that is begun anew; each bar is in it as soon as it was seen."""
+    """Bars by symbol. file: a CSV that is begun anew; each bar is in it as soon as it was seen.
+
+    Where it takes no more, the file ends, and the session goes on.
+    """
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
@@ -45,8 +51,12 @@ class Tape(AbstractContextManager["Tape"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         if self._open is not None:
-            self._open.close()
+            with suppress(OSError):
+                self._open.close()
             self._open = None
 
     def take(self, bar: Bar) -> None:
@@ -56,8 +66,12 @@ class Tape(AbstractContextManager["Tape"]):
         times.append((bar.time - EPOCH) // MICROSECOND)
         numbers.extend(prices)
         if self._open is not None:
-            csv.writer(self._open).writerow([bar.time.isoformat(), bar.symbol, *prices])
-            self._open.flush()
+            try:
+                csv.writer(self._open).writerow([bar.time.isoformat(), bar.symbol, *prices])
+                self._open.flush()
+            except OSError as error:
+                self._end()
+                log.error("tape.ended", file=str(self._file), time=bar.time, reason=str(error))
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """Everything so far, as a market."""

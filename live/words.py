@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from brokers.ending import Left
+from brokers.executor import NO_JOURNAL
 from brokers.risk import OLD_PRICES
 from core.redact import redact, redact_text
 from core.types import Fill, OrderEvent, OrderIntent
@@ -22,6 +23,9 @@ AnyPlan = Plan | LivePlan
 REPLAY = "PAPER, replaying {names} {start:%Y-%m-%d} to {end:%Y-%m-%d}, no orders leave this machine"
 SIMULATED = "{kind} {venue} at {where}, {names} by {timeframe}, no orders reach a real venue"
 LIVE = "LIVE at {venue}{profile}, {names} by {timeframe}, orders are real"
+
+
+SAID_ONCE = (OLD_PRICES, NO_JOURNAL)
 
 
 def headline(plan: AnyPlan, *, resumed: str = "") -> str:
@@ -72,10 +76,10 @@ def printer(plan: AnyPlan, *, quiet: bool) -> Callable[[OrderEvent, OrderIntent]
             print(f"{when}  {fill_line(event.fill, intent, width)}", flush=True)
         elif event.status in ("margin", "rejected"):
             reason = event.reason or "not enough cash"
-            if event.reason == OLD_PRICES and told:
+            if event.reason in told:
                 return
-            if event.reason == OLD_PRICES:
-                told.add(reason)
+            if event.reason in SAID_ONCE:
+                told.add(event.reason)
                 reason += " (said once)"
             order = f"{intent.side:<4} {_plain(intent.size):>10} {intent.symbol:<{width}}"
             print(f"{when}  {order}  refused: {reason}", flush=True)

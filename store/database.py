@@ -23,15 +23,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from core.errors import ConfigError, StoreError, UserError
+from core.errors import ConfigError, StoreError, StoreUnavailable, UserError
 
 BUSY_SECONDS = 30
 WAL_PAUSE_SECONDS = 0.01
 CONNECT_SECONDS = 5
 RECYCLE_SECONDS = 1800
+PASSING = (OperationalError, InterfaceError, PoolTimeout)
+"""What a server that is gone, a lock that is held or a disk that is full is reported as."""
 ELSEWHERE = "name another database with --set store.url=sqlite:///PATH"
 
 
@@ -154,10 +157,9 @@ class Database:
 
 
 def unusable(name: str, error: SQLAlchemyError) -> StoreError:
-    """A failure in mid-work; without the statement and its values."""
-    return StoreError(
-        f"the database {name} failed: {said(error)}", hint="no new orders until it answers again"
-    )
+    """A failure in mid-work, StoreUnavailable where it may pass; without the statement and its values."""
+    kind = StoreUnavailable if isinstance(error, PASSING) else StoreError
+    return kind(f"the database {name} failed: {said(error)}", hint="no new orders until it answers again")
 
 
 def shown(url: URL) -> str:

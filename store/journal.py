@@ -92,7 +92,12 @@ _ATTEMPTS_OF_RUN = (
 
 
 class Journal:
-    """Orders, events, fills, stops and states of one run; see `Store.journal`."""
+    """Orders, events, fills, stops and states of one run; see `Store.journal`.
+
+    down: never: what cannot be committed raises. `brokers.spooled` goes on.
+    """
+
+    down = False
 
     def __init__(self, database: Database, run_id: str) -> None:
         self._database = database
