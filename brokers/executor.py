@@ -14,7 +14,8 @@ A strategy that does not repeat its decisions is found out (`InconsistentState`)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from brokers.account import at_quotes
 from brokers.arrivals import Arrivals
 from brokers.base import SimulatedVenue, Venue
 from brokers.journal import Journal
-from brokers.reconcile import Ledger, check_reconciled, diverged
+from brokers.reconcile import Difference, Ledger, check_reconciled, differences, diverged, missing
 from brokers.record import Record
 from brokers.risk import Account, RiskGate, fit_bracket, reduces
 from brokers.stop_levels import StopLevels
@@ -84,6 +85,8 @@ class Executor:
         self._bars: dict[str, Bar] = {}
         self._stale: Set[str] = frozenset()
         self._now: datetime | None = None
+        self._acting = 0
+        self._no_entries = ""
 
     async def start(self) -> None:
         """Connect, and recover: read the journal, ask the venue what happened since, compare the two."""
@@ -172,8 +175,9 @@ class Executor:
             log.info(
                 "order.intent", symbol=allowed.symbol, side=allowed.side, size=allowed.size, type=allowed.type
             )
-            if self._journal.down and not self._protects(allowed):
-                return self._reject(allowed, NO_JOURNAL, whole_bracket=True)
+            no_entries = NO_JOURNAL if self._journal.down else self._no_entries
+            if no_entries and not self._protects(allowed):
+                return self._reject(allowed, no_entries, whole_bracket=True)
             return await self._send(allowed)
 
     async def cancel(self, client_id: str, now: datetime) -> list[OrderEvent]:
@@ -187,7 +191,8 @@ class Executor:
             else:
                 self._record.check_cancel(client_id, self._turn)
             if self._turn >= self._record.last_turn and not self._record.knows(self._turn):
-                await self._venue.cancel(client_id)
+                with self._busy():
+                    await self._venue.cancel(client_id)
                 self._on_step("cancel.asked")
             return await self._settle(now)
 
@@ -201,6 +206,27 @@ class Executor:
         ledger = deepcopy(self._ledger)
         self._tell(ledger, self._arrivals)
         await self._agree(ledger)
+
+    async def compare(self) -> list[Difference] | None:
+        """Where journal and venue differ now; None while something is on its way, or turns are repeated."""
+        before = len(self._record.known), self._venue.sequence
+        if self.recovering or self._acting or self._journal.down:
+            return None
+        ledger = deepcopy(self._ledger)
+        self._tell(ledger, self._arrivals)
+        for client_id in tuple(ledger.remaining):
+            await self._venue.order(client_id)
+        positions, orders = await self._venue.positions(), await self._venue.open_orders()
+        found = [
+            *differences(ledger, positions, orders),
+            *missing(ledger, await self._venue.balances()),
+        ]
+        moved = self._acting or before != (len(self._record.known), self._venue.sequence)
+        return None if moved else found
+
+    def refuse_entries(self, reason: str) -> None:
+        """From now on no entry leaves; what makes a position smaller does."""
+        self._no_entries = reason
 
     async def account(self) -> Account:
         """The account as of now, at the venue's quotes."""
@@ -226,6 +252,15 @@ class Executor:
         except OrderRejected:
             return ()
 
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """While something is on its way to the venue."""
+        self._acting += 1
+        try:
+            yield
+        finally:
+            self._acting -= 1
+
     def _protects(self, intent: OrderIntent) -> bool:
         """Whether it only makes the position smaller; the last of a bracket would also send the entry."""
         entry_has_left = intent.parent is None or intent.parent in self._ledger.heard
@@ -235,6 +270,10 @@ class Executor:
         return fit_bracket(intent, self._record.known.get(intent.parent or ""), self._ledger.refused)
 
     async def _send(self, intent: OrderIntent) -> Submission:
+        with self._busy():
+            return await self._sent(intent)
+
+    async def _sent(self, intent: OrderIntent) -> Submission:
         try:
             await self._venue.submit(intent)
         except OrderRejected as refusal:

@@ -119,6 +119,20 @@ def _order_differences(client_id: str, ledger: Ledger, state: OrderState | None)
     return found
 
 
+def missing(ledger: Ledger, balances: Mapping[str, Decimal]) -> list[Difference]:
+    """Of what was bought on a spot market (BASE/QUOTE), what the account has less of than the run.
+
+    More of it is no difference: it may be another's, or have been there before.
+    """
+    found = []
+    for symbol, size in sorted(ledger.positions.items()):
+        asset, _, quote = symbol.partition("/")
+        held = balances.get(asset, Decimal(0))
+        if quote and held < size and not is_dust(size - held, ledger.traded.get(symbol, size)):
+            found.append(Difference(f"balance of {asset}", f"{size:f} are the run's", f"has {held:f}"))
+    return found
+
+
 def check_reconciled(
     ledger: Ledger, positions: Mapping[str, Position], open_orders: Sequence[OrderState], venue: str
 ) -> None:

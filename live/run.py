@@ -196,7 +196,7 @@ def _report(
     from engine.command import print_result, summary
     from engine.plan import Plan
     from live.plan import LivePlan
-    from live.words import left_at_venue, parity_command, resume_command
+    from live.words import differed, left_at_venue, parity_command, resume_command
 
     if outcome is None:
         return _stopped(args, run, "interrupted")
@@ -208,7 +208,7 @@ def _report(
         document = summary(outcome.result, outcome.folder, outcome.tearsheet)
         if isinstance(plan, LivePlan):
             left = {"held": dict(outcome.left.positions), "resting": outcome.left.orders}
-            document |= {"left": left, "resume": again or None}
+            document |= {"left": left, "resume": again or None, "differences": list(outcome.differences)}
         if verdict is not None:
             document["rehearsal"] = verdict.as_dict()
         print_json(redact({"run": run.run_id, **document}))
@@ -218,6 +218,7 @@ def _report(
         worked = outcome.result.meta.get("entries")
         lines = [*(verdict.lines() if verdict else ()), line(worked) if worked else ""]
         lines.append(left_at_venue(outcome.left))
+        lines.append(differed(outcome.differences))
         print(*filter(None, [*lines, again and f"go on with: {again}"]), sep="\n")
     following = parity_command(args, plan) if isinstance(plan, Plan) else ""
     print_result(outcome.result, outcome.tearsheet, next_command=following)

@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ import pandas as pd
 
 from analyzers.limit_fills import limit_fills, summary
 from brokers.ending import Left
+from brokers.reconciling import Reconciler
 from brokers.spooled import SpooledJournal
 from core.alerts import ErrorRate, watching_errors
 from core.clock import WallClock
@@ -56,6 +57,7 @@ class Outcome:
     """How a session ended. result and tearsheet are None when it was stopped before it had any.
 
     total: bars there would have been. left: what is held and rests at the venue. resumable: whether it can go on.
+    differences: on what journal and venue differed while it ran.
     """
 
     run_id: str
@@ -66,6 +68,7 @@ class Outcome:
     tearsheet: Path | None = None
     left: Left = field(default_factory=Left)
     resumable: bool = False
+    differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,7 @@ def trade(
         journal = open_journal(store, run)
         stack.callback(journal.close)
         monitor = _monitor(plan, work, store, run)
+        reconciler = Reconciler(plan.settings.live.reconcile_seconds, journal.save_risk)
         path = _path(plan, work, store, journal, run, hooks, monitor)
         hooks.on_path(run.run_id, path)
         stack.enter_context(metrics_served(plan.settings.live.account.metrics_port))
@@ -190,6 +194,8 @@ def trade(
             with _stopping_on_signals(path.request_stop):
                 work.open(path)
                 path.gateway.run_beside(monitor.by_the_clock)
+                if work.endless:
+                    path.gateway.run_beside(reconciler.by_the_clock)
                 hooks.on_open(path.request_stop)
                 path.on_bar = work.counted(hooks.on_bar, path.request_stop)
                 recording = path.run()
@@ -200,7 +206,8 @@ def trade(
             raise
         check_taken_over(journal, run)
         store.metrics(run.run_id).record(ALERTS, rate.points)
-        return _end(plan, work, store, run, path, recording)
+        ended = _end(plan, work, store, run, path, recording)
+        return replace(ended, differences=reconciler.differences)
 
 
 def _monitor(plan: AnyPlan, work: Work, store: Store, run: RunRecord) -> AccountMonitor:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from brokers.ending import Left
 from brokers.executor import NO_JOURNAL
+from brokers.reconciling import HALTED
 from brokers.risk import OLD_PRICES
 from core.redact import redact, redact_text
 from core.types import Fill, OrderEvent, OrderIntent
@@ -25,7 +26,7 @@ SIMULATED = "{kind} {venue} at {where}, {names} by {timeframe}, no orders reach 
 LIVE = "LIVE at {venue}{profile}, {names} by {timeframe}, orders are real"
 
 
-SAID_ONCE = (OLD_PRICES, NO_JOURNAL)
+SAID_ONCE = (OLD_PRICES, NO_JOURNAL, HALTED)
 
 
 def headline(plan: AnyPlan, *, resumed: str = "") -> str:
@@ -61,6 +62,11 @@ def left_at_venue(left: Left) -> str:
     if left.orders:
         parts.append(f"{left.orders} order{'s rest' if left.orders > 1 else ' rests'}")
     return f"left at the venue: {', '.join(parts)}" if parts else ""
+
+
+def differed(differences: Sequence[str]) -> str:
+    """On what journal and venue differed, in a line; empty when they did not."""
+    return f"journal and venue differed: {'; '.join(differences)}" if differences else ""
 
 
 def printer(plan: AnyPlan, *, quiet: bool) -> Callable[[OrderEvent, OrderIntent], None]:

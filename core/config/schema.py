@@ -257,6 +257,12 @@ class LiveSettings(Section):
         le=3600,
         description="seconds after which a price is too old; asked four times as often",
     )
+    reconcile_seconds: float | None = Field(
+        default=60.0,
+        ge=0.1,
+        le=86_400,
+        description="how often a live session compares journal and venue; none: at its start and end alone",
+    )
     account: AccountSettings = Field(default_factory=AccountSettings)
 
 

@@ -151,26 +151,25 @@ def test_a_password_in_the_database_url_is_not_shown(forked: Any, tmp_path: Path
 class Reader:
     """Reads a process's output line by line, never longer than it may take."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        self._process = process
-        os.set_blocking(process.stdout.fileno(), False)
+    def __init__(self, process: subprocess.Popen[str], *, errors: bool = False) -> None:
+        stream = process.stderr if errors else process.stdout
+        assert stream is not None
+        self._descriptor = stream.fileno()
+        os.set_blocking(self._descriptor, False)
         self._rest = ""
         self.lines: list[str] = []
 
     def until(self, pattern: str) -> str:
         """The first line from here on that matches."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        assert self._process.stdout is not None
-        descriptor = self._process.stdout.fileno()
         while time.monotonic() < deadline:
             while "\n" in self._rest:
                 line, _, self._rest = self._rest.partition("\n")
                 self.lines.append(line)
                 if re.search(pattern, line):
                     return line
-            if select.select([descriptor], [], [], 1.0)[0]:
-                read = os.read(descriptor, 65536)
+            if select.select([self._descriptor], [], [], 1.0)[0]:
+                read = os.read(self._descriptor, 65536)
                 if not read:
                     break
                 self._rest += read.decode()

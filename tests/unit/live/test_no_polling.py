@@ -18,6 +18,7 @@ ALLOWED = {
     "brokers/gateway.py:agree": "at the end: what is on its way to the journal may still make a difference",
     "brokers/ibkr_link.py:_reconnect": "a pause before connecting anew",
     "brokers/ibkr_link.py:open": "TWS keeps the client id of a program that died until it has noticed",
+    "brokers/reconciling.py:by_the_clock": "journal and venue compared every so often, where that is configured",
     "brokers/working.py:_work": "follows the quote by the clock, as configured, while an entry is worked",
     "feeds/live/streams.py:_follow": "a pause before connecting anew",
     "brokers/binance_desk.py:_find": "until a request that was lost can no longer take effect",
