@@ -175,6 +175,25 @@ def test_a_cancel_leaves_and_is_on_record(session: Session) -> None:
     session.place.run(scenario)
 
 
+def test_a_fill_whose_commit_nobody_heard_of_is_booked_once(session: Session) -> None:
+    async def scenario() -> None:
+        executor, journal = await session.life()
+        await bar(executor, 1)
+        await executor.submit(intent("low", OrderType.LIMIT, price=D(90)))
+        session.failing.down = session.failing.lost = True
+        session.place.market.to(90)
+        await asyncio.sleep(1)
+        assert statuses(await executor.between_bars()) == ["filled"]
+        assert journal.down
+        session.failing.down = False
+        assert journal.close() == 0
+        assert session.statuses() == {"low": "filled"}
+        session.check_books()
+        await executor.stop()
+
+    session.place.run(scenario)
+
+
 def test_what_an_exception_undoes_is_not_spooled(session: Session) -> None:
     journal = session.journal()
     session.failing.down = True
