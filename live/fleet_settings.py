@@ -132,7 +132,7 @@ class Bot:
 
 def read_fleet(path: Path, state: Path) -> tuple[SupervisorSettings, dict[str, Bot]]:
     """The supervisor's settings and the bots of a file. Raises ConfigError for what none of them may be."""
-    content = read_file(path)
+    content = read_file(path, hint=EXAMPLE)
     for name in content.keys() - {SUPERVISOR, BOTS}:
         raise ConfigError(
             f"{path}: there is no table {safe_text(name)}", hint="write [supervisor] and [bots.NAME]"

@@ -13,14 +13,17 @@ DEFAULT_FILES = ("tradewright.toml", "tradewright.yaml")
 _NEW = "python -m core.config new --template stock-momentum writes one that works"
 
 
-def read_file(path: Path) -> Mapping[str, Any]:
-    """The tables of a configuration file. Raises ConfigError when it is missing, unreadable or malformed."""
+def read_file(path: Path, *, hint: str = _NEW) -> Mapping[str, Any]:
+    """The tables of a configuration file. Raises ConfigError when it is missing, unreadable or malformed.
+
+    hint: how to come by such a file.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(f"there is no configuration file {path}", hint=_NEW, path=str(path)) from None
+        raise ConfigError(f"there is no configuration file {path}", hint=hint, path=str(path)) from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not text in UTF-8", hint=_NEW, path=str(path)) from None
+        raise ConfigError(f"{path} is not text in UTF-8", hint=hint, path=str(path)) from None
     except OSError as error:
         raise ConfigError(
             f"cannot read {path}: {error.strerror}", hint="check the path", path=str(path)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import UserError
+from core.errors import ConfigError, UserError
 from live.fleet_settings import read_fleet
 
 TWO = """
@@ -103,3 +103,10 @@ def test_what_is_refused(case: str) -> None:
         read_fleet(write(text), Path("state"))
     assert said in str(refused.value)
     assert refused.value.hint
+
+
+def test_a_file_that_is_not_there_is_said_with_what_to_write() -> None:
+    with pytest.raises(ConfigError) as refused:
+        read_fleet(Path("absent.toml"), Path("state"))
+    assert "absent.toml" in str(refused.value)
+    assert "[bots.btc]" in refused.value.hint
