@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ VENUES = ("binance", "ibkr")
 OWN = ("data", "param", "cash", "commission", "start", "end", "out", "resample", "broker", "symbols", "timeframe", "profile")  # fmt: skip
 """Arguments a resumed run answers from its own record."""
 OF_A_REPLAY = ("data", "start", "end", "speed")
-OF_A_VENUE = ("symbols", "timeframe", "profile", "bars", "record")
+OF_A_VENUE = ("symbols", "timeframe", "profile", "bars", "record", "record_wire", "since")
 
 
 def parser() -> CommandParser:
@@ -81,6 +82,18 @@ def _add_venue_arguments(command: CommandParser) -> None:
     live.add_argument("--bars", type=int, metavar="N", help="end after so many bars (default: when told to)")
     live.add_argument("--record", type=Path, metavar="FILE", help="write the bars to a CSV that --data reads")
     live.add_argument(
+        "--record-wire",
+        type=Path,
+        metavar="FILE",
+        help="write down all that is said to the venue and by it, keys hidden, through a relay on this machine; "
+        "brokers.simulators --replay plays it again",
+    )
+    live.add_argument(
+        "--since",
+        metavar="TIME",
+        help="the first bar, such as 2026-01-05T14:30 (default: as many before now as the strategy needs)",
+    )
+    live.add_argument(
         "--rehearse",
         choices=VENUES,
         help="trade against a simulated venue that is started and ended with the run; --data is its market, "
@@ -105,6 +118,8 @@ def settings_of(args: argparse.Namespace) -> Settings:
         "data.timeframe": args.timeframe,
     }
     settings = settings_from(args, {key: value for key, value in given.items() if value is not None})
+    if args.go_on and args.record_wire is not None:
+        raise UserError("--record-wire was given with --continue", hint="record a session from its beginning")
     if args.go_on and (args.resume is not None or args.rehearse is not None):
         raise UserError(
             f"--continue was given with --{'rehearse' if args.rehearse else 'resume'}", hint="leave one out"
@@ -117,7 +132,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
 def _check_together(args: argparse.Namespace, settings: Settings) -> None:
     venue = settings.broker.name
     if args.rehearse is not None:
-        for name in ("broker", "profile", "live"):
+        for name in ("broker", "profile", "live", "since"):
             if getattr(args, name):
                 raise UserError(
                     f"--{name} was given with --rehearse", hint=f"leave --{name} out: nothing is real"
@@ -129,7 +144,8 @@ def _check_together(args: argparse.Namespace, settings: Settings) -> None:
         wrong = [name for name in OF_A_VENUE if getattr(args, name) and name != "timeframe"]
         if wrong:
             raise UserError(
-                f"--{wrong[0]} was given for a replay on paper", hint="name a venue with --broker"
+                f"--{wrong[0].replace('_', '-')} was given for a replay on paper",
+                hint="name a venue with --broker",
             )
         if args.live:
             raise UserError("--live was given, but paper trades no money", hint="name a venue with --broker")
@@ -142,11 +158,23 @@ def _check_together(args: argparse.Namespace, settings: Settings) -> None:
             )
 
 
+def since_of(args: argparse.Namespace) -> datetime | None:
+    """The first bar, where one was named. Raises UserError for what is no time."""
+    if args.since is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(args.since)
+    except ValueError as error:
+        raise UserError(f"{args.since!r} is no time", hint="for example --since 2026-01-05T14:30") from error
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
 def refuse_own_arguments(args: argparse.Namespace, recorded: Iterable[str] = ()) -> None:
     """A run goes on as it began: with its own data, parameters, costs and limits."""
     from live.words import assigned
 
-    given = [f"--{name}" for name in (*OWN, "rehearse", "faults") if getattr(args, name)]
+    new = ("rehearse", "faults", "since", "record_wire")
+    given = [f"--{name.replace('_', '-')}" for name in (*OWN, *new) if getattr(args, name)]
     given += [f"--set {key}" for key in assigned(args) if key in recorded or key.startswith("strategy.")]
     if given:
         raise UserError(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from core.cli import INTERRUPTED, print_json, progress, run_command
 from core.redact import redact
-from live.arguments import as_it_began, parser, refuse_own_arguments, settings_of
+from live.arguments import as_it_began, parser, refuse_own_arguments, settings_of, since_of
 
 if TYPE_CHECKING:
     from core.config import Settings
@@ -64,7 +64,7 @@ def _plan(args: argparse.Namespace, settings: Settings) -> AnyPlan:
         from live.profiles import VenueUnreachable, connection, reach
 
         found = connection(settings.broker.name, settings.broker.profile)
-        plan = make_live_plan(settings, args.strategy, found, args.resample)
+        plan = make_live_plan(settings, args.strategy, found, args.resample, since=since_of(args))
         require(found, live=args.live, confirm=settings.live.confirm, ask=not args.json)
         try:
             reach(found)
@@ -146,6 +146,7 @@ def _traded(
     from dataclasses import replace
 
     from live.session import Hooks, trade
+    from live.wire import on_record
     from live.words import headline, printer
 
     if not args.json:
@@ -153,14 +154,18 @@ def _traded(
     hooks = hooks or Hooks()
     given = hooks.on_bar
     try:
-        with _terminating_as_ctrl_c(), _shown(args, plan) as on_bar:
+        with (
+            _terminating_as_ctrl_c(),
+            on_record(plan, args.record_wire) as traded,
+            _shown(args, plan) as on_bar,
+        ):
 
             def both(bars: int) -> None:
                 on_bar(bars)
                 given(bars)
 
             hooks = replace(hooks, on_bar=both, on_event=printer(plan, quiet=args.json))
-            return trade(plan, database, run, hooks, record=args.record)
+            return trade(traded, database, run, hooks, record=args.record)
     except KeyboardInterrupt:
         return None
 

@@ -54,7 +54,7 @@ class Simulator:
 def simulator(exchange: str, *arguments: str) -> Iterator[Simulator]:
     """A simulator whose prices come by hand, unless `arguments` say otherwise; ended by SIGTERM."""
     command = [sys.executable, "-m", "brokers.simulators", exchange, "--json", "--port", "0", *arguments]
-    if "--market" not in arguments:
+    if not {"--market", "--replay"} & {*arguments}:
         command += ["--market", "hand", "--start", "2024-01-02T15:00:00"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)

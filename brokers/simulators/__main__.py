@@ -29,7 +29,8 @@ def parser() -> CommandParser:
     command = CommandParser(
         prog="python -m brokers.simulators",
         description="Serve a simulated exchange over its own protocol, with faults on demand, on this machine alone.",
-        example="python -m brokers.simulators tws --market random:7 --speed 60",
+        example="python -m brokers.simulators tws --market random:7 --speed 60\n"
+        "  python -m brokers.simulators binance --replay wire.jsonl",
     )
     command.add_argument("exchange", choices=sorted(HOUSES), help="whose protocol to speak")
     command.add_argument("--port", type=int, help="where clients connect; 0 takes any free one")
@@ -51,6 +52,12 @@ def parser() -> CommandParser:
     )
     command.add_argument("--state", type=Path, metavar="FILE", help="keep accounts and orders there")
     command.add_argument(
+        "--replay",
+        type=Path,
+        metavar="FILE",
+        help="answer out of a recording made with live.run --record-wire, instead of with a market",
+    )
+    command.add_argument(
         "--attached",
         action="store_true",
         help="end when standard input does: with the process that started it",
@@ -65,6 +72,8 @@ def main(args: argparse.Namespace) -> int:
     from brokers.simulators.serve import Options, serve
 
     home, symbols, port = HOUSES[args.exchange]
+    if args.replay is not None:
+        return _replay(args, import_module(home).house(), port)
     options = Options(
         symbols=(args.symbols or symbols).split(","),
         market=args.market,
@@ -81,6 +90,31 @@ def main(args: argparse.Namespace) -> int:
     house: House = import_module(home).house()
     try:
         asyncio.run(serve(house, options))
+    except OSError as error:
+        raise UserError(f"cannot listen: {error}", hint="name another --port") from error
+    return 0
+
+
+def _replay(args: argparse.Namespace, house: House, port: int) -> int:
+    """Serve a recording until interrupted."""
+    import asyncio
+
+    from brokers.wire.replay import ReplayOptions, serve_replay
+
+    for name in ("symbols", "start", "hours", "state"):
+        if getattr(args, name) is not None:
+            raise UserError(
+                f"--{name} was given with --replay", hint=f"leave --{name} out: the recording says it all"
+            )
+    options = ReplayOptions(
+        file=args.replay,
+        port=port if args.port is None else args.port,
+        control_port=args.control_port,
+        json=args.json,
+        attached=args.attached,
+    )
+    try:
+        asyncio.run(serve_replay(args.exchange, house, options))
     except OSError as error:
         raise UserError(f"cannot listen: {error}", hint="name another --port") from error
     return 0

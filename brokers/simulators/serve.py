@@ -155,14 +155,7 @@ async def serve(house: House, options: Options) -> None:
     simulation = build(house, options)
     server = house.server(simulation)
     control = ControlServer(simulation, lambda: {"port": server.port, **server.view()})
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    if options.attached:
-        loop.add_reader(
-            sys.stdin.fileno(), lambda: None if os.read(sys.stdin.fileno(), 1024) else stopped.set()
-        )
+    stopped = told_to_stop(attached=options.attached)
     await server.start(options.port)
     await control.start(options.control_port)
     market = asyncio.create_task(simulation.run(), name="market")
@@ -179,6 +172,19 @@ async def serve(house: House, options: Options) -> None:
     await server.stop()
     await control.stop()
     simulation.save()
+
+
+def told_to_stop(*, attached: bool) -> asyncio.Event:
+    """Set by SIGINT and SIGTERM. attached: and by the end of standard input."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    if attached:
+        loop.add_reader(
+            sys.stdin.fileno(), lambda: None if os.read(sys.stdin.fileno(), 1024) else stopped.set()
+        )
+    return stopped
 
 
 def _say_ready(house: House, port: int, control_port: int, options: Options) -> None:

@@ -35,7 +35,7 @@ class BinanceRelay:
         }
         self._runner: web.AppRunner | None = None
         self._session: ClientSession | None = None
-        self._numbers = 0
+        self._numbers = self._connections = 0
 
     async def start(self) -> BinanceSettings:
         """Listen; returns the settings that lead here."""
@@ -101,12 +101,15 @@ class BinanceRelay:
             return web.Response(status=502)
         ours = web.WebSocketResponse(autoping=False)
         await ours.prepare(request)
-        pumps = {
-            asyncio.create_task(self._pump(ours, theirs, "us", kind)),
-            asyncio.create_task(self._pump(theirs, ours, "venue", kind)),
-        }
+        self._connections += 1
+        number = self._connections
+        self._tape.take("us", "connect", channel=kind, connection=number, path=tail)
+        told = asyncio.create_task(self._pump(theirs, ours, "venue", kind, number))
+        pumps = {asyncio.create_task(self._pump(ours, theirs, "us", kind, number)), told}
         try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            if told in done:
+                self._tape.take("venue", "closed", connection=number)
         finally:
             for pump in pumps:
                 pump.cancel()
@@ -114,11 +117,11 @@ class BinanceRelay:
             await ours.close()
         return ours
 
-    async def _pump(self, source: Socket, target: Socket, sender: Sender, kind: str) -> None:
+    async def _pump(self, source: Socket, target: Socket, sender: Sender, kind: str, connection: int) -> None:
         """Pass on what one side says until it ends."""
         async for message in source:
             if message.type is WSMsgType.TEXT:
-                self._tape.take(sender, kind, body=_read(message.data))
+                self._tape.take(sender, kind, connection=connection, body=_read(message.data))
                 await target.send_str(message.data)
             elif message.type is WSMsgType.PING:
                 await target.ping(message.data)

@@ -42,7 +42,7 @@ def shapes(entries: Iterable[Entry]) -> dict[str, Shape]:
     """The shape of everything that the venue said, by kind of message."""
     found: defaultdict[str, Shape] = defaultdict(lambda: defaultdict(set))
     for entry in entries:
-        if entry["from"] == "venue":
+        if entry["from"] == "venue" and entry["kind"] != "closed":
             kind, body = _message(entry)
             for path, type_ in _fields("", body):
                 found[kind][path].add(type_)

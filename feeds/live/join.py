@@ -44,6 +44,16 @@ class Joiner:
         """Whether bars before this one may be missing."""
         return row.start > self.expected
 
+    def have_a_gap(self, rows: Iterable[Row]) -> bool:
+        """Whether bars may be missing before any of these, which a stream has told one after another."""
+        expected = self.expected
+        for row in rows:
+            if row.start > expected:
+                return True
+            if row.start == expected:
+                expected += self._length
+        return False
+
     def _hand_out(self, row: Row) -> Bar:
         self.expected = row.start + self._length
         time = datetime.fromtimestamp(row.start / 1000, UTC) + self.step

@@ -189,7 +189,7 @@ class Streams(ABC):
             while not watching.done():
                 if await self._silent(following):
                     await self._look_after(following)
-                if any(map(following.joiner.leaves_a_gap, following.rows)):
+                if following.joiner.have_a_gap(following.rows):
                     await self._read_history(following)
                 rows, following.rows = following.rows, []
                 following.source.put(following.joiner.follow(rows))
