@@ -46,7 +46,10 @@ class ReplayOptions:
     attached: bool = False
 
 
-KINDS = {"binance": ("brokers.wire.replay_binance", "BinanceReplay")}
+KINDS = {
+    "binance": ("brokers.wire.replay_binance", "BinanceReplay"),
+    "tws": ("brokers.wire.replay_tws", "TwsReplay"),
+}
 
 
 async def serve_replay(exchange: str, house: House, options: ReplayOptions) -> None:
@@ -69,8 +72,6 @@ async def serve_replay(exchange: str, house: House, options: ReplayOptions) -> N
 def _made(exchange: str, entries: Sequence[Entry]) -> Replay:
     if not entries:
         raise ConfigError("the recording is empty", hint="name another file with --replay")
-    if exchange not in KINDS:
-        raise ConfigError(f"a recording of {exchange} cannot be replayed", hint="Binance's can")
     module, name = KINDS[exchange]
     made: Replay = getattr(import_module(module), name)(entries)
     return made

@@ -21,6 +21,7 @@ class TwsRelay:
         self._settings, self._tape = settings, tape
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
+        self._connections = 0
 
     async def start(self) -> IBKRSettings:
         """Listen; returns the settings that lead here."""
@@ -48,19 +49,23 @@ class TwsRelay:
         except OSError:
             writer.close()
             return
-        pumps = {
-            asyncio.create_task(self._pump(reader, their_writer, "us")),
-            asyncio.create_task(self._pump(their_reader, writer, "venue")),
-        }
+        self._connections += 1
+        number = self._connections
+        told = asyncio.create_task(self._pump(their_reader, writer, "venue", number))
+        pumps = {asyncio.create_task(self._pump(reader, their_writer, "us", number)), told}
         try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            if told in done:
+                self._tape.take("venue", "closed", connection=number)
         finally:
             for pump in pumps:
                 pump.cancel()
             for end in (writer, their_writer):
                 end.close()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sender: Sender) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sender: Sender, connection: int
+    ) -> None:
         """Pass on what one side says until it ends; the first frame of each side is its greeting."""
         kind = "greeting"
         with suppress(asyncio.IncompleteReadError, ConnectionError, Malformed):
@@ -68,7 +73,7 @@ class TwsRelay:
                 writer.write(await reader.readexactly(len(PROMPT)))
             while True:
                 content = await read_frame(reader)
-                self._tape.take(sender, kind, fields=Fields(content).peek())
+                self._tape.take(sender, kind, connection=connection, fields=Fields(content).peek())
                 writer.write(framed(content))
                 await writer.drain()
                 kind = "frame"
