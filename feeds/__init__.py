@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from feeds.bridge import BinanceData, IBKRData, LiveData, YahooData
+    from feeds.bridge import BinanceData, IBKRData, LiveData, MergedData, VenueStream, YahooData
     from feeds.consensus import Consensus, merged_bar
     from feeds.market import Market, load
+    from feeds.merge import MergedBars
     from feeds.price_watch import PriceSource, PriceWatch
     from feeds.quality import QualityReport
     from feeds.replay import Replay
@@ -24,11 +25,14 @@ __all__ = [
     "IBKRData",
     "LiveData",
     "Market",
+    "MergedBars",
+    "MergedData",
     "PriceSource",
     "PriceWatch",
     "QualityReport",
     "Replay",
     "RingBuffer",
+    "VenueStream",
     "YahooData",
     "load",
     "merged_bar",
@@ -41,11 +45,14 @@ _HOME = {
     "IBKRData": "feeds.bridge",
     "LiveData": "feeds.bridge",
     "Market": "feeds.market",
+    "MergedBars": "feeds.merge",
+    "MergedData": "feeds.bridge",
     "PriceSource": "feeds.price_watch",
     "PriceWatch": "feeds.price_watch",
     "QualityReport": "feeds.quality",
     "Replay": "feeds.replay",
     "RingBuffer": "feeds.ring",
+    "VenueStream": "feeds.bridge",
     "YahooData": "feeds.bridge",
     "load": "feeds.market",
     "merged_bar": "feeds.consensus",

@@ -5,19 +5,21 @@ Usable in a plain script: `cerebro.adddata(LiveData(source=Replay("GOOG", frame)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import backtrader as bt
 
-from core.errors import ConfigError
+from core.errors import ConfigError, UnknownNameError
 from core.types import Bar
 from feeds.live.binance import BinanceStreams, StreamSettings
 from feeds.live.ibkr import IBKRStreams, IBKRStreamSettings
 from feeds.live.streams import Streams, release, shared
 from feeds.live.yahoo import YahooStreams, YahooStreamSettings
+from feeds.merge import GRACE_SECONDS, MergedBars
 from feeds.remembered import Remembered
 from feeds.source import BarSource, Feed
 from feeds.together import Together
@@ -170,7 +172,6 @@ class _VenueData(LiveData):
 
     def __init__(self) -> None:
         super().__init__()
-        kind, defaults = self.streams
         step = _length(self.p.timeframe, self.p.compression)
         first: datetime = self.p.fromdate or datetime.now(UTC) - (self.p.backfill + 1) * step
         self.p.fromdate, self._bars = None, 0
@@ -178,10 +179,19 @@ class _VenueData(LiveData):
             Path(self.p.remember) if self.p.remember else None,
             first if first.tzinfo else first.replace(tzinfo=UTC),
         )
-        self._streams = shared(kind, self.p.settings or defaults())
-        self.p.source = self._streams.source(self.p.dataname, _interval(step), self._remembered.since)
+        self._streams: list[Streams] = []
+        self.p.source = self._source(step)
         if not self.p.name:
             self._name = self.p.name = self.p.dataname
+
+    def _source(self, step: timedelta) -> BarSource:
+        kind, defaults = self.streams
+        return self._stream(kind, self.p.settings or defaults(), self.p.dataname, step)
+
+    def _stream(self, kind: type[Streams], settings: Any, symbol: str, step: timedelta) -> BarSource:
+        streams = shared(kind, settings)
+        self._streams.append(streams)
+        return streams.source(symbol, _interval(step), self._remembered.since)
 
     def _change(self, state: Feed) -> None:
         self._note(state)
@@ -196,7 +206,8 @@ class _VenueData(LiveData):
     def stop(self) -> None:
         """Listen no more; the last that stops ends the connection."""
         super().stop()
-        release(self._streams)
+        while self._streams:
+            release(self._streams.pop())
 
 
 class BinanceData(_VenueData):
@@ -230,6 +241,58 @@ class YahooData(_VenueData):
     """
 
     streams = (YahooStreams, YahooStreamSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class VenueStream:
+    """One of the sources of a `MergedData`.
+
+    name: what it is called where it is left out. venue: binance, ibkr or yahoo; without it, `name`. symbol: what the
+    venue calls it, where that is not the data's name. settings: of the venue's stream, as for its own data.
+    """
+
+    name: str
+    venue: str = ""
+    symbol: str = ""
+    settings: Any = None
+
+
+class MergedData(_VenueData):
+    """Bars of one instrument at several venues, merged into one a period, for a plain script.
+
+    here, there = feeds.VenueStream("binance"), feeds.VenueStream("yahoo", symbol="BTC-USD")
+    cerebro.adddata(feeds.MergedData(dataname="BTC/USDT", timeframe=bt.TimeFrame.Minutes, sources=[here, there]))
+
+    quorum: sources that must agree; fewer give no bar, and the data is disconnected. tolerance: the fraction of the
+    median close by which one may differ. grace: seconds the first closed bar waits for the others. remember: merged
+    bars are kept beside this file, and shown again as they were.
+    """
+
+    params: Any = (("sources", ()), ("quorum", 2), ("tolerance", 0.005), ("grace", GRACE_SECONDS))
+
+    def _source(self, step: timedelta) -> BarSource:
+        sources: Sequence[VenueStream] = self.p.sources
+        names = [each.name for each in sources]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"two sources have the same name: {', '.join(names)}", hint="name each its own")
+        kept = Path(f"{self.p.remember}.merged.txt") if self.p.remember else None
+        return MergedBars(
+            self.p.dataname,
+            {each.name: self._stream_of(each, step) for each in sources},
+            step=step,
+            quorum=self.p.quorum,
+            tolerance=self.p.tolerance,
+            grace=self.p.grace,
+            keep=kept,
+        )
+
+    def _stream_of(self, wanted: VenueStream, step: timedelta) -> BarSource:
+        kinds = {"binance": BinanceData, "ibkr": IBKRData, "yahoo": YahooData}
+        venue = wanted.venue or wanted.name
+        if venue not in kinds:
+            raise UnknownNameError("venue of bars", venue, kinds)
+        kind, defaults = kinds[venue].streams
+        return self._stream(kind, wanted.settings or defaults(), wanted.symbol or self.p.dataname, step)
 
 
 def _length(timeframe: int, compression: int) -> timedelta:

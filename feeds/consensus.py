@@ -13,7 +13,7 @@ longer than `max_age`, does not count. Without a quorum there is no price: nothi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import median
@@ -131,19 +131,37 @@ def merged_bar(bars: Mapping[str, Bar], *, quorum: int = 2, tolerance: float = 0
     further than `tolerance` from the median close is left out. High and low enclose open and close. Raises
     ConfigError for bars of different times or symbols.
     """
+    return merge(bars, quorum=quorum, tolerance=tolerance)[0]
+
+
+def merge(
+    bars: Mapping[str, Bar], *, quorum: int = 2, tolerance: float = 0.005
+) -> tuple[Bar | None, dict[str, str]]:
+    """`merged_bar`, and which sources it leaves out, and why."""
     if len({(bar.symbol, bar.time) for bar in bars.values()}) > 1:
         raise ConfigError(
             "bars of different times or symbols are not merged", hint="give one bar of each source"
         )
-    counted, _ = agreeing({source: bar.close for source, bar in bars.items() if _is_sound(bar)}, tolerance)
-    if len(counted) < quorum or 2 * len(counted) <= len(bars):
-        return None
-    chosen = [bars[source] for source in counted]
+    closes = {source: bar.close for source, bar in bars.items() if _is_sound(bar)}
+    counted, middle = agreeing(closes, tolerance)
+    left_out = {
+        source: f"{closes[source] / middle - 1:+.2%} from the median" if source in closes else "no sound bar"
+        for source in bars
+        if source not in counted
+    }
+    enough = len(counted) >= quorum and 2 * len(counted) > len(bars)
+    return _weighted([bars[source] for source in counted]) if enough else None, left_out
+
+
+def _weighted(chosen: Sequence[Bar]) -> Bar:
     total = math.fsum(bar.volume for bar in chosen)
-    weights = [bar.volume / total if total else 1 / len(chosen) for bar in chosen]
 
     def mean(name: str) -> float:
-        return math.fsum(weight * getattr(bar, name) for weight, bar in zip(weights, chosen, strict=True))
+        """Never outside of what it is the mean of, as rounding would have it."""
+        values: list[float] = [getattr(bar, name) for bar in chosen]
+        weights = [bar.volume if total else 1.0 for bar in chosen]
+        found = math.fsum(weight * value for weight, value in zip(weights, values, strict=True))
+        return min(max(found / (total or len(chosen)), min(values)), max(values))
 
     open_, close = mean("open"), mean("close")
     high, low = max(mean("high"), open_, close), min(mean("low"), open_, close)

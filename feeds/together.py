@@ -6,7 +6,6 @@ repeated, so the first of a bar's moment waits for the others, for a while, and 
 
 from __future__ import annotations
 
-import os
 import time as wall
 from collections import deque
 from collections.abc import Callable
@@ -15,10 +14,9 @@ from typing import Protocol
 
 from core.errors import ConfigError
 from core.types import Bar
-from store.spool import Spool
+from feeds.kept import KeptLines
 
 GRACE_SECONDS = 5.0
-ROOM = 1 << 16
 LONGEST_WAIT = 3600.0
 
 
@@ -48,14 +46,10 @@ class Together:
     def __init__(
         self, file: Path, *, grace: float = GRACE_SECONDS, monotonic: Callable[[], float] = wall.monotonic
     ) -> None:
-        self._file, self._grace, self._monotonic = file, grace, monotonic
+        self._grace, self._monotonic = grace, monotonic
         self._members: list[Member] = []
-        kept = _read(file)
-        self._spool = Spool(file.with_suffix(".spool"), ROOM)
-        self._spool.open()
-        kept.extend(line for number, line in self._spool.entries if number >= len(kept))
-        self._kept = deque(kept)
-        self._written = len(kept)
+        self._lines = KeptLines(file)
+        self._kept = deque(_places(line, file) for line in self._lines.read)
         self._turn: set[int] = set()
         self._since: float | None = None
 
@@ -112,44 +106,12 @@ class Together:
         first = min(times.values())
         self._turn = {number for number, time in times.items() if time == first}
         self._since = None
-        self._keep(sorted(self._turn))
-
-    def _keep(self, line: list[int]) -> None:
-        """In the file, with what the spool had to take before; or in the spool, where its disk is full."""
-        lines = [*(each for _, each in self._spool.entries), line]
-        try:
-            _append(self._file, "".join(" ".join(map(str, each)) + "\n" for each in lines))
-        except OSError:
-            self._spool.append([self._written, line])
-        else:
-            self._spool.clear()
-        self._written += 1
+        self._lines.keep(" ".join(map(str, sorted(self._turn))))
 
 
-def _append(file: Path, text: str) -> None:
-    """All of it, on disk, or nothing."""
-    before = file.stat().st_size if file.exists() else 0
+def _places(line: str, file: Path) -> list[int]:
     try:
-        with file.open("a", encoding="ascii") as writing:
-            writing.write(text)
-            writing.flush()
-            os.fsync(writing.fileno())
-    except OSError:
-        if file.exists():
-            os.truncate(file, before)
-        raise
-
-
-def _read(file: Path) -> list[list[int]]:
-    """Whole lines alone: the last may have been cut short, and then nothing followed from it."""
-    if not file.exists():
-        return []
-    text = file.read_text(encoding="ascii")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        file.write_text(whole, encoding="ascii")
-    try:
-        return [[int(number) for number in line.split()] for line in whole.splitlines()]
+        return [int(number) for number in line.split()]
     except ValueError as error:
         raise ConfigError(
             f"{file} does not say which bars came together: {error}", hint="begin a new run"

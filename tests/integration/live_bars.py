@@ -12,8 +12,7 @@ from datetime import UTC, datetime, timedelta
 import backtrader as bt
 
 from core.types import Bar
-from feeds.live.source import LiveSource
-from feeds.source import Feed
+from feeds.source import BarSource, Feed
 from tests.simulator import Simulator
 
 SECONDS = 20
@@ -54,7 +53,7 @@ def market_time(sim: Simulator) -> datetime:
 class Taker:
     """What a source has told so far."""
 
-    def __init__(self, source: LiveSource) -> None:
+    def __init__(self, source: BarSource) -> None:
         self.source = source
         self.bars: list[Bar] = []
         self.feeds: list[Feed] = []
