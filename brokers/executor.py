@@ -172,9 +172,8 @@ class Executor:
             self._journal.record_intent(allowed, step=self._turn)
             self._on_step("intent.committed")
             self._record.add(allowed, self._turn)
-            log.info(
-                "order.intent", symbol=allowed.symbol, side=allowed.side, size=allowed.size, type=allowed.type
-            )
+            what = {"symbol": allowed.symbol, "side": allowed.side, "type": allowed.type}
+            log.info("order.intent", **what, size=allowed.size, asked=intent.size)
             no_entries = NO_JOURNAL if self._journal.down else self._no_entries
             if no_entries and not self._protects(allowed):
                 return self._reject(allowed, no_entries, whole_bracket=True)

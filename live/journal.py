@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 from brokers.bookkeeping import Bookkeeper
 from brokers.spooled import SpooledJournal
 from core.errors import StoreUnavailable
-from store.spool import Spool, read_lines
+from store.spool import SPOOL_FILE, Spool, waiting
 
 if TYPE_CHECKING:
     from store import RunRecord, Store
-
-SPOOL_FILE = "journal.spool"
 
 
 def open_journal(store: Store, run: RunRecord) -> SpooledJournal:
@@ -26,8 +24,7 @@ def open_journal(store: Store, run: RunRecord) -> SpooledJournal:
 
 def take_over(store: Store, run: RunRecord) -> None:
     """Bring a run that nobody trades now up to what its last session had to spool."""
-    file = Path(run.folder) / SPOOL_FILE
-    if file.exists() and read_lines(file.read_bytes())[1]:
+    if waiting(Path(run.folder)):
         open_journal(store, run).close()
 
 

@@ -256,13 +256,18 @@ def _prepare_postgresql(connection: Any, record: ConnectionPoolEntry) -> None:
     connection.commit()
 
 
-def prepare_file(url: URL, *, create: bool, hint: str = ELSEWHERE) -> None:
-    """Check the path of an SQLite database and make its folder; UserError says what stands in the way, and `hint`."""
+def prepare_file(url: URL, *, create: bool, hint: str = ELSEWHERE, write: bool = True) -> None:
+    """Check the path of an SQLite database and make its folder; UserError says what stands in the way, and `hint`.
+
+    write False: it is only read from, so its path alone is looked at.
+    """
     path = Path(str(url.database))
     if path.is_dir():
         raise UserError(f"the database {path} is a folder", hint=hint)
     if not path.exists() and not create:
         raise UserError(f"there is no database at {path}", hint=f"start a run first, or {hint}")
+    if not write:
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab"):

@@ -31,7 +31,7 @@ def main(args: argparse.Namespace) -> int:
     from store.session import open_engine
 
     wanted = resolve(args.to)
-    engine, found = open_engine(args.url or _configured_url(), create=wanted is not None)
+    engine, found = open_engine(args.url or configured_url(), create=wanted is not None)
     try:
         if order(wanted) < order(found) and not args.yes:
             raise UserError(
@@ -51,7 +51,8 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _configured_url() -> str:
+def configured_url() -> str:
+    """`store.url` of the settings."""
     from core.config import load_settings
 
     return load_settings().store.url

@@ -120,14 +120,15 @@ def open_engine(url: str, *, pool_size: int = 5, create: bool = True) -> tuple[E
             switch_to_wal(engine)
     except (SQLAlchemyError, sqlite3.Error) as error:
         engine.dispose()
-        raise _cannot_open(address, error) from error
+        raise cannot_open(address, error) from error
     except BaseException:
         engine.dispose()
         raise
     return engine, revision
 
 
-def _cannot_open(url: URL, error: SQLAlchemyError | sqlite3.Error) -> TradewrightError:
+def cannot_open(url: URL, error: SQLAlchemyError | sqlite3.Error) -> TradewrightError:
+    """What to tell of a database that did not open."""
     if url.get_backend_name() == "sqlite":
         return UserError(f"the database {url.database} cannot be used: {said(error)}", hint=ELSEWHERE)
     return StoreError(

@@ -16,6 +16,8 @@ from typing import Any
 
 from core.errors import StoreError
 
+SPOOL_FILE = "journal.spool"
+"""Its name in the folder of a run."""
 ROOM = 1 << 20
 """Bytes reserved: enough for the exits of thousands of positions."""
 
@@ -99,6 +101,12 @@ class Spool:
             f"{self.path}, which stands in for the database, cannot be written: {error.strerror or error}",
             hint="free some space, or mend its rights",
         )
+
+
+def waiting(folder: Path) -> int:
+    """How many groups of writes of the run in `folder` its database has not taken over yet; nothing is changed."""
+    file = folder / SPOOL_FILE
+    return len(read_lines(file.read_bytes())[1]) if file.exists() else 0
 
 
 def read_lines(content: bytes) -> tuple[bytes, list[Any], int]:

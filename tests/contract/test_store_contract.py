@@ -50,9 +50,11 @@ from core.types import (
     to_decimal,
 )
 from store import Journal, RunStatus, Store, TradeStatus, open_store
+from store.chains import read_chains
 from store.database import build_engine, parse_url
 from store.models import Base
 from store.revisions import HEAD, current, migrate
+from store.snapshot import snapshot
 
 ROOT = Path(__file__).parents[2]
 BAR = datetime(2024, 3, 4, 21, tzinfo=UTC)
@@ -778,3 +780,32 @@ def test_run_settings_are_json_for_other_tools(store: Store) -> None:
     with store.database.reading() as connection:
         text = connection.execute(sa.text("SELECT params FROM runs")).scalar_one()
     assert json.loads(text) == {"fast": 5, "when": str(BAR)}
+
+
+def test_a_chain_is_read_from_one_moment_without_writing(store: Store, url: str, journal: Journal) -> None:
+    """L29: while the run is under way."""
+    journal.record_intent(an_intent(), step=1)
+    with snapshot(url) as moment:
+        assert [link.what for link in read_chains(moment, "run")[0].links] == ["decision", "intent"]
+        filled = an_event(1, OrderStatus.FILLED, fill=a_fill("f"))
+        journal.append_event(filled, bar=BAR, step=1)
+        assert [link.what for link in read_chains(moment, "run")[0].links] == ["decision", "intent"]
+        with pytest.raises(StoreError, match=r"read-?only"):
+            Store(moment).runs.fail("run", finished=BAR, reason="")
+    with snapshot(url) as moment:
+        (chain,) = read_chains(moment, "run")
+    assert [link.what for link in chain.links] == ["decision", "intent", "filled"]
+    assert chain.links[-1].facts["price"] == D("101.7")
+
+
+def test_a_database_of_another_shape_is_not_changed_by_reading(url: str) -> None:
+    open_store(url).close()
+    engine = build_engine(parse_url(url), pool_size=1)
+    try:
+        migrate(engine, "0002")
+        with pytest.raises(UserError, match="is at revision 0002"), snapshot(url):
+            pass
+        with engine.connect() as connection:
+            assert current(connection) == "0002"
+    finally:
+        engine.dispose()

@@ -14,6 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from store import RunRepository
+from store.chains import read_chains
+from store.snapshot import snapshot
+
 ROOT = Path(__file__).parents[2]
 HARNESS = Path(__file__).with_name("killed_run.py")
 BARS = 30
@@ -143,3 +147,27 @@ def test_sigkill_at_every_kind_of_step(market: Path, undisturbed: dict[str, Any]
             assert found[what] == undisturbed[what], f"{where}: {what} differ"
         assert len(set(found["client_ids"])) == len(found["client_ids"])
         assert len(set(found["fill_ids"])) == len(found["fill_ids"])
+
+
+def test_an_order_killed_and_resumed_is_one_chain(
+    market: Path, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    """L29: the intent was committed by the first process, the rest is by the second."""
+    lives = Lives(market, tmp_path)
+    killed = lives.live(kill_at=undisturbed["steps"].index("intent.committed") + 1)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    ((run_id, client_id, before),) = chains(tmp_path)
+    assert before == ["decision", "intent"]
+    assert lives.live("--resume").returncode == 0
+    ((_, _, after),) = [chain for chain in chains(tmp_path) if chain[:2] == (run_id, client_id)]
+    assert after == ["decision", "intent", "submitted", "accepted", "filled", "trade"]
+
+
+def chains(folder: Path) -> list[tuple[str, str, list[str]]]:
+    """Run, client id and what happened, of each order in the database."""
+    with snapshot(f"sqlite:///{folder}/runs/tradewright.db") as database:
+        (run,) = RunRepository(database).list()
+        found = read_chains(database, run.run_id)
+    return [
+        (run.run_id, chain.order.intent.client_id, [link.what for link in chain.links]) for chain in found
+    ]

@@ -99,6 +99,32 @@ def test_from_signal_to_fill_in_the_log(momentum: tuple[Path, Any]) -> None:
         assert intents[fill["correlation_id"]]["time"] < fill["time"]
 
 
+def test_every_order_from_decision_to_trade(momentum: tuple[Path, Any], forked: Any) -> None:
+    """L29: by the correlation id of the log's lines; every fill of the run is in one chain."""
+    folder, _ = momentum
+    run = run_folder(folder)
+    done = forked(folder, run.name, "--json", "--verify", module="store.audit")
+    assert (done.code, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert (found["status"], found["spooled"], found["contradictions"]) == ("finished", 0, [])
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    intents = {line["correlation_id"]: line["time"] for line in lines if line["event"] == "order.intent"}
+    chains = {order["client_id"]: order["links"] for order in found["orders"]}
+    assert set(intents) == set(chains)
+    for client_id, links in chains.items():
+        assert [link["what"] for link in links[:3]] == ["decision", "intent", "submitted"]
+        committed = pd.Timestamp(links[1]["time"])
+        assert committed == pd.Timestamp(intents[client_id])
+        filled = any("fill" in link["facts"] for link in links)
+        assert filled == (links[-1]["what"] == "trade")
+    executed = [link["facts"] for links in chains.values() for link in links if "fill" in link["facts"]]
+    table = pd.read_csv(run / "fills.csv")
+    assert sorted(float(fact["price"]) for fact in executed) == sorted(table["price"])
+    one = forked(folder, run.name, "--order", next(iter(chains)), module="store.audit")
+    assert one.code == 0
+    assert sum(line.startswith("tw") for line in one.lines) == 1
+
+
 @pytest.mark.parametrize("strategy", ["range_bound", "level_based"])
 def test_the_other_strategies_trade(forked: Any, tmp_path: Path, strategy: str) -> None:
     """S1: and `--json` prints one document, nothing else."""

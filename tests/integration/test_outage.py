@@ -22,8 +22,7 @@ from typing import Any, Protocol
 import pytest
 
 import store
-from live.journal import SPOOL_FILE
-from store.spool import Spool
+from store.spool import SPOOL_FILE, Spool
 from tests.database_servers import postgresql_server
 from tests.integration.test_live_run import Reader
 from tests.simulator import Simulator, simulator
