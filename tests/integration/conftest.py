@@ -139,10 +139,11 @@ def minutes() -> pd.DataFrame:
 
 
 def listing(folder: Path) -> dict[str, str]:
-    """Every file and folder below `folder`, with a hash of its content."""
+    """Every file and folder below `folder`, with a hash of its content; but what Python keeps of its own."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         for path in sorted(folder.rglob("*"))
+        if "__pycache__" not in path.parts
     }
 
 
