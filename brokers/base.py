@@ -98,3 +98,10 @@ class SimulatedVenue(Venue, Protocol):
         that starts again may repeat the steps it is unsure of.
         """
         ...
+
+
+@runtime_checkable
+class PromptVenue(SimulatedVenue, Protocol):
+    """A simulated venue of which nothing is heard late: what a call brings about has been told when it returns."""
+
+    prompt: bool

@@ -3,7 +3,7 @@
 Every call from the strategy's side (a market step, an order, a cancel) is a *turn*, numbered from 1. A run is
 a deterministic function of its bars and of what the venue said, so a run that starts again repeats its turns:
 
-* turns the journal knows whole are answered from the journal, and the venue is not asked to trade;
+* turns the journal knows whole, quiet ones too, are answered from it, and the venue is not asked to trade;
 * the last turn the journal knows may be incomplete: its order is asked for by client id, then sent if the
   venue never had it; what the venue did while nobody wrote it down is delivered there;
 * turns after that are new.
@@ -23,7 +23,7 @@ from decimal import Decimal
 
 from brokers.account import at_quotes
 from brokers.arrivals import Arrivals
-from brokers.base import SimulatedVenue, Venue
+from brokers.base import PromptVenue, SimulatedVenue, Venue
 from brokers.journal import Journal
 from brokers.reconcile import Difference, Ledger, check_reconciled, differences, diverged, missing
 from brokers.record import Record
@@ -70,6 +70,7 @@ class Executor:
     ) -> None:
         self._venue = venue
         self._market = venue if isinstance(venue, SimulatedVenue) else None
+        self._hears_late = not isinstance(venue, PromptVenue)
         self._journal = journal
         self._risk = risk or RiskGate()
         self._stops = StopLevels(venue, journal)
@@ -189,7 +190,7 @@ class Executor:
                 self._on_step("cancel.committed")
             else:
                 self._record.check_cancel(client_id, self._turn)
-            if self._turn >= self._record.last_turn and not self._record.knows(self._turn):
+            if not self._record.is_whole(self._turn):
                 with self._busy():
                     await self._venue.cancel(client_id)
                 self._on_step("cancel.asked")
@@ -238,9 +239,7 @@ class Executor:
         self._record.repeat(asked, self._turn)
         if known != asked and known not in self._within_limits(asked):
             raise diverged(f"order {asked.client_id} now reads {asked}, the journal has {known}")
-        if self._turn < self._record.last_turn or self._record.knows(self._turn):
-            return Submission(known, tuple(await self._settle(self._time_of(known))))
-        if await self._venue.order(known.client_id) is None:
+        if not self._record.is_whole(self._turn) and await self._venue.order(known.client_id) is None:
             return await self._send(known)
         return Submission(known, tuple(await self._settle(self._time_of(known))))
 
@@ -324,11 +323,14 @@ class Executor:
     async def _settle(
         self, now: datetime, *, between_bars: bool = False, until: datetime | None = None
     ) -> list[OrderEvent]:
-        """This turn's events: the recorded ones, else what has arrived (missed: `until` then), written down first."""
+        """This turn's events: the recorded ones, else what has arrived (missed: `until` then), written down first.
+
+        That there are none is written down too: what is heard later is told later, however early it happened.
+        """
         recorded = self._record.told(self._turn)
         for event in recorded:
             self._apply(event)
-        if self._turn < self._record.last_turn or recorded:  # a turn's events are written down all at once
+        if self._record.is_whole(self._turn):  # a turn's events are written down all at once
             return recorded
         fresh = await self._arrivals.take(until or now)
         if fresh:
@@ -344,7 +346,11 @@ class Executor:
             self._on_step("events.committed")
             for event in fresh:
                 self._announce(event)
-        return [*recorded, *fresh]
+        elif self._hears_late and self._ledger.waits_for(len(self._record.known)):
+            self._on_step("quiet.begin")
+            self._journal.record_quiet(self._turn)
+            self._on_step("quiet.committed")
+        return fresh
 
     # -- bookkeeping
 

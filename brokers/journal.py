@@ -86,6 +86,10 @@ class Journal(Protocol):
         """Write down where a protective order stands."""
         ...
 
+    def record_quiet(self, step: int) -> None:
+        """Write down that the strategy was told of nothing in this turn, before it acts on that."""
+        ...
+
     def orders(self) -> Sequence[JournalledOrder]:
         """Every order, in order of recording."""
         ...
@@ -100,6 +104,10 @@ class Journal(Protocol):
 
     def last_sequence(self) -> int:
         """The venue's number of the last event written down."""
+        ...
+
+    def quiet_step(self) -> int:
+        """The last turn that was written down as quiet."""
         ...
 
     def last_step(self) -> int:

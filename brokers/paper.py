@@ -52,6 +52,7 @@ class PaperVenue:
     """
 
     name = "paper"
+    prompt = True
 
     def __init__(
         self,

@@ -61,6 +61,10 @@ class Ledger:
         else:
             self.remaining[event.client_id] = (intent, remaining)
 
+    def waits_for(self, orders: int) -> bool:
+        """Whether something can still be told of one of so many orders, which are all there are."""
+        return bool(self.remaining) or len(self.heard) < orders
+
     def bracket_waiting_for(self, last: OrderIntent, orders: Iterable[OrderIntent]) -> list[OrderIntent]:
         """The orders a venue holds back until `last` completes their bracket; none where `last` completes none."""
         if last.parent is None or not last.transmit:

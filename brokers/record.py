@@ -19,6 +19,7 @@ class Record:
     def __init__(self) -> None:
         self.known: dict[str, OrderIntent] = {}
         self.last_turn = 0
+        self._quiet = 0
         self._turns: dict[str, int] = {}
         self._repeated: set[str] = set()
         self._cancels: frozenset[tuple[str, int]] = frozenset()
@@ -35,6 +36,7 @@ class Record:
             self._events[recorded.step].append(recorded.event)
             if recorded.between_bars:
                 self._between.add(recorded.step)
+        self._quiet = journal.quiet_step()
         self.last_turn = journal.last_step()
 
     def add(self, intent: OrderIntent, turn: int) -> None:
@@ -60,9 +62,9 @@ class Record:
         if missing:
             raise diverged(f"order {missing[0]} was not made again ({len(missing)} such orders)")
 
-    def knows(self, turn: int) -> bool:
-        """Whether the journal has events of this turn."""
-        return turn in self._events
+    def is_whole(self, turn: int) -> bool:
+        """Whether nothing can be missing of this turn: it told of events, or of none, or others came after it."""
+        return turn < self.last_turn or turn in self._events or turn == self._quiet
 
     def between_bars(self, turn: int) -> bool:
         """Whether this turn told of events between two bars."""

@@ -33,6 +33,7 @@ OPERATIONS: Mapping[str, Mapping[str, type]] = {
     "record_attempt": {"attempt": Attempt},
     "append_event": {"event": OrderEvent, "bar": datetime, "step": int, "between_bars": bool},
     "save_stop": {**STOP, "step": int},
+    "record_quiet": {"step": int},
     "save_state": {"step": int, "state": dict},
     "save_risk": {"name": str, "value": dict},
     "book": {"fill": Fill, "intent": OrderIntent},
@@ -188,6 +189,10 @@ class SpooledJournal:
         level = {"trigger": trigger, "limit": limit, "high_water": high_water}
         self._write("save_stop", None, client_id=client_id, symbol=symbol, **level, step=step)
 
+    def record_quiet(self, step: int) -> None:
+        """See `store.Journal`."""
+        self._write("record_quiet", None, step=step)
+
     def save_state(self, step: int, state: Mapping[str, Any]) -> None:
         """See `store.Journal`."""
         self._write("save_state", None, step=step, state=dict(state))
@@ -217,6 +222,10 @@ class SpooledJournal:
     def last_sequence(self) -> int:
         """See `store.Journal`."""
         return self._journal.last_sequence()
+
+    def quiet_step(self) -> int:
+        """See `store.Journal`."""
+        return self._journal.quiet_step()
 
     def last_step(self) -> int:
         """See `store.Journal`."""

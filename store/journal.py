@@ -27,6 +27,7 @@ from store.models import (
     OrderAttempt,
     OrderCancel,
     OrderEventRow,
+    QuietTurn,
     RiskState,
     Run,
     Stop,
@@ -37,6 +38,8 @@ from store.orders import JournalledEvent, OrderRecord, StopRecord, advance
 _ORDERS, _EVENTS, _FILLS = (rows.table(model) for model in (Order, OrderEventRow, FillRow))
 _CANCELS, _STOPS, _ATTEMPTS = rows.table(OrderCancel), rows.table(Stop), rows.table(OrderAttempt)
 _STATES, _RISK, _RUNS = rows.table(StrategyState), rows.table(RiskState), rows.table(Run)
+_QUIET = rows.table(QuietTurn)
+_QUIET_OF_RUN = select(_QUIET.c.step).where(_QUIET.c.run_id == bindparam("run_id"))
 
 _KEY = (_ORDERS.c.run_id == bindparam("run_id"), _ORDERS.c.client_id == bindparam("client_id"))
 _ORDER = select(_ORDERS).where(*_KEY)
@@ -77,6 +80,7 @@ _STEPS = union_all(
     select(func.max(_CANCELS.c.step))
     .join(_ORDERS, _ORDERS.c.id == _CANCELS.c.order_id)
     .where(_ORDERS.c.run_id == bindparam("run_id")),
+    _QUIET_OF_RUN,
 )
 _CANCELS_OF_RUN = (
     select(_ORDERS.c.client_id, _CANCELS.c.step)
@@ -273,8 +277,21 @@ class Journal:
         return max(0, (numbers and numbers["last"]) or 0)
 
     def last_step(self) -> int:
-        """The largest turn of any intent, event or cancel, 0 before the first."""
+        """The largest turn of any intent, event, cancel or silence, 0 before the first."""
         return max((row["step"] or 0 for row in self._database.rows(_STEPS, self._run)), default=0)
+
+    def record_quiet(self, step: int) -> None:
+        """Write down that the strategy was told of nothing in this turn, in place of the one before."""
+        self._database.write(self._record_quiet, self._run | {"step": step})
+
+    @cached_property
+    def _record_quiet(self) -> Executable:
+        return self._database.upsert(_QUIET, ("step",))
+
+    def quiet_step(self) -> int:
+        """The last turn that was written down as quiet, 0 before the first."""
+        row = self._database.row(_QUIET_OF_RUN, self._run)
+        return 0 if row is None else int(row["step"])
 
     # States
 

@@ -275,6 +275,15 @@ class Stop(Base):
     changes: Mapped[int]
 
 
+class QuietTurn(Base):
+    """The last turn in which a run heard nothing, though an order could have been told of."""
+
+    __tablename__ = "quiet_turns"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.run_id"), primary_key=True)
+    step: Mapped[int]
+
+
 class Metric(Base):
     """One value of one named series (equity, cash, ...) of a run; NULL is NaN."""
 

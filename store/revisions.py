@@ -14,7 +14,7 @@ from store.database import ELSEWHERE, shown, unusable
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 HEAD = REVISIONS[-1]
 BASE = "base"
 SCRIPTS = Path(__file__).parent / "migrations"

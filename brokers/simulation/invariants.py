@@ -39,6 +39,10 @@ def _is_stop(intent: OrderIntent) -> bool:
     return intent.type in STOPS
 
 
+Told = tuple[str, tuple[OrderEvent, ...]]
+"""A turn's occasion, and what the strategy heard in it."""
+
+
 class Violation(Exception):
     """An invariant does not hold. Handler: the scenario, which ends and reports the seed."""
 
@@ -79,6 +83,7 @@ class Invariants:
         self._judged_at = 0.0
         self._were_up = False
         self._seen: set[str] = set()
+        self._told: Sequence[Told] = ()
         self.longest_bare = 0.0
 
     # -- at the exchange
@@ -191,10 +196,14 @@ class Invariants:
 
     # -- in the store
 
-    def check_told(self, told: Sequence[OrderEvent]) -> None:
-        """A life was told what the journal has, in its order, and nothing that is not in it."""
+    def check_told(self, told: Sequence[Told]) -> None:
+        """A life was told what the journal has, in its order, and each thing in the turn the lives before heard it in."""
+        for now, before in zip(told, self._told, strict=False):
+            if now != before:
+                raise Violation(f"a life was told {now}, where one before was told {before}")
+        self._told = max(self._told, told, key=len)
         written = [entry.event for entry in self.journal.events()]
-        for number, event in enumerate(told):
+        for number, event in enumerate(event for _, events in told for event in events):
             if number >= len(written) or written[number] != event:
                 other = written[number] if number < len(written) else None
                 raise Violation(f"a life was told {event}, where the journal has {other}")
@@ -218,12 +227,13 @@ class Invariants:
 
     # -- once quiet
 
-    def check_quiet(self, told: Sequence[OrderEvent]) -> None:
+    def check_quiet(self, told: Sequence[Told]) -> None:
         """Nothing moves any more: journal and exchange agree to the last digit."""
         self.check_books()
         self.check_told(told)
-        if len(told) != len(self.journal.events()):
-            raise Violation(f"{len(told)} events were told, {len(self.journal.events())} are in the journal")
+        heard, written = sum(len(events) for _, events in told), len(self.journal.events())
+        if heard != written:
+            raise Violation(f"{heard} events were told, {written} are in the journal")
         self._check_trades()
         self._check_money()
         self._check_audit()

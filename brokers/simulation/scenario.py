@@ -18,7 +18,7 @@ from brokers.bookkeeping import Bookkeeper
 from brokers.executor import Executor
 from brokers.risk import Limits, RiskGate
 from brokers.simulation.faults import Faults
-from brokers.simulation.invariants import Invariants, Violation
+from brokers.simulation.invariants import Invariants, Told, Violation
 from brokers.simulation.loop import LoopClock, Stuck, VirtualLoop
 from brokers.simulation.market import BAR_SECONDS, CASH, START, SYMBOL, Market
 from brokers.simulation.mortality import Died, Disk, Life, MortalDatabase
@@ -74,7 +74,7 @@ class Scenario:
         self._entries = _entries(Random(f"{seed} entries"))
         self._random = random
         self._life: Life | None = None
-        self._told: list[Any] = []
+        self._told: list[Told] = []
         self._disk, self._plans = Disk(), Plans()
         self._store = Store(Database(engine))
         self._store.runs.create(RUN, bot=RUN, strategy="simulated", started=START)
@@ -168,7 +168,7 @@ class Scenario:
             await self._trade(life, executor, trader, news)
             await executor.finish()
         finally:
-            self._told = [event for _, event in trader.told]
+            self._told = trader.told
             await executor.stop()
         return True
 

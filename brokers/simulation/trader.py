@@ -73,14 +73,14 @@ class Plans:
 
 
 class Trader:
-    """One life of the strategy. told: every event, with its occasion, in order. plans: shared by all lives."""
+    """One life of the strategy. told: what it heard in each turn, with the turn's occasion. plans: shared by all lives."""
 
     def __init__(
         self, seed: int, executor: Executor, plans: Plans, *, last_bar: int, flat_at_end: bool
     ) -> None:
         self.orders: dict[str, Placed] = {}
         self.brackets: list[Bracket] = []
-        self.told: list[tuple[str, OrderEvent]] = []
+        self.told: list[tuple[str, tuple[OrderEvent, ...]]] = []
         self._seed = seed
         self._executor = executor
         self._plans = plans
@@ -212,8 +212,8 @@ class Trader:
             self._take(f"cancel {order.intent.client_id}", events)
 
     def _take(self, occasion: str, events: Sequence[OrderEvent]) -> None:
+        self.told.append((occasion, tuple(events)))
         for event in events:
-            self.told.append((occasion, event))
             order = self.orders[event.client_id]
             if event.kind == "status":
                 order.status = event.status

@@ -370,6 +370,14 @@ def test_sent_orders_and_cancels(journal: Journal) -> None:
         journal.record_cancel("nobody", step=1)
 
 
+def test_the_last_quiet_turn_is_kept(journal: Journal) -> None:
+    assert (journal.quiet_step(), journal.last_step()) == (0, 0)
+    journal.record_intent(an_intent("a"), step=1)
+    for step in (2, 3):
+        journal.record_quiet(step)
+    assert (journal.quiet_step(), journal.last_step()) == (3, 3)
+
+
 def test_the_prices_of_worked_entries_are_kept(journal: Journal) -> None:
     made = an_intent()
     with pytest.raises(InconsistentState, match="not in the journal"):

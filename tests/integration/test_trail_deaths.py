@@ -56,7 +56,7 @@ class Trailing(CutRun):
     """An account whose entry fills in three parts, and whose stop then moves up with every bar until it fills."""
 
     strategy = Follower
-    closes = (100, 100, 101, 104, 108, 112, 116, 109, 104)
+    closes = (100, 100, 101, 104, 104, 108, 112, 116, 109, 104)
     sim: Simulator
 
     def __init__(self, sim: Simulator, folder: Path, symbol: str, native: str) -> None:

@@ -238,7 +238,9 @@ def test_states_and_limits_are_taken_over(session: Session) -> None:
     session.failing.down = True
     journal.save_state(3, {"level": 1.5})
     journal.save_risk("daily_loss", {"halted": True})
+    journal.record_quiet(5)
     session.failing.down = False
     assert journal.close() == 0
     assert session.kept.state() == (3, {"level": 1.5})
     assert session.kept.risk()["daily_loss"] == {"halted": True}
+    assert (session.kept.quiet_step(), session.kept.last_step()) == (5, 5)
