@@ -7,7 +7,6 @@ wait of an idle session ends as soon as the venue has news or somebody asks it t
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
 import time as wall
 from collections.abc import Callable, Coroutine, Mapping, Set
@@ -16,6 +15,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
+from brokers.bell import Bell
 from brokers.executor import Executor, Submission
 from core.connect import new_loop
 from core.errors import InconsistentState
@@ -40,8 +40,7 @@ class Gateway:
         self._thread = threading.Thread(target=self._serve, name="venue", daemon=True)
         self._stopping = False
         self._beside: list[Future[None]] = []
-        # A SimpleQueue may be put to in a signal handler; an Event's lock would be held by the very wait it ends.
-        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._bell = Bell()
 
     def start(self) -> None:
         """Start the thread, connect and recover; calling it again changes nothing."""
@@ -84,7 +83,7 @@ class Gateway:
 
     def wake(self) -> None:
         """End the wait of an idle session: there is news. From any thread, and safe in a signal handler."""
-        self._wake.put(None)
+        self._bell.ring()
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
         """Have `act` called on the gateway's thread after so long, unless it has stopped; from any thread."""
@@ -136,11 +135,7 @@ class Gateway:
         self.on_wait()
         if (self._stopping and not stopping) or seconds <= 0:
             return
-        with suppress(queue.Empty):
-            self._wake.get(timeout=seconds)
-            # Whoever was woken looks at everything: what else was said until now is no further news.
-            while True:
-                self._wake.get_nowait()
+        self._bell.wait(seconds)
 
     @property
     def _running(self) -> Executor:
