@@ -296,13 +296,18 @@ def test_a_mistake_is_one_line_exit_code_2_and_nothing_written(
     assert_mistake(here, capsys, args, message)
 
 
+def written_below(folder: Path) -> list[Path]:
+    """Every file but what Python keeps of its own."""
+    return sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts)
+
+
 def assert_mistake(here: Path, capsys: Any, args: tuple[str, ...], message: str) -> None:
-    before = sorted(here.rglob("[!_.]*.[!p]*"))
+    before = written_below(here)
     assert command(*args) == 2
     printed = capsys.readouterr()
     (line,) = printed.err.strip().splitlines()
     assert message in line
-    assert sorted(here.rglob("[!_.]*.[!p]*")) == before
+    assert written_below(here) == before
     assert not (here / "runs").exists()
 
 
