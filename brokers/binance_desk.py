@@ -233,11 +233,15 @@ class BinanceDesk:
         """Cancel an order; False when it was over before. A cancel does no harm twice, so it is repeated."""
         if not order.live:
             return False
+        if order.stage is Stage.SENT:
+            if await self.settle(order) is None:
+                return False
+            order = self._known(order.client_id)
+            if not order.live:
+                return order.status is status
         if order.stage in (Stage.HELD, Stage.WAITING):
             self._book.ended(order, status, self._link.milliseconds())
             return True
-        if order.stage is Stage.SENT and await self.settle(order) is None:
-            return False
         for _ in range(CANCEL_ATTEMPTS):
             order = self._known(order.client_id)
             try:

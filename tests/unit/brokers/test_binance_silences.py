@@ -240,3 +240,29 @@ def test_a_list_of_which_one_order_is_still_sought_is_placed_again_as_a_list() -
         await venue.close()
 
     place.run(scenario)
+
+
+def test_a_cancel_of_an_order_that_is_found_to_have_ended_asks_nobody() -> None:
+    """Sent anew and lost twice, it ends as cancelled while the cancel finds out about it."""
+    place = InProcess()
+    limit = intent("entry", OrderType.LIMIT, price=D(50))
+
+    async def scenario() -> None:
+        venue = place.venue()
+        await venue.connect()
+        await venue.submit(limit)
+        resting = place.disk.orders["entry"]
+        place.faults.script.extend(
+            [
+                ("POST order entry.4", "drop-before-accept"),
+                *[("GET order entry.4", "drop-before-accept")] * 2,
+            ]
+        )
+        lost = replace(resting, stage=Stage.SENT, generation=2, order_id=0)
+        venue._book.keep(replace(lost, sent_at=venue._link.seconds()))
+        assert await venue.cancel("entry")
+        await venue.close()
+
+    place.run(scenario)
+    assert place.statuses("entry")[-1] == "cancelled"
+    assert not any("DELETE" in line for line in place.trace)
