@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: run test check fuzz bench faults simulate insync format picture clean
+.PHONY: run test check properties fuzz bench faults simulate insync format picture clean
 
 run: $(VENV)/.base
 	$(BIN)/python -m live.run momentum $(ARGS)
@@ -18,6 +18,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# What has to hold of any order, market or account, over examples that nobody has seen before.
+properties: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 tests/property --hypothesis-profile=explore $(ARGS)
 
 # Random strategies on every engine and stock Backtrader; ARGS="--strategies 500 --seed 1 --jobs 2".
 fuzz: $(VENV)/.dev

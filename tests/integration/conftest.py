@@ -54,12 +54,20 @@ class Forked:
         folder: Path,
         *argv: str,
         module: str = "live.run",
+        script: Path | None = None,
         env: Mapping[str, str] | None = None,
         pages: bool = False,
     ) -> Done:
         assert self._server.stdin is not None
         assert self._server.stdout is not None
-        order = {"module": module, "argv": argv, "cwd": str(folder), "env": dict(env or {}), "pages": pages}
+        order = {
+            "module": module,
+            "script": str(script or ""),
+            "argv": argv,
+            "cwd": str(folder),
+            "env": dict(env or {}),
+            "pages": pages,
+        }
         self._server.stdin.write(json.dumps(order) + "\n")
         self._server.stdin.flush()
         return Done(**json.loads(self._server.stdout.readline()))
@@ -72,7 +80,10 @@ class Forked:
 
 @pytest.fixture(scope="session")
 def forked() -> Iterator[Forked]:
-    """`forked(folder, *argv)` runs `python -m live.run *argv` there; `pages=True` writes the report too."""
+    """`forked(folder, *argv)` runs `python -m live.run *argv` there; `pages=True` writes the report too.
+
+    `script=path` runs that file instead.
+    """
     server = Forked()
     yield server
     server.close()

@@ -1,8 +1,8 @@
 """Runs commands in real processes that are forked from this one, where the heavy libraries are loaded already.
 
-Reads one JSON object a line: {"module": ..., "argv": [...], "cwd": ..., "env": {...}, "pages": true}; answers each
-with {"code": ..., "stdout": ..., "stderr": ...}. Starting an interpreter a hundred times would take most of the
-time; so would the report, which is left out where "pages" is false.
+Reads one JSON object a line: {"module": ..., "script": "", "argv": [...], "cwd": ..., "env": {...}, "pages": true};
+answers each with {"code": ..., "stdout": ..., "stderr": ...}. Starting an interpreter a hundred times would take most
+of the time; so would the report, which is left out where "pages" is false. A script takes the module's place.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import runpy
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import Any
 PRELOADED = (
     "live.run",
     "live.session",
+    "live.words",
+    "alembic.command",
     "engine.plan",
     "engine.command",
     "store.session",
@@ -38,9 +41,12 @@ def become(order: dict[str, Any], out: int, err: int) -> None:
         os.dup2(err, 2)
         os.chdir(order["cwd"])
         os.environ.update(order["env"])
-        sys.argv = [order["module"], *order["argv"]]
+        sys.argv = [order["script"] or order["module"], *order["argv"]]
         if not order["pages"]:
             importlib.import_module("reports").write_run = no_pages  # type: ignore[attr-defined]
+        if order["script"]:
+            runpy.run_path(order["script"], run_name="__main__")
+            raise SystemExit(0)
         module = importlib.import_module(order["module"])
         importlib.import_module("core.cli").run_command(module.parser(), module.main, order["argv"])
     except SystemExit as leaving:

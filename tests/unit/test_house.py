@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.scheduling import LONG_FILES, WHOLE_FILES, longest_first, unit_of
+
 ROOT = Path(__file__).parents[2]
 LIGHT = [
     "core",
@@ -93,3 +95,16 @@ def test_help_shows_an_example_and_loads_nothing_heavy(command: str) -> None:
     assert f"python -m {command}" in done.stdout
     assert "--json" in done.stdout
     assert done.stdout.rstrip().endswith("HEAVY"), done.stdout.rstrip().rpartition("\n")[2]
+
+
+def test_files_that_are_run_first_are_there() -> None:
+    for file in (*LONG_FILES, *WHOLE_FILES):
+        assert (ROOT / file).is_file(), file
+
+
+def test_long_files_are_handed_out_first_and_by_their_parameters() -> None:
+    first, short = LONG_FILES[0], "tests/unit/test_house.py"
+    tests = [f"{short}::test_a[x]", f"{first}::test_b[x]", f"{short}::test_b", f"{first}::test_c[y]"]
+    assert longest_first(tests) == [1, 3, 0, 2]
+    assert len(set(map(unit_of, tests))) == 3
+    assert unit_of(f"{first}::test_other[x]") == unit_of(tests[1])
