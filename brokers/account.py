@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
 from brokers.base import Venue
 from brokers.risk import Account
 from core.errors import VenueTransient
+from core.types import Bar, to_decimal
 
 ZERO = Decimal(0)
 
@@ -76,6 +77,21 @@ def snapshot(time: datetime, account: Account, *, peak: Decimal, maintenance: De
     drawdown = max(1 - equity / peak, ZERO) if peak > 0 else ZERO
     margin = maintenance * (held + owed)
     return AccountSnapshot(time, equity, account.cash, held, owed, margin, drawdown, len(values))
+
+
+@dataclass(slots=True)
+class LastBars:
+    """The last bar of each symbol, and what accounts are made of: its close and its low."""
+
+    bars: dict[str, Bar] = field(default_factory=dict)
+    closes: dict[str, Decimal] = field(default_factory=dict)
+    lows: dict[str, Decimal] = field(default_factory=dict)
+
+    def take(self, bars: Mapping[str, Bar]) -> None:
+        """These are the last now."""
+        self.bars.update(bars)
+        for symbol, bar in bars.items():
+            self.closes[symbol], self.lows[symbol] = to_decimal(bar.close), to_decimal(bar.low)
 
 
 async def at_quotes(account: Account, venue: Venue) -> Account:

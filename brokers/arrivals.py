@@ -9,8 +9,11 @@ from datetime import datetime
 
 from brokers.base import Venue
 from brokers.reconcile import check_numbers
-from core.errors import VenueFatal
+from core.errors import InconsistentState, VenueFatal, VenueTransient
 from core.types import OrderEvent
+
+ASK_ATTEMPTS = 5
+ASK_PAUSE_SECONDS = 0.2
 
 
 class Arrivals:
@@ -58,13 +61,7 @@ class Arrivals:
 
     async def take(self, until: datetime) -> list[OrderEvent]:
         """What is to be told now, once everything the venue has numbered is here; of what was missed, up to `until`."""
-        while self._seen < self._venue.sequence:
-            if not self._listening:
-                raise VenueFatal(
-                    f"{self._venue.name} stopped reporting events", hint="start again with --resume"
-                )
-            self._news.clear()
-            await self._news.wait()
+        await self.complete()
         fresh: list[OrderEvent] = []
         while self._missed and self._missed[0].time <= until:
             fresh.append(self._missed.popleft())
@@ -73,6 +70,16 @@ class Arrivals:
             fresh.extend(self._arrived)
             self._arrived.clear()
         return fresh
+
+    async def complete(self) -> None:
+        """Wait until everything the venue has numbered is here. Raises VenueFatal where no more will come."""
+        while self._seen < self._venue.sequence:
+            if not self._listening:
+                raise VenueFatal(
+                    f"{self._venue.name} stopped reporting events", hint="start again with --resume"
+                )
+            self._news.clear()
+            await self._news.wait()
 
     async def _listen(self) -> None:
         try:
@@ -85,3 +92,19 @@ class Arrivals:
         finally:
             self._listening = False
             self._news.set()
+
+
+async def has_arrived(venue: Venue, client_id: str) -> bool:
+    """Whether the venue has an order nobody heard of, asked by client id; never resent.
+
+    Raises InconsistentState where it does not answer.
+    """
+    for attempt in range(ASK_ATTEMPTS):
+        try:
+            return await venue.order(client_id) is not None
+        except VenueTransient:
+            await asyncio.sleep(ASK_PAUSE_SECONDS * 2**attempt)
+    raise InconsistentState(
+        f"nobody can say whether order {client_id} reached {venue.name}",
+        hint="look it up at the venue by that client id, then start again with --resume",
+    )

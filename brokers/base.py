@@ -105,3 +105,12 @@ class PromptVenue(SimulatedVenue, Protocol):
     """A simulated venue of which nothing is heard late: what a call brings about has been told when it returns."""
 
     prompt: bool
+
+
+@runtime_checkable
+class AttendedVenue(Venue, Protocol):
+    """A venue that follows some orders itself while its session lasts."""
+
+    async def give_up(self) -> int:
+        """Cancel these orders, as far as they are still on their way; how many there were."""
+        ...

@@ -15,7 +15,15 @@ from typing import Any
 
 from brokers.binance_book import BinanceBook, outcome
 from brokers.binance_link import BinanceLink, Priority, Refused
-from brokers.binance_orders import REACHED, BinanceOrder, Stage, Trade, order_params
+from brokers.binance_orders import (
+    REACHED,
+    BinanceOrder,
+    Stage,
+    Trade,
+    order_params,
+    terms_of,
+    told_terms,
+)
 from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, TradingError, VenueTransient
 from core.telemetry import get_logger
 from core.types import OrderStatus, OrderType, Side
@@ -322,7 +330,7 @@ class BinanceDesk:
         if order.status.terminal or order.traded >= wanted.quantity:
             self._book.ended(order, OrderStatus.CANCELLED, self._link.milliseconds())
             return False
-        again = replace(order, **_terms(wanted), generation=wanted.generation, pending=0, order_id=0)
+        again = replace(order, **terms_of(wanted), generation=wanted.generation, pending=0, order_id=0)
         try:
             await self.place(replace(again, earlier=order.traded))
         except OrderRejected as refusal:
@@ -350,7 +358,9 @@ class BinanceDesk:
         self, order: BinanceOrder, wanted: BinanceOrder | None, answer: Mapping[str, Any]
     ) -> None:
         """The next generation of an order lives."""
-        terms = _terms(wanted) if wanted is not None else _told_terms(order, answer)
+        terms = terms_of(wanted) if wanted is not None else told_terms(order, answer)
+        # That a child follows what its parent has filled is no news.
+        reason = "" if terms == {**terms_of(order), "quantity": terms["quantity"]} else "amended"
         order = replace(
             order,
             **terms,
@@ -361,7 +371,7 @@ class BinanceDesk:
             stage=Stage.KNOWN,
         )
         time = int(answer.get("transactTime") or answer.get("time") or 0)
-        self._book.accepted(order, time, reason="amended")
+        self._book.accepted(order, time, reason=reason)
         await self.take(order.client_id, answer)
 
     async def _resolve(self, order: BinanceOrder, wanted: BinanceOrder | None = None) -> None:
@@ -386,16 +396,3 @@ class BinanceDesk:
         if order is None:
             raise InconsistentState(f"order {client_id} is not on file", hint="this is a defect: report it")
         return order
-
-
-def _terms(order: BinanceOrder) -> dict[str, Any]:
-    """What a change may change."""
-    return {"size": order.size, "quantity": order.quantity, "price": order.price, "limit": order.limit}
-
-
-def _told_terms(order: BinanceOrder, answer: Mapping[str, Any]) -> dict[str, Any]:
-    """The terms of a generation nobody remembers asking for, as Binance has them."""
-    quantity = order.traded + Decimal(answer["origQty"])
-    limit, trigger = Decimal(answer["price"]) or None, Decimal(answer.get("stopPrice", "0")) or None
-    price = limit if order.intent.type is OrderType.LIMIT else trigger
-    return {"size": quantity, "quantity": quantity, "price": price, "limit": limit}

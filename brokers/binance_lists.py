@@ -74,12 +74,22 @@ class BinanceLists:
         log.error("order.unprotected", client_id=parent.client_id, size=parent.received)
 
     async def _make_way(self, parent: BinanceOrder, wanted: Mapping[str, Decimal]) -> None:
-        """Withdraw children that rest for less than is wanted, or without one another; a lost cancel is repeated."""
+        """Withdraw children that rest for less than is wanted, or without one another; a lost cancel is repeated.
+
+        One that is alone is replaced instead: Binance carries out the cancel and the new order together.
+        """
         for _ in range(WITHDRAW_ATTEMPTS):
             children = self._children(parent)
             resting = [child for child in children if child.stage is Stage.KNOWN]
             short = any(child.quantity < wanted[child.client_id] for child in resting)
-            if not (short or 0 < len(resting) < len(children)) or await self._withdraw(resting):
+            if not (short or 0 < len(resting) < len(children)):
+                return
+            if len(children) == 1 and replaceable(resting[0]):
+                grown = replace(resting[0], quantity=wanted[resting[0].client_id])
+                done = await self._desk.change(resting[0], grown)
+            else:
+                done = await self._withdraw(resting)
+            if done:
                 return
 
     def _undecided(self, parent: BinanceOrder) -> bool:
@@ -175,6 +185,11 @@ def can_pair(one: BinanceOrder, other: BinanceOrder) -> bool:
     return (
         stops and len(kinds) == PAIRED and (one.native, one.intent.side) == (other.native, other.intent.side)
     )
+
+
+def replaceable(order: BinanceOrder) -> bool:
+    """Whether Binance replaces the order in one request: not one of a list, nor what a part of has traded."""
+    return not order.list_id and order.status is OrderStatus.ACCEPTED
 
 
 def pair_params(one: BinanceOrder, other: BinanceOrder, pair: Pair) -> dict[str, str]:

@@ -265,5 +265,19 @@ def price_params(order: BinanceOrder, pair: Pair, kind: OrderType) -> dict[str, 
     return params
 
 
+def terms_of(order: BinanceOrder) -> dict[str, Any]:
+    """What a change may change."""
+    return {"size": order.size, "quantity": order.quantity, "price": order.price, "limit": order.limit}
+
+
+def told_terms(order: BinanceOrder, answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The terms of a generation nobody remembers asking for, as Binance has them."""
+    quantity = order.traded + Decimal(answer["origQty"])
+    limit, trigger = Decimal(answer["price"]) or None, Decimal(answer.get("stopPrice", "0")) or None
+    price = limit if order.intent.type is OrderType.LIMIT else trigger
+    size = order.size if order.intent.parent is not None else quantity
+    return {"size": size, "quantity": quantity, "price": price, "limit": limit}
+
+
 def _stepped(value: Decimal, step: Decimal | None, rounding: str) -> Decimal:
     return value if not step else (value / step).to_integral_value(rounding=rounding) * step

@@ -54,6 +54,7 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
         self._legs: defaultdict[tuple[str, datetime], int] = defaultdict(int)
         self._lengths: dict[bt.feed.DataBase, int] = {}
         self._number = 0
+        self._traded: list[bt.feed.DataBase] = []
         self.stopped_early = self.flattened = False
         self.left = Left()
         self._time = datetime.min.replace(tzinfo=UTC)
@@ -62,14 +63,19 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
     def start(self) -> None:
         """Connect and recover before the first bar."""
         super().start()
+        self._traded = [data for data in self.cerebro.datas if not _derived(data)]
         self.gateway.start()
-        for data in self._traded_datas():
+        for data in self._traded:
             if isinstance(data, LiveData):
                 data.wait_for(self.gateway.wake, lambda: self.gateway.news)
 
     def stop(self) -> None:
         """At the end, check that journal and venue agree; then close the session."""
         super().stop()
+        try:
+            self._take(self.gateway.wind_up())
+        except VenueTransient as error:
+            log.warning("session.not_wound_up", reason=error.message)
         if not self.stopped_early:
             self.gateway.finish()
         elif self.p.ending is not None and not self.gateway.recovering:
@@ -87,6 +93,11 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
         """The door to the executor."""
         gateway: Gateway = self.p.gateway
         return gateway
+
+    @property
+    def protects_in_parts(self) -> bool:
+        """Whether exits that rest are to stay where an entry fills further: a venue goes on while nobody runs."""
+        return self.gateway.hears_late
 
     # -- Backtrader calls these
 
@@ -107,7 +118,7 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
             self.hear()
             return
         self._number += 1
-        stale = {d._name for d in self._traded_datas() if isinstance(d, LiveData) and not d.live}
+        stale = {d._name for d in self._traded if isinstance(d, LiveData) and not d.live}
         self._take(self.gateway.step(self._number, self._time, bars, stale))
         self._get_value()
 
@@ -160,16 +171,13 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
 
     def _new_bars(self) -> dict[str, Bar]:
         bars: dict[str, Bar] = {}
-        for data in self._traded_datas():
+        for data in self._traded:
             if len(data) > self._lengths.get(data, 0):
                 self._lengths[data] = len(data)
                 bars[data._name] = bar_of(data)
         if bars:
             self._time = max(bar.time for bar in bars.values())
         return bars
-
-    def _traded_datas(self) -> list[bt.feed.DataBase]:
-        return [data for data in self.cerebro.datas if not _derived(data)]
 
     def _idle(self) -> bool:
         """Whether this round of Backtrader's loop had no bar because none is due yet; waits for the next."""
@@ -185,7 +193,7 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
 
     def _waiting(self) -> list[LiveData]:
         """Live datas that will still have bars."""
-        return [data for data in self._traded_datas() if isinstance(data, LiveData) and not data.ended]
+        return [data for data in self._traded if isinstance(data, LiveData) and not data.ended]
 
     # -- orders out
 
@@ -267,7 +275,7 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
         """Book one execution by the stock broker's arithmetic, in its order of operations."""
         data, comminfo = order.data, self.getcommissioninfo(order.data)
         position = self.positions[data]
-        size = signed_size(order, fill, position.size)
+        size = signed_size(order, fill, position.size, in_parts=self.protects_in_parts)
         price = float(fill.price)
         price_before = position.price
         psize, pprice, opened, closed = position.pseudoupdate(size, price)

@@ -14,20 +14,26 @@ if TYPE_CHECKING:
 MARGIN = timedelta(weeks=4)
 
 
+def check_calendar(code: str) -> None:
+    """ConfigError with the nearest code when there is no such exchange calendar; making one takes far longer."""
+    import exchange_calendars
+
+    from core.errors import nearest
+
+    names = exchange_calendars.get_calendar_names()
+    if code not in names:
+        near = nearest(code.upper(), names)
+        hint = f"did you mean {near}?" if near else "XNYS is New York, 24/7 never closes"
+        raise ConfigError(f"unknown trading calendar {code!r}", hint=hint)
+
+
 @lru_cache(maxsize=8)
 def calendar(code: str) -> ExchangeCalendar:
     """The exchange calendar called `code`; ConfigError with the nearest code when there is none."""
     import exchange_calendars
-    from exchange_calendars.errors import InvalidCalendarName
 
-    from core.errors import nearest
-
-    try:
-        return exchange_calendars.get_calendar(code)
-    except InvalidCalendarName:
-        near = nearest(code.upper(), exchange_calendars.get_calendar_names())
-        hint = f"did you mean {near}?" if near else "XNYS is New York, 24/7 never closes"
-        raise ConfigError(f"unknown trading calendar {code!r}", hint=hint) from None
+    check_calendar(code)
+    return exchange_calendars.get_calendar(code)
 
 
 @lru_cache(maxsize=8)

@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
-from brokers.calendars import business_days, calendar, local_day
+from brokers.calendars import business_days, check_calendar, local_day
 from brokers.risk import Account
 from core.errors import ConfigError, OrderRejected
 from core.telemetry import get_logger
@@ -25,6 +25,7 @@ CIRCUIT_BREAKER = Decimal("0.9")
 """Part of the previous close at which the price test of short sales begins."""
 REMEMBERED = timedelta(days=60)
 """Longer than any window of day trades."""
+NEW_YORK = "XNYS"
 ZERO = Decimal(0)
 
 log = get_logger("brokers.compliance")
@@ -60,7 +61,7 @@ class Rules:
     short_sales: bool = True
     hard_to_borrow: Set[str] = frozenset()
     uptick_rule: bool = False
-    calendar: str = "XNYS"
+    calendar: str = NEW_YORK
     intraday: bool = True
 
     @property
@@ -321,7 +322,8 @@ class Compliance:
 
 def compliance_rules(settings: ComplianceSettings, *, intraday: bool = True) -> Rules:
     """Rules as configured; an unknown calendar is a ConfigError."""
-    calendar(settings.calendar)
+    if settings.calendar != NEW_YORK:  # which is there, and looking it up would slow every start
+        check_calendar(settings.calendar)
     counted = settings.pattern_day_trader and settings.account == "margin"
     return Rules(
         day_trades=settings.day_trades if counted else None,

@@ -13,7 +13,6 @@ A strategy that does not repeat its decisions is found out (`InconsistentState`)
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from copy import deepcopy
@@ -21,20 +20,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from brokers.account import at_quotes
-from brokers.arrivals import Arrivals
-from brokers.base import PromptVenue, SimulatedVenue, Venue
+from brokers.account import LastBars, at_quotes
+from brokers.arrivals import Arrivals, has_arrived
+from brokers.base import AttendedVenue, PromptVenue, SimulatedVenue, Venue
 from brokers.journal import Journal
 from brokers.reconcile import Difference, Ledger, check_reconciled, differences, diverged, missing
 from brokers.record import Record
-from brokers.risk import Account, RiskGate, fit_bracket, reduces
+from brokers.risk import OLD_PRICES, Account, RiskGate, fit_bracket, reduces
 from brokers.stop_levels import StopLevels
-from core.errors import InconsistentState, OrderRejected, OutcomeUnknown, VenueTransient
+from core.errors import OrderRejected, OutcomeUnknown, VenueTransient
 from core.telemetry import correlation, get_logger
-from core.types import Bar, EventKind, Fill, OrderEvent, OrderIntent, to_decimal
+from core.types import Bar, EventKind, Fill, OrderEvent, OrderIntent
 
-ASK_ATTEMPTS = 5
-ASK_PAUSE_SECONDS = 0.2
 NO_JOURNAL = "the journal's database takes nothing: no new entries until it does"
 AFTER_ALL = datetime.max.replace(tzinfo=UTC)
 
@@ -55,6 +52,7 @@ class Executor:
     on_news: called on the executor's thread for each event that arrives. on_step: with the name of each durable step,
     before and after; tests end the process there. on_event: with every fresh event and its order, once journalled;
     book: with every fresh fill, in the transaction that journals it. cash: what the account held at the beginning.
+    hears_late: whether the venue tells by itself, when it happens, rather than in the call that brings it about.
     """
 
     def __init__(
@@ -70,7 +68,7 @@ class Executor:
     ) -> None:
         self._venue = venue
         self._market = venue if isinstance(venue, SimulatedVenue) else None
-        self._hears_late = not isinstance(venue, PromptVenue)
+        self.hears_late = not isinstance(venue, PromptVenue)
         self._journal = journal
         self._risk = risk or RiskGate()
         self._stops = StopLevels(venue, journal)
@@ -83,7 +81,7 @@ class Executor:
         self._record = Record()
         self._opening_cash = cash
         self._ledger = Ledger(cash)
-        self._bars: dict[str, Bar] = {}
+        self._last = LastBars()
         self._stale: Set[str] = frozenset()
         self._now: datetime | None = None
         self._acting = 0
@@ -94,14 +92,12 @@ class Executor:
         await self._venue.connect()
         self._record.read(self._journal)
         await self._arrivals.catch_up(self._journal.last_sequence())
-        await self._agree(self._recovered_ledger())
+        ledger = Ledger(self._opening_cash)
+        self._tell(ledger, [*self._record.events(), *self._arrivals])
+        await self._agree(ledger)
         self._arrivals.listen()
-        log.info(
-            "executor.started",
-            orders=len(self._record.known),
-            turns=self._record.last_turn,
-            missed=self._arrivals.missed,
-        )
+        orders, turns = len(self._record.known), self._record.last_turn
+        log.info("executor.started", orders=orders, turns=turns, missed=self._arrivals.missed)
 
     async def stop(self) -> None:
         """Close the session with the venue; resting orders stay."""
@@ -123,7 +119,7 @@ class Executor:
         self._stale = stale
         self._turn += 1
         self._now = time
-        self._bars.update(bars)
+        self._last.take(bars)
         if self._market is not None:
             await self._market.step(number, time, bars)
         events = await self._settle(time)
@@ -164,8 +160,7 @@ class Executor:
                     f"order {intent.client_id} ({intent.side} {intent.size:f} {intent.symbol}) is new"
                 )
             try:
-                account = replace(self._account(), stale=self._stale)
-                account = await self._risk.informed(account, intent, self._venue)
+                account = await self._risk.informed(self._account(self._stale), intent, self._venue)
                 allowed = self._risk.check(self._in_bracket(intent), account)
             except OrderRejected as refusal:
                 return self._refuse(intent, refusal)
@@ -175,9 +170,6 @@ class Executor:
             self._record.add(allowed, self._turn)
             what = {"symbol": allowed.symbol, "side": allowed.side, "type": allowed.type}
             log.info("order.intent", **what, size=allowed.size, asked=intent.size)
-            no_entries = NO_JOURNAL if self._journal.down else self._no_entries
-            if no_entries and not self._protects(allowed):
-                return self._reject(allowed, no_entries, whole_bracket=True)
             return await self._send(allowed)
 
     async def cancel(self, client_id: str, now: datetime) -> list[OrderEvent]:
@@ -196,6 +188,14 @@ class Executor:
                 self._on_step("cancel.asked")
             return await self._settle(now)
 
+    async def wind_up(self) -> list[OrderEvent]:
+        """Before the session ends: give up entries that only it follows; what came of that, journalled."""
+        if self.recovering or self._arrivals.missed or not isinstance(self._venue, AttendedVenue):
+            return []
+        with self._busy():
+            given_up = await self._venue.give_up()
+        return await self.between_bars() if given_up else []
+
     async def finish(self) -> None:
         """At the end of a run: every recorded order was repeated, and venue and journal agree."""
         self._record.check_whole()
@@ -203,17 +203,14 @@ class Executor:
 
     async def agree(self) -> None:
         """Venue and journal agree, what has arrived since the last turn included. Raises InconsistentState."""
-        ledger = deepcopy(self._ledger)
-        self._tell(ledger, self._arrivals)
-        await self._agree(ledger)
+        await self._agree(self._ahead())
 
     async def compare(self) -> list[Difference] | None:
         """Where journal and venue differ now; None while something is on its way, or turns are repeated."""
         before = len(self._record.known), self._venue.sequence
         if self.recovering or self._acting or self._journal.down:
             return None
-        ledger = deepcopy(self._ledger)
-        self._tell(ledger, self._arrivals)
+        ledger = deepcopy(self._ahead())
         for client_id in tuple(ledger.remaining):
             await self._venue.order(client_id)
         positions, orders = await self._venue.positions(), await self._venue.open_orders()
@@ -241,14 +238,11 @@ class Executor:
             raise diverged(f"order {asked.client_id} now reads {asked}, the journal has {known}")
         if not self._record.is_whole(self._turn) and await self._venue.order(known.client_id) is None:
             return await self._send(known)
-        return Submission(known, tuple(await self._settle(self._time_of(known))))
+        return Submission(known, tuple(await self._settle(self._now or known.bar_time)))
 
     def _within_limits(self, asked: OrderIntent) -> tuple[OrderIntent, ...]:
         """What limits may have made of the order: sizes may have been clipped."""
-        try:
-            return self._risk.readings(self._in_bracket(asked), self._account())
-        except OrderRejected:
-            return ()
+        return self._risk.readings(self._in_bracket(asked), self._account())
 
     @contextmanager
     def _busy(self) -> Iterator[None]:
@@ -265,11 +259,29 @@ class Executor:
         return entry_has_left and reduces(intent, self._account())
 
     def _in_bracket(self, intent: OrderIntent) -> OrderIntent:
-        return fit_bracket(intent, self._record.known.get(intent.parent or ""), self._ledger.refused)
+        return fit_bracket(intent, self._record.known.get(intent.parent or ""))
+
+    def _barred(self, intent: OrderIntent) -> str:
+        """Why an order may not leave now; empty where it may. One of an earlier life may be of a price long past."""
+        if intent.parent is not None and intent.parent in self._ahead().void:
+            return "the entry of its bracket came to nothing"
+        old = OLD_PRICES if intent.symbol in self._stale else ""
+        reason = NO_JOURNAL if self._journal.down else old or self._no_entries
+        return reason if reason and not self._protects(intent) else ""
 
     async def _send(self, intent: OrderIntent) -> Submission:
+        if barred := self._barred(intent):
+            return await self._withhold(intent, barred)
         with self._busy():
             return await self._sent(intent)
+
+    async def _withhold(self, intent: OrderIntent, reason: str) -> Submission:
+        """Refuse an order and what waits for it; a venue that holds its bracket back may have a clock: it is told."""
+        if intent.parent is not None:
+            with self._busy():
+                await self._venue.cancel(intent.parent)
+            await self._arrivals.complete()
+        return self._reject(intent, reason, whole_bracket=True)
 
     async def _sent(self, intent: OrderIntent) -> Submission:
         try:
@@ -277,22 +289,10 @@ class Executor:
         except OrderRejected as refusal:
             return self._reject(intent, refusal.message)
         except (OutcomeUnknown, VenueTransient) as doubt:
-            if not await self._ask_until_known(intent):
+            if not await has_arrived(self._venue, intent.client_id):
                 return self._reject(intent, f"never reached the venue: {doubt.message}")
         self._on_step("submit.returned")
-        return Submission(intent, tuple(await self._settle(self._time_of(intent))))
-
-    async def _ask_until_known(self, intent: OrderIntent) -> bool:
-        """Whether the venue has the order, asked by client id; never resent."""
-        for attempt in range(ASK_ATTEMPTS):
-            try:
-                return await self._venue.order(intent.client_id) is not None
-            except VenueTransient:
-                await asyncio.sleep(ASK_PAUSE_SECONDS * 2**attempt)
-        raise InconsistentState(
-            f"nobody can say whether order {intent.client_id} reached {self._venue.name}",
-            hint="look it up at the venue by that client id, then start again with --resume",
-        )
+        return Submission(intent, tuple(await self._settle(self._now or intent.bar_time)))
 
     def _refuse(self, intent: OrderIntent, refusal: OrderRejected) -> Submission:
         with self._journal.transaction():
@@ -307,7 +307,7 @@ class Executor:
         whole_bracket: even where it was not the last of them.
         """
         last = replace(intent, transmit=True) if whole_bracket else intent
-        waiting = self._ledger.bracket_waiting_for(last, self._record.known.values())
+        waiting = self._ahead().bracket_waiting_for(last, self._record.known.values())
         refused = [*(order for order in waiting if order != intent), intent]
         with self._journal.transaction():
             events = [
@@ -340,13 +340,13 @@ class Executor:
                 for event in fresh:
                     self._journal.append_event(event, bar=now, step=self._turn, between_bars=between_bars)
                     self._apply(event)
-                    self._stops.keep(event, levels, self._bars, self._turn)
+                    self._stops.keep(event, levels, self._last.bars, self._turn)
                     if event.fill is not None:
                         self._book(event.fill, self._intent_of(event))
             self._on_step("events.committed")
             for event in fresh:
                 self._announce(event)
-        elif self._hears_late and self._ledger.waits_for(len(self._record.known)):
+        elif self.hears_late and self._ledger.waits_for(len(self._record.known)):
             self._on_step("quiet.begin")
             self._journal.record_quiet(self._turn)
             self._on_step("quiet.committed")
@@ -369,22 +369,21 @@ class Executor:
     def _intent_of(self, event: OrderEvent) -> OrderIntent:
         return self._record.intent_of(event, self._venue.name)
 
-    def _time_of(self, intent: OrderIntent) -> datetime:
-        return self._now or intent.bar_time
-
-    def _account(self) -> Account:
+    def _account(self, stale: Set[str] = frozenset()) -> Account:
         return Account(
             cash=self._ledger.cash,
             positions=self._ledger.positions,
             entering=self._ledger.entering(),
-            prices={symbol: to_decimal(bar.close) for symbol, bar in self._bars.items()},
-            lows={symbol: to_decimal(bar.low) for symbol, bar in self._bars.items()},
+            prices=dict(self._last.closes),
+            stale=stale,
+            lows=dict(self._last.lows),
         )
 
-    def _recovered_ledger(self) -> Ledger:
-        """What journal and missed events together say is held and open."""
-        ledger = Ledger(self._opening_cash)
-        self._tell(ledger, self._record.events())
+    def _ahead(self) -> Ledger:
+        """The ledger, with what has arrived since the last turn."""
+        if not any(self._arrivals):
+            return self._ledger
+        ledger = deepcopy(self._ledger)
         self._tell(ledger, self._arrivals)
         return ledger
 

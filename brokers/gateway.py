@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping, Set
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from brokers.bell import Bell
@@ -40,6 +41,7 @@ class Gateway:
         self._thread = threading.Thread(target=self._serve, name="venue", daemon=True)
         self._stopping = False
         self._beside: list[Future[None]] = []
+        self._serving: set[asyncio.Task[Any]] = set()
         self._bell = Bell()
 
     def start(self) -> None:
@@ -70,6 +72,11 @@ class Gateway:
     def recovering(self) -> bool:
         """Whether turns are still being repeated from the journal."""
         return self._running.recovering
+
+    @property
+    def hears_late(self) -> bool:
+        """See `Executor`."""
+        return self._running.hears_late
 
     @property
     def stop_requested(self) -> bool:
@@ -103,6 +110,10 @@ class Gateway:
     def cancel(self, client_id: str, now: datetime) -> list[OrderEvent]:
         """See `Executor.cancel`."""
         return self._call(self._running.cancel(client_id, now))
+
+    def wind_up(self) -> list[OrderEvent]:
+        """See `Executor.wind_up`."""
+        return self._call(self._running.wind_up())
 
     def finish(self) -> None:
         """See `Executor.finish`."""
@@ -163,4 +174,13 @@ class Gateway:
         return self._call(question)
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        # As `asyncio.run_coroutine_threadsafe` does, whose future takes twice the time.
+        ended: SimpleQueue[asyncio.Task[T]] = SimpleQueue()
+        self._loop.call_soon_threadsafe(self._begin, coroutine, ended.put)
+        return ended.get().result()
+
+    def _begin(self, coroutine: Coroutine[Any, Any, T], tell: Callable[[asyncio.Task[T]], object]) -> None:
+        task = self._loop.create_task(coroutine)
+        self._serving.add(task)  # the loop itself holds tasks weakly
+        task.add_done_callback(self._serving.discard)
+        task.add_done_callback(tell)

@@ -23,8 +23,8 @@ from brokers.ibkr_words import (
     NOT_CHANGED,
     REFUSED,
     SIDES,
-    UNSET,
     WARNINGS,
+    Completed,
     External,
     execution_key,
     told_price,
@@ -63,6 +63,7 @@ class IBKRBook:
         self._commissions: dict[str, Any] = {}
         self._strangers: set[str] = set()
         self._seen: set[str] | None = None
+        self.disconnected()
 
     @property
     def orders(self) -> dict[str, IBOrder]:
@@ -140,6 +141,8 @@ class IBKRBook:
                 self._refuse(order, order.reason)
             elif order.stage is Stage.SENT:
                 order.stage, order.abandoned = Stage.ABSENT, True
+            else:
+                continue
             self._changed[order.client_id] = order
 
     # -- what TWS says
@@ -150,8 +153,7 @@ class IBKRBook:
         if order is None:
             return
         if told.orderId > 0 and told.clientId == self._api_client:
-            order.order_id = told.orderId
-            self._by_id[told.orderId] = order.client_id
+            self._call(order, told.orderId)
         self._meet(order, told.permId)
         self._advance(order, state.status)
         self._take_terms(order, told)
@@ -176,7 +178,7 @@ class IBKRBook:
         if order is None or order.perm_id not in (0, perm_id):
             return
         self._meet(order, perm_id)
-        order.reported = max(order.reported, to_decimal(filled))
+        self._report(order, to_decimal(filled))
         self._advance(order, status)
         if status == "Inactive" and self.refusals.get(order.client_id, (0, ""))[0] == 201:
             self._end(order, OrderStatus.REJECTED, self.refusals[order.client_id][1])
@@ -192,7 +194,7 @@ class IBKRBook:
             self._note_external(key, contract, execution)
             return
         self._meet(order, execution.permId)
-        order.reported = max(order.reported, to_decimal(execution.cumQty))
+        self._report(order, to_decimal(execution.cumQty))
         self._waiting[key] = order, execution
         report = self._commissions.pop(key, None)
         if report is not None:
@@ -206,18 +208,16 @@ class IBKRBook:
         elif key not in self._counted and key not in self._strangers:
             self._commissions[key] = report
 
-    def completed_order(self, contract: Any, told: Any, state: Any) -> None:
+    def completed_order(self, told: Completed) -> None:
         """The message completedOrder: it has no order id, and no client's number."""
-        order = self._known(told.orderRef, told.permId)
+        order = self._known(told.order_ref, told.perm_id)
         if order is None:
             return
-        self._meet(order, told.permId)
-        filled = to_decimal(told.filledQuantity or 0)
-        if filled < UNSET:
-            order.reported = max(order.reported, filled)
-        self._advance(order, state.status)
-        if state.status == "Inactive":
-            self._end(order, OrderStatus.REJECTED, state.warningText or state.completedStatus)
+        self._meet(order, told.perm_id)
+        self._report(order, told.filled)
+        self._advance(order, told.word)
+        if told.word == "Inactive":
+            self._end(order, OrderStatus.REJECTED, told.reason)
 
     def error(self, request: int, code: int, text: str) -> None:
         """An error message on an order of ours; others are not looked at."""
@@ -225,9 +225,10 @@ class IBKRBook:
         if order is None or code in WARNINGS or 2100 <= code < 2200:
             return
         if code == CANCELLED:
-            self._end(order, self._kind_of_end(order), text)
+            self._end(order, order.ended_at(self._now()), text)
         elif order.status is OrderStatus.INTENT:
             order.reason = f"{code}: {text}"
+            self._changed[order.client_id] = order
             if code in REFUSED:
                 self._refuse(order, order.reason)
         elif code in NOT_CHANGED:
@@ -244,8 +245,7 @@ class IBKRBook:
 
     def _called(self, order_id: int) -> IBOrder | None:
         """Our order of that id on this connection."""
-        client_id = self._by_id.get(order_id)
-        return None if client_id is None else self.orders[client_id]
+        return self.orders.get(self._by_id.get(order_id, ""))
 
     def _meet(self, order: IBOrder, perm_id: int) -> None:
         """The venue knows this order."""
@@ -256,6 +256,9 @@ class IBKRBook:
                 f"IBKR has two orders of ours under the id {order.client_id} ({order.perm_id} and {perm_id})",
                 hint="cancel one of them by hand, then start again",
             )
+        if (order.perm_id, order.stage) == (perm_id or order.perm_id, Stage.KNOWN):
+            # A review tells of all orders of the day again: those it has nothing new of are not written again.
+            return
         self._changed[order.client_id] = order
         if perm_id:
             order.perm_id = perm_id
@@ -264,25 +267,32 @@ class IBKRBook:
             self.revived.append(order.client_id)
         order.stage = Stage.KNOWN
 
+    def _call(self, order: IBOrder, order_id: int) -> None:
+        """The present connection calls the order by that id."""
+        self._by_id[order_id] = order.client_id
+        if order.order_id != order_id:
+            order.order_id = order_id
+            self._changed[order.client_id] = order
+
+    def _report(self, order: IBOrder, filled: Decimal) -> None:
+        """The venue says that so much of the order has filled; it never becomes less."""
+        if filled > order.reported:
+            order.reported = filled
+            self._changed[order.client_id] = order
+
     def _advance(self, order: IBOrder, word: str) -> None:
         """The status in IBKR's words."""
         self._say_taken(order, accepted=word in ACCEPTED_WORDS)
         if word == "Filled":
-            order.reported = max(order.reported, order.size)
+            self._report(order, order.size)
         if word in ENDED_WORDS:
-            self._end(order, self._kind_of_end(order), order.reason)
+            self._end(order, order.ended_at(self._now()), order.reason)
 
     def _say_taken(self, order: IBOrder, *, accepted: bool) -> None:
         if order.status is OrderStatus.INTENT:
             self._say(order, OrderStatus.SUBMITTED)
         if accepted and order.status is OrderStatus.SUBMITTED:
             self._say(order, OrderStatus.ACCEPTED)
-
-    def _kind_of_end(self, order: IBOrder) -> OrderStatus:
-        expires = order.intent.expires_at
-        if expires is not None and not order.cancelling and self._now() + CLOCK_ERROR >= expires:
-            return OrderStatus.EXPIRED
-        return OrderStatus.CANCELLED
 
     def _end(self, order: IBOrder, status: OrderStatus, reason: str) -> None:
         """The order has ended; told once every execution it is said to have is here."""
@@ -306,8 +316,7 @@ class IBKRBook:
         if order.status.terminal:
             return
         size = to_decimal(told.totalQuantity)
-        kind = order.intent.type
-        price, limit = order.price, order.limit
+        kind, price, limit = order.intent.type, order.price, order.limit
         if kind is OrderType.LIMIT:
             price = told_price(told.lmtPrice) or price
         elif kind in TRAILS:
@@ -317,11 +326,12 @@ class IBKRBook:
         if kind in STOP_LIMITS:
             limit = told_price(told.lmtPrice) or limit
         moved, amended = (price, limit) != (order.price, order.limit), size != order.size
+        if not moved and not amended:
+            return
         order.size, order.price, order.limit = size, price, limit
-        self._changed[order.client_id] = order
         if moved and kind in TRAILS:
             self._tell(order, EventKind.TRAIL, trigger=price, limit=limit)
-        elif moved or amended:
+        else:
             self._tell(order, EventKind.STATUS, reason="amended")
 
     def _fill(self, key: str, report: Any) -> None:
@@ -354,15 +364,7 @@ class IBKRBook:
         self._commissions.pop(key, None)
         if self.since is not None and execution.time < self.since - CLOCK_ERROR:
             return
-        found = External(
-            execution.execId,
-            contract.symbol,
-            SIDES[execution.side],
-            to_decimal(execution.shares),
-            to_decimal(execution.price),
-            execution.time.astimezone(UTC),
-            execution.orderRef,
-        )
+        found = External.of(contract, execution)
         self.external.append(found)
         # One with a reference is another program's; one without, somebody's by hand.
         tell = log.info if found.order_ref else log.warning

@@ -79,7 +79,7 @@ class Link:
         self._asking = asyncio.Lock()
         self._offset = timedelta(0)
         self._unheard: list[tuple[str, tuple[Any, ...]]] | None = []
-        self._codes: list[int] = []
+        self._codes: set[int] = set()
         self._refused = asyncio.Event()
         self._next_id: asyncio.Future[int] | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -318,7 +318,7 @@ class Link:
                 self._next_id.set_result(told[0])
             return
         if name == "error":
-            self._codes.append(told[1])
+            self._codes.add(told[1])
             if told[1] == CLIENT_ID_IN_USE:
                 self._refused.set()
         if self._unheard is not None:

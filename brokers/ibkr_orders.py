@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 from typing import Any
 
+from brokers.ibkr_words import CLOCK_ERROR
 from core.errors import OrderRejected
 from core.types import Instrument, OrderIntent, OrderState, OrderStatus, OrderType, Side
 
@@ -74,6 +76,12 @@ class IBOrder:
     def client_id(self) -> str:
         """Our id of it, which IBKR carries as its orderRef."""
         return self.intent.client_id
+
+    def ended_at(self, time: datetime) -> OrderStatus:
+        """What IBKR's word that it is cancelled means at that time, of the venue's: it may have expired."""
+        expires = self.intent.expires_at
+        due = expires is not None and time + CLOCK_ERROR >= expires
+        return OrderStatus.EXPIRED if due and not self.cancelling else OrderStatus.CANCELLED
 
     def state(self) -> OrderState:
         """What a client is told."""

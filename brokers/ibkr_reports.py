@@ -13,6 +13,7 @@ from brokers.ibkr_book import IBKRBook
 from brokers.ibkr_link import IBKRSettings, Link
 from brokers.ibkr_market import IBKRMarket
 from brokers.ibkr_orders import IBOrder
+from brokers.ibkr_words import Completed
 from brokers.venue_log import VenueLog
 from core.errors import TradewrightError, VenueFatal, VenueTransient
 from core.tasks import end_tasks
@@ -118,7 +119,8 @@ class Reports:
     # -- inside
 
     def _hear(self, name: str, told: tuple[Any, ...]) -> None:
-        self._heard.put_nowait((name, told))
+        # What waits here is kept small.
+        self._heard.put_nowait((name, (Completed.of(*told),) if name == "completedOrder" else told))
 
     async def _take_messages(self) -> None:
         """Whole batches are written down before anybody hears of them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -37,6 +37,45 @@ class External:
     price: Decimal
     time: datetime
     order_ref: str
+
+    @classmethod
+    def of(cls, contract: Any, execution: Any) -> External:
+        """As the message execDetails tells it."""
+        return cls(
+            execution.execId,
+            contract.symbol,
+            SIDES[execution.side],
+            to_decimal(execution.shares),
+            to_decimal(execution.price),
+            execution.time.astimezone(UTC),
+            execution.orderRef,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What counts of an order that is over: all of the day's are told at once, and each has a hundred fields more.
+
+    filled: units, 0 where it is unset. word: its status. reason: why it was refused, if it was.
+    """
+
+    order_ref: str
+    perm_id: int
+    filled: Decimal
+    word: str
+    reason: str
+
+    @classmethod
+    def of(cls, contract: Any, told: Any, state: Any) -> Completed:
+        """As the message completedOrder tells it."""
+        filled = to_decimal(told.filledQuantity or 0)
+        return cls(
+            told.orderRef,
+            told.permId,
+            filled if filled < UNSET else Decimal(0),
+            state.status,
+            state.warningText or state.completedStatus,
+        )
 
 
 def execution_key(execution_id: str) -> str:

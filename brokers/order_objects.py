@@ -14,13 +14,15 @@ def exact(value: float) -> Decimal:
     return Decimal(int(number)) if number.is_integer() else to_decimal(number)
 
 
-def signed_size(order: Any, fill: Fill, held: float) -> float:
+def signed_size(order: Any, fill: Fill, held: float, *, in_parts: bool) -> float:
     """The fill's size with its sign; an integer where the order's is one, and nothing was taken off it.
 
-    One of several fills that leaves nothing but float rounding of what is held takes all of it.
+    One of several fills that leaves nothing but float rounding of what is held takes all of it. in_parts: so does
+    one that fills its order, which may be one of several.
     """
     size = fill.size * fill.side.sign
-    if held and abs(size) != exact(abs(order.size)) and is_dust(exact(held) + size, exact(held)):
+    several = in_parts or abs(size) != exact(abs(order.size))
+    if held and several and is_dust(exact(held) + size, exact(held)):
         return -held
     return int(size) if isinstance(order.size, int) and size == int(size) else float(size)
 

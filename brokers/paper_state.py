@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import datetime
@@ -36,6 +37,7 @@ class PaperState:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._revision = 0
+        self._written: defaultdict[str, dict[str, tuple[object, str]]] = defaultdict(dict)
         with self._explained():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, isolation_level=None)
@@ -75,7 +77,7 @@ class PaperState:
         with self._explained():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                self._write_book(json.dumps(_book_content(book)))
+                self._write_book(self._book_text(book))
                 self._connection.executemany(
                     "INSERT INTO orders VALUES (?, ?, ?) ON CONFLICT (number) DO UPDATE SET content=excluded.content",
                     [(order.number, *_order_content(order)) for order in changed],
@@ -94,6 +96,18 @@ class PaperState:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+    def _book_text(self, book: PaperBook) -> str:
+        """The book as JSON. Last bars and times are written with every change of it, so their text is kept."""
+        prices = [f'"{name}": {self._by_symbol(name, getattr(book, name))}' for name in _PRICES]
+        return f"{json.dumps(_book_content(book))[:-1]}, {', '.join(prices)}}}"
+
+    def _by_symbol(self, name: str, values: Mapping[str, object]) -> str:
+        written = self._written[name]
+        for symbol, value in values.items():
+            if symbol not in written or written[symbol][0] is not value:
+                written[symbol] = value, f"{json.dumps(symbol)}: {json.dumps(encode(value))}"
+        return f"{{{', '.join(written[symbol][1] for symbol in values)}}}"
 
     def _write_book(self, content: str) -> None:
         if self._revision == 0:
@@ -132,6 +146,7 @@ def _read_order(intent: dict[str, Any], content: dict[str, Any]) -> PaperOrder:
 
 
 _LISTS = ("group", "bracket")
+_PRICES = ("bars", "last_times", "previous_times")
 
 
 def _book_content(book: PaperBook) -> dict[str, object]:
@@ -140,9 +155,6 @@ def _book_content(book: PaperBook) -> dict[str, object]:
         "step": book.step,
         "feed": book.feed,
         "positions": book.positions,
-        "bars": {symbol: encode(bar) for symbol, bar in book.bars.items()},
-        "last_times": {symbol: time.isoformat() for symbol, time in book.last_times.items()},
-        "previous_times": {symbol: time.isoformat() for symbol, time in book.previous_times.items()},
         "submitted": [order.intent.client_id for order in book.submitted],
         "resting": [order.intent.client_id for order in book.resting if order is not None],
         "activating": [order.intent.client_id for order in book.activating],

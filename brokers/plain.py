@@ -86,7 +86,7 @@ class _ScriptBroker(VenueBroker):
         raise StrategyError("a broker of no venue", hint="take one of this module")
 
     def _symbols(self) -> list[str]:
-        return [data._name for data in self._traded_datas()]
+        return [data._name for data in self._traded]
 
     def _refuse_while_running(self, name: str) -> None:
         if self.p.gateway is not None:

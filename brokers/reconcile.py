@@ -25,7 +25,7 @@ class Difference:
 class Ledger:
     """Cash, positions and open orders as the events tell them; cash starts at `cash`.
 
-    heard: client ids of the orders any event spoke of. refused: of those that were rejected.
+    heard: client ids of the orders any event spoke of. void: of those that ended without a fill.
     """
 
     def __init__(self, cash: Decimal = Decimal(0)) -> None:
@@ -35,13 +35,11 @@ class Ledger:
         self.remaining: dict[str, tuple[OrderIntent, Decimal]] = {}
         self.triggers: dict[str, Decimal] = {}
         self.heard: set[str] = set()
-        self.refused: set[str] = set()
+        self.void: set[str] = set()
 
     def apply(self, event: OrderEvent, intent: OrderIntent) -> None:
         """Take one event in."""
         self.heard.add(event.client_id)
-        if event.status is OrderStatus.REJECTED:
-            self.refused.add(event.client_id)
         if event.trigger is not None:
             self.triggers[event.client_id] = event.trigger
         if event.kind is not EventKind.STATUS:
@@ -56,6 +54,8 @@ class Ledger:
             if is_dust(held, self.traded[intent.symbol]):
                 del self.positions[intent.symbol]
         if event.status.terminal:
+            if remaining >= intent.size:
+                self.void.add(event.client_id)
             self.remaining.pop(event.client_id, None)
             self.triggers.pop(event.client_id, None)
         else:

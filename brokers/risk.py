@@ -169,13 +169,8 @@ def check_order(
     return intent
 
 
-def fit_bracket(intent: OrderIntent, entry: OrderIntent | None, refused: Set[str]) -> OrderIntent:
-    """What protects an entry that was clipped must not sell more than it bought; and nothing, where it was refused.
-
-    refused: client ids. Raises OrderRejected.
-    """
-    if intent.parent in refused:
-        raise OrderRejected("the entry of its bracket was refused", rule="bracket")
+def fit_bracket(intent: OrderIntent, entry: OrderIntent | None) -> OrderIntent:
+    """What protects an entry that was clipped must not sell more than it bought."""
     return replace(intent, size=entry.size) if entry and entry.size < intent.size else intent
 
 
@@ -228,13 +223,13 @@ def _fit_size(intent: OrderIntent, account: Account, limits: Limits) -> OrderInt
             raise OrderRejected(
                 f"{rule}: {value:f} exceeds the limit {limit:f}", rule=rule, limit=limit, value=value
             )
-        intent = replace(intent, size=_whole_units(room, intent.size))
+        intent = replace(intent, size=_whole_units(room, intent.size, account.closing(intent)))
     return intent
 
 
-def _whole_units(room: Decimal, size: Decimal) -> Decimal:
-    """Clip to `room`; an order for whole units stays whole."""
-    if size != size.to_integral_value():
+def _whole_units(room: Decimal, size: Decimal, closing: Decimal) -> Decimal:
+    """Clip to `room`; an order for whole units stays whole, unless what it closes would be cut by that."""
+    if size != size.to_integral_value() or closing != closing.to_integral_value():
         return room
     whole = room.to_integral_value(rounding="ROUND_FLOOR")
     if whole <= 0:

@@ -176,16 +176,21 @@ class WorkingVenue:
             self._begin(client_id)
 
     async def close(self) -> None:
-        """End the session. Entries still on their way are cancelled: nobody would follow them, or what they fill."""
-        working = list(self._tasks)
-        await end_tasks(list(self._tasks.values()))
+        """End the session, and give up what is still on its way."""
         try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CLOSING_SECONDS):
-                    for client_id in working:
-                        await self._give_up(client_id)
+            await self.give_up()
         finally:
             await self._venue.close()
+
+    async def give_up(self) -> int:
+        """Cancel entries still on their way, since nobody would follow them, or what they fill; how many there were."""
+        working = list(self._tasks)
+        await end_tasks(list(self._tasks.values()))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_SECONDS):
+                for client_id in working:
+                    await self._give_up(client_id)
+        return len(working)
 
     async def _give_up(self, client_id: str) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,13 +47,12 @@ def _note_forgotten(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) ->
 
 def ccxt_stream_session(name: str, options: Mapping[str, Any]) -> Any:
     """An asynchronous ccxt.pro exchange, with streams; it keeps the exchange's rate limit and never repeats a request."""
-    if not is_exchange(name):
-        raise UnknownNameError("exchange", name, exchange_names())
-    import ccxt.pro
+    return _ccxt("ccxt.pro", name, options)
 
-    settings = {"enableRateLimit": True, "timeout": TIMEOUT_MILLISECONDS, **options}
-    settings["options"] = {**settings.get("options", {}), "maxRetriesOnFailure": 0}
-    return getattr(ccxt.pro, name)(settings)
+
+def ccxt_polled_session(name: str, options: Mapping[str, Any]) -> Any:
+    """An asynchronous ccxt exchange without streams, of which there are more; it keeps to the same rules."""
+    return _ccxt("ccxt.async_support", name, options)
 
 
 def ccxt_session(name: str, *, options: Mapping[str, Any] | None = None) -> Any:
@@ -60,14 +60,22 @@ def ccxt_session(name: str, *, options: Mapping[str, Any] | None = None) -> Any:
 
     options: further fields of the ccxt constructor. Public data needs no key, so none is read here.
     """
+    return _ccxt("ccxt", name, options or {})
+
+
+def _ccxt(library: str, name: str, options: Mapping[str, Any]) -> Any:
+    """Raises UnknownNameError before anything is imported."""
     if not is_exchange(name):
         raise UnknownNameError("exchange", name, exchange_names())
-    import ccxt
-
-    settings: dict[str, Any] = {
-        "enableRateLimit": True,
-        "timeout": TIMEOUT_MILLISECONDS,
-        **(options or {}),
-    }
+    settings = {"enableRateLimit": True, "timeout": TIMEOUT_MILLISECONDS, **options}
     settings["options"] = {**settings.get("options", {}), "maxRetriesOnFailure": 0}
-    return getattr(ccxt, name)(settings)
+    return getattr(importlib.import_module(library), name)(settings)
+
+
+def public_only(session: Any, address: str = "") -> Any:
+    """The session, which asks for no more than public spot prices need. address: of one that speaks as Binance does."""
+    if session.id == "binance":
+        session.options |= {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchMargins": False}
+        session.has["fetchCurrencies"] = False
+        session.urls["api"]["public"] = address or session.urls["api"]["public"]
+    return session

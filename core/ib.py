@@ -24,6 +24,8 @@ TOLD = (
     "nextValidId",
 )
 """What TWS says of orders, by the names its API documents."""
+KEPT_ALONE = frozenset({"execDetails", "commissionReport", "completedOrder"})
+"""Those of which the library makes records and nothing else: an answer to a review holds the whole day's."""
 STOCK, SMART, DOLLAR = "STK", "SMART", "USD"
 
 
@@ -56,15 +58,16 @@ def overhear(session: Any, hear: Callable[[str, tuple[Any, ...]], None]) -> None
     """Tell `hear` every message of TOLD as it comes, after the library has dealt with it.
 
     The library's own records find an order by ids that TWS hands out again, and leave out what they cannot place.
-    They also grow with every order, and are not kept.
+    They also grow with every order, and are not kept: nor are they made, of what is told for their sake alone.
     """
     wrapper = session.wrapper
 
     def overheard(name: str, inner: Callable[..., None]) -> Callable[..., None]:
         def message(*told: Any) -> None:
-            inner(*told)
-            for records in (wrapper.trades, wrapper.permId2Trade, wrapper.fills):
-                records.clear()
+            if name not in KEPT_ALONE:
+                inner(*told)
+                wrapper.trades.clear()
+                wrapper.permId2Trade.clear()
             hear(name, told)
 
         return message

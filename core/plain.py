@@ -12,8 +12,17 @@ from typing import Any, TypeVar, get_args, get_type_hints
 T = TypeVar("T")
 
 
+_AS_THEY_ARE = frozenset({str, int, float, bool, NoneType})
+_FIELD_NAMES: dict[type, tuple[str, ...]] = {}  # for every order and every bar: looked up once
+
+
 def encode(value: object) -> Any:
     """A frozen value as plain JSON."""
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
+        return value
+    if kind in _FIELD_NAMES:
+        return {name: encode(getattr(value, name)) for name in _FIELD_NAMES[kind]}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Decimal):
@@ -21,7 +30,8 @@ def encode(value: object) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if is_dataclass(value):
-        return {f.name: encode(getattr(value, f.name)) for f in fields(value)}
+        _FIELD_NAMES[kind] = tuple(f.name for f in fields(value))
+        return encode(value)
     return value
 
 

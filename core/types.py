@@ -17,6 +17,8 @@ from numbers import Integral
 
 def to_decimal(value: float | int | str | Decimal) -> Decimal:
     """The shortest decimal that reads back as the same float: `float(to_decimal(x)) == x`."""
+    if type(value) is float:  # what bars are made of: no need to ask further
+        return Decimal(repr(value))
     if isinstance(value, Decimal):
         return value
     if isinstance(value, str):

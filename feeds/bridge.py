@@ -13,13 +13,15 @@ from typing import Any
 
 import backtrader as bt
 
+from core.connect import exchange_names, is_exchange
 from core.errors import ConfigError, UnknownNameError
 from core.types import Bar
 from feeds.live.binance import BinanceStreams, StreamSettings
+from feeds.live.ccxt import CcxtStreams, CcxtStreamSettings
 from feeds.live.ibkr import IBKRStreams, IBKRStreamSettings
 from feeds.live.streams import Streams, release, shared
 from feeds.live.yahoo import YahooStreams, YahooStreamSettings
-from feeds.merge import GRACE_SECONDS, MergedBars
+from feeds.merge import GRACE_SECONDS, MergedBars, kept_until
 from feeds.remembered import Remembered
 from feeds.source import BarSource, Feed
 from feeds.together import Together
@@ -42,6 +44,7 @@ class LiveData(bt.feed.DataBase):
     _stopped = False
     _together: Together | None = None
     ahead: Bar | None = None
+    _loading: Bar | None = None
     heard = False
     _busy: Callable[[], bool] = staticmethod(lambda: False)
 
@@ -110,10 +113,26 @@ class LiveData(bt.feed.DataBase):
             return self._together.seconds_to_next()
         return float(self.p.source.seconds_to_next())
 
+    def get_notifications(self) -> Any:
+        """As Backtrader's, which is asked twice a round and mostly has none."""
+        return super().get_notifications() if self.notifs else ()
+
+    def load(self) -> Any:
+        """As Backtrader's, which moves each line forth and back to find that no bar has come."""
+        if not self._barstack and not self._barstash:
+            self._loading = self._next_bar()
+            if self._loading is None:
+                return self._without_bar()
+        return super().load()
+
+    def _without_bar(self) -> bool | None:
+        """False at the end of all bars, None where another may come."""
+        return False if self.ended and not self._busy() else None
+
     def _load(self) -> bool | None:
-        bar = self._next_bar()
+        bar, self._loading = self._loading or self._next_bar(), None
         if bar is None:
-            return False if self.ended and not self._busy() else None
+            return self._without_bar()
         self.lines.datetime[0] = bt.date2num(_naive(bar.time))
         self.lines.open[0] = bar.open
         self.lines.high[0] = bar.high
@@ -188,10 +207,17 @@ class _VenueData(LiveData):
         kind, defaults = self.streams
         return self._stream(kind, self.p.settings or defaults(), self.p.dataname, step)
 
-    def _stream(self, kind: type[Streams], settings: Any, symbol: str, step: timedelta) -> BarSource:
+    def _stream(
+        self,
+        kind: type[Streams],
+        settings: Any,
+        symbol: str,
+        step: timedelta,
+        since: datetime | None = None,
+    ) -> BarSource:
         streams = shared(kind, settings)
         self._streams.append(streams)
-        return streams.source(symbol, _interval(step), self._remembered.since)
+        return streams.source(symbol, _interval(step), since or self._remembered.since)
 
     def _change(self, state: Feed) -> None:
         self._note(state)
@@ -247,8 +273,9 @@ class YahooData(_VenueData):
 class VenueStream:
     """One of the sources of a `MergedData`.
 
-    name: what it is called where it is left out. venue: binance, ibkr or yahoo; without it, `name`. symbol: what the
-    venue calls it, where that is not the data's name. settings: of the venue's stream, as for its own data.
+    name: what it is called where it is left out. venue: binance, ibkr, yahoo or an exchange that ccxt knows; without
+    it, `name`. symbol: what the venue calls it, where that is not the data's name. settings: of the venue's stream, as
+    for its own data; a `feeds.live.ccxt.CcxtStreamSettings` for an exchange of ccxt.
     """
 
     name: str
@@ -260,7 +287,7 @@ class VenueStream:
 class MergedData(_VenueData):
     """Bars of one instrument at several venues, merged into one a period, for a plain script.
 
-    here, there = feeds.VenueStream("binance"), feeds.VenueStream("yahoo", symbol="BTC-USD")
+    here, there = feeds.VenueStream("binance"), feeds.VenueStream("kraken")
     cerebro.adddata(feeds.MergedData(dataname="BTC/USDT", timeframe=bt.TimeFrame.Minutes, sources=[here, there]))
 
     quorum: sources that must agree; fewer give no bar, and the data is disconnected. tolerance: the fraction of the
@@ -276,9 +303,10 @@ class MergedData(_VenueData):
         if len(set(names)) < len(names):
             raise ConfigError(f"two sources have the same name: {', '.join(names)}", hint="name each its own")
         kept = Path(f"{self.p.remember}.merged.txt") if self.p.remember else None
+        until = kept_until(kept) if kept is not None else None
         return MergedBars(
             self.p.dataname,
-            {each.name: self._stream_of(each, step) for each in sources},
+            {each.name: self._stream_of(each, step, until) for each in sources},
             step=step,
             quorum=self.p.quorum,
             tolerance=self.p.tolerance,
@@ -286,13 +314,17 @@ class MergedData(_VenueData):
             keep=kept,
         )
 
-    def _stream_of(self, wanted: VenueStream, step: timedelta) -> BarSource:
+    def _stream_of(self, wanted: VenueStream, step: timedelta, since: datetime | None) -> BarSource:
         kinds = {"binance": BinanceData, "ibkr": IBKRData, "yahoo": YahooData}
-        venue = wanted.venue or wanted.name
-        if venue not in kinds:
-            raise UnknownNameError("venue of bars", venue, kinds)
+        venue, settings = wanted.venue or wanted.name, wanted.settings
+        if venue not in kinds and settings is None:
+            if not is_exchange(venue):
+                raise UnknownNameError("venue of bars", venue, [*kinds, *exchange_names()])
+            settings = CcxtStreamSettings(venue)
+        if isinstance(settings, CcxtStreamSettings):
+            return self._stream(CcxtStreams, settings, wanted.symbol or self.p.dataname, step, since)
         kind, defaults = kinds[venue].streams
-        return self._stream(kind, wanted.settings or defaults(), wanted.symbol or self.p.dataname, step)
+        return self._stream(kind, settings or defaults(), wanted.symbol or self.p.dataname, step, since)
 
 
 def _length(timeframe: int, compression: int) -> timedelta:

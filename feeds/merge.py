@@ -22,7 +22,7 @@ from pathlib import Path
 from core.errors import ConfigError, ProviderError
 from core.telemetry import get_logger
 from core.types import Bar
-from feeds.consensus import Consensus, merge
+from feeds.consensus import Agreed, Consensus, merge
 from feeds.kept import KeptLines
 from feeds.source import BarSource, Feed
 
@@ -58,6 +58,11 @@ class _Member:
     def over(self) -> bool:
         """Whether nothing will come of it any more."""
         return not self.ahead and (self.failure is not None or self.source.ended)
+
+    @property
+    def trouble(self) -> str:
+        """Why it does not count at present; empty when it does."""
+        return self.problem or ("" if self.state is Feed.LIVE else str(self.state))
 
     def bars_ahead(self) -> int:
         return sum(isinstance(each, Bar) for each in self.ahead)
@@ -118,6 +123,7 @@ class MergedBars(BarSource):
         kept = [_bar(symbol, line, keep) for line in self._lines.read] if self._lines is not None else []
         self._told: deque[Bar | Feed] = deque(kept)
         self._last = kept[-1].time if kept else None
+        self._close = kept[-1].close if kept else math.nan
         self._since: tuple[datetime, float] | None = None
         self._missed: datetime | None = None
 
@@ -149,6 +155,13 @@ class MergedBars(BarSource):
     def ended(self) -> bool:
         """Whether no bar will come any more."""
         return not self._told and self._too_few_left()
+
+    def agreed(self) -> Agreed:
+        """What its last bar closed at, and of whom; no price while it is not live."""
+        left_out = {member.name: reason for member in self._members if (reason := member.trouble)}
+        sources = sorted(member.name for member in self._members if member.name not in left_out)
+        price = self._close if self.feed is Feed.LIVE else None
+        return Agreed(price, tuple(sources), dict(sorted(left_out.items())))
 
     def seconds_to_next(self) -> float:
         """0 when something has come; at most until nobody need be waited for any more."""
@@ -243,6 +256,7 @@ class MergedBars(BarSource):
         self._tell_state()
         if self._lines is not None:
             self._lines.keep(json.dumps([merged.time.isoformat(), *astuple(merged)[2:]]))
+        self._close = merged.close
         self._told.append(merged)
 
     def _miss(self, period: datetime) -> None:
@@ -267,6 +281,12 @@ class MergedBars(BarSource):
             self._told.append(state)
 
 
+def kept_until(file: Path) -> datetime | None:
+    """The close of the last bar that is kept there, which nobody need be asked for again; None where none is."""
+    lines = file.read_text(encoding="ascii").split("\n")[:-1] if file.exists() else []
+    return _bar("", lines[-1], file).time if lines else None
+
+
 def _bar(symbol: str, line: str, file: Path | None) -> Bar:
     try:
         time, *numbers = json.loads(line)
@@ -280,4 +300,4 @@ def _bar(symbol: str, line: str, file: Path | None) -> Bar:
     return bar
 
 
-__all__ = ["MergedBars"]
+__all__ = ["MergedBars", "kept_until"]

@@ -17,7 +17,7 @@ from datetime import timedelta
 from typing import Any
 
 from core.clock import Clock, WallClock
-from core.connect import ccxt_session
+from core.connect import ccxt_session, public_only
 from core.telemetry import get_logger
 from feeds.consensus import Agreed, Consensus
 
@@ -114,13 +114,18 @@ class PriceWatch:
                 self._consensus[symbol].hear(source.name, asked, bid=bid, ask=ask)
 
 
+def problem_of(source: PriceSource, symbol: str) -> str:
+    """Why a source has no price of a symbol; empty when it has."""
+    import ccxt
+
+    try:
+        book = _session(source).fetch_order_book(symbol, DEPTH)
+    except ccxt.BadSymbol:
+        return f"{source.name} does not list {symbol}"
+    except ccxt.BaseError as error:
+        return f"{source.name} does not answer ({type(error).__name__})"
+    return "" if book["bids"] and book["asks"] else f"{source.name} quotes no {symbol}"
+
+
 def _session(source: PriceSource) -> Any:
-    name = source.exchange or source.name
-    if name != "binance":
-        return ccxt_session(name)
-    options = {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchMargins": False}
-    session = ccxt_session(name, options={"options": options})
-    session.has["fetchCurrencies"] = False
-    if source.rest:
-        session.urls["api"]["public"] = source.rest
-    return session
+    return public_only(ccxt_session(source.exchange or source.name), source.rest)

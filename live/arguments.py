@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from core.config import Settings
 
 VENUES = ("binance", "ibkr")
-OWN = ("data", "param", "cash", "commission", "start", "end", "out", "resample", "broker", "symbols", "timeframe", "profile")  # fmt: skip
+OWN = ("data", "param", "cash", "commission", "start", "end", "out", "resample", "broker", "symbols", "timeframe", "profile", "merge")  # fmt: skip
 """Arguments a resumed run answers from its own record."""
 OF_A_REPLAY = ("data", "start", "end", "speed")
-OF_A_VENUE = ("symbols", "timeframe", "profile", "bars", "record", "record_wire", "since")
+OF_A_VENUE = ("symbols", "timeframe", "profile", "bars", "record", "record_wire", "since", "merge")
 
 
 def parser() -> CommandParser:
@@ -30,7 +30,8 @@ def parser() -> CommandParser:
         description="Trade a strategy: on the paper venue, replaying a market, or at Binance or IBKR as bars come.",
         example="python -m live.run momentum --data sample:goog --param fast=10\n"
         "  python -m live.run momentum --rehearse binance --faults all\n"
-        "  python -m live.run momentum --broker binance --symbols BTC/USDT --timeframe 5m --live",
+        "  python -m live.run momentum --broker binance --symbols BTC/USDT --timeframe 5m --live\n"
+        "  python -m live.run momentum --broker binance --symbols BTC/USDT --merge kraken,coinbase --live",
     )
     add_run_arguments(command)
     command.add_argument(
@@ -94,6 +95,11 @@ def _add_venue_arguments(command: CommandParser) -> None:
         help="the first bar, such as 2026-01-05T14:30 (default: as many before now as the strategy needs)",
     )
     live.add_argument(
+        "--merge",
+        metavar="A,B",
+        help="bars merged with those of these exchanges, such as kraken,coinbase; orders go to --broker binance alone",
+    )
+    live.add_argument(
         "--rehearse",
         choices=VENUES,
         help="trade against a simulated venue that is started and ended with the run; --data is its market, "
@@ -116,10 +122,16 @@ def settings_of(args: argparse.Namespace) -> Settings:
         "broker.profile": args.profile,
         "data.symbols": args.symbols,
         "data.timeframe": args.timeframe,
+        "live.merge.exchanges": args.merge,
     }
     settings = settings_from(args, {key: value for key, value in given.items() if value is not None})
     if args.go_on and args.record_wire is not None:
         raise UserError("--record-wire was given with --continue", hint="record a session from its beginning")
+    if args.record_wire is not None and settings.live.merge.exchanges:
+        raise UserError(
+            "--record-wire takes down what the venue says, and this session merges other exchanges' bars",
+            hint="add --set live.merge.exchanges=none, or leave --record-wire out",
+        )
     if args.go_on and (args.resume is not None or args.rehearse is not None):
         raise UserError(
             f"--continue was given with --{'rehearse' if args.rehearse else 'resume'}", hint="leave one out"
@@ -137,6 +149,11 @@ def _check_together(args: argparse.Namespace, settings: Settings) -> None:
                 raise UserError(
                     f"--{name} was given with --rehearse", hint=f"leave --{name} out: nothing is real"
                 )
+        if settings.live.merge.exchanges:
+            raise UserError(
+                "a rehearsal has its simulated venue alone, and live.merge.exchanges names others",
+                hint="leave --merge out, or add --set live.merge.exchanges=none",
+            )
         return
     if args.faults is not None:
         raise UserError("--faults was given without --rehearse", hint="add --rehearse binance, or ibkr")

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 
 from brokers.working import Entries
+from core.config.catalogue import dotted
 from core.errors import ConfigError
 from core.types import to_decimal
 from engine import preflight
 from engine.plan import recorded_settings
 from engine.probe import probe
 from feeds.spacing import parse_timeframe
-from live.consensus import sources_of
+from live.consensus import merging_of, sources_of
 from live.profiles import Connection
 from strategies import registry
 
@@ -62,8 +63,9 @@ class LivePlan:
 
     def recorded(self) -> dict[str, Any]:
         """What a run must remember to be resumed."""
+        merge = {"live": {"merge": self.settings.live.merge.model_dump(mode="json")}}
         return {
-            "settings": recorded_settings(self.settings),
+            "settings": {**recorded_settings(self.settings), **dotted(merge)},
             "resample": list(self.resample),
             SIMULATED: self.connection.simulated,
         }
@@ -91,6 +93,7 @@ def make_live_plan(
     if len(set(symbols)) < len(symbols):
         raise ConfigError(f"a symbol stands twice in {settings.data.symbols}", hint="name each once")
     timeframe = settings.data.timeframe or TIMEFRAME
+    merging_of(settings, timeframe)
     cls = registry.load(strategy)
     params = registry.resolve_params(cls, settings.strategy.params)
     frames = _any_bars(symbols, timeframe)

@@ -136,7 +136,7 @@ def _binance(found: Mapping[str, str], profile: str | None, known: Iterable[str]
             )
     addresses = [found.get(name, "") for name in ("REST", "STREAMS", "WEBSOCKET_API")]
     parts = [urlsplit(address) for address in addresses if address]
-    simulated = len(parts) == len(addresses) and all(_is_loopback(part.hostname or "") for part in parts)
+    simulated = len(parts) == len(addresses) and all(is_loopback(part.hostname or "") for part in parts)
     rest = urlsplit(addresses[0])
     ports = {"http": 80, "https": 443}
     reached = (
@@ -156,7 +156,7 @@ def _ibkr(found: Mapping[str, str], profile: str | None) -> Connection:
     settings = IBKRSettings(host=host, port=port, client_id=client, account=found.get("ACCOUNT", ""))
     feed = IBKRStreamSettings(host=host, port=port, client_id=numbers["DATA_CLIENT_ID"] or 70 + client)
     control = numbers["SIMULATOR"]
-    simulated = control is not None and _is_loopback(host) and _is_simulator(control, port)
+    simulated = control is not None and is_loopback(host) and _is_simulator(control, port)
     return Connection("ibkr", settings, feed, ((host, port),), profile or "", simulated)
 
 
@@ -169,7 +169,8 @@ def _whole(found: Mapping[str, str], name: str, profile: str | None) -> int | No
     return int(text)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

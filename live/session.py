@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from store import RunRecord, Store
 
 LOCK_FILE = "lock"
+MERGED = "live.merge.exchanges"
+"""A run that has not written it down began before there was any merging."""
 ALERTS = "error_alerts"
 """The series of moments at which an alert was raised or taken back, and how many errors there were."""
 
@@ -340,6 +342,6 @@ def _stopping_on_signals(request_stop: Callable[[], None]) -> Iterator[None]:
 
 def resume_settings(run: RunRecord) -> Mapping[str, Any]:
     """The configuration a run began with, as dotted keys: what `--resume` goes on with."""
-    recorded: Mapping[str, Any] = run.settings.get("settings", {})
+    recorded: Mapping[str, Any] = {MERGED: None, **run.settings.get("settings", {})}
     # Nothing at all would let the environment speak; "none" says that the run began without.
     return {key: "none" if value is None else value for key, value in recorded.items()}

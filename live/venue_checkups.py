@@ -59,6 +59,7 @@ def venue(settings: Settings, symbol: str | None) -> Iterator[Finding]:
             yield from binance(found, found.broker, settings)
         else:
             yield from ibkr(found, found.broker, settings, symbol or "AAPL")
+        yield from exchanges(settings)
     except TradewrightError as error:
         yield Finding(
             "venue", "fail", error.message, error.hint or f"see whether {found.where} can be reached"
@@ -102,6 +103,24 @@ def binance(found: Connection, broker: BinanceSettings, settings: Settings) -> I
         yield ok("permissions", "may trade on Spot")
     yield from _too_much(facts.permissions)
     yield from strangers(facts.open_orders, settings)
+
+
+def exchanges(settings: Settings) -> Iterator[Finding]:
+    """Those whose prices or bars a session asks for beside the venue's: each has a price of what is traded."""
+    from feeds.price_watch import problem_of
+    from live.consensus import merging_of, others_of
+    from live.plan import TIMEFRAME
+
+    merging_of(settings, settings.data.timeframe or TIMEFRAME)
+    symbols = [name.strip() for name in (settings.data.symbols or "BTC/USDT").split(",") if name.strip()]
+    for source in others_of(settings):
+        problems = [problem for symbol in symbols if (problem := problem_of(source, symbol))]
+        if problems:
+            yield Finding(
+                "exchanges", "fail", problems[0], "name others in live.consensus and live.merge.exchanges"
+            )
+        else:
+            yield ok("exchanges", f"{source.name} has prices of {', '.join(symbols)}")
 
 
 def _too_much(permissions: Mapping[str, bool] | None) -> Iterator[Finding]:

@@ -60,6 +60,7 @@ class Watch:
         self._calendar = calendar
         self._seconds, self._now = seconds, now
         self._live: set[str] = set()
+        self._interrupted: set[str] = set()
         self._due: dict[str, float] = {}
         self._timed: set[str] = set()
         self._trouble: dict[str, TradingError] = {}
@@ -72,16 +73,19 @@ class Watch:
                 self._check(name)
                 if name in self._trouble:
                     return self._trouble[name].message
+            if symbol in self._interrupted:
+                return f"the bars of {symbol} were interrupted: no new entries before the next one"
         return ""
 
     def on_state(self, symbol: str, state: Feed) -> None:
-        """A feed has changed: only a live one owes bars. What is not live blocks entries by itself."""
+        """A feed has changed: only a live one owes bars. One that was live blocks entries until its next bar of now."""
         with self._lock:
             if state is Feed.LIVE:
                 self._live.add(symbol)
                 self._expect(symbol, self._bar_seconds)
-            else:
+            elif symbol in self._live:
                 self._live.discard(symbol)
+                self._interrupted.add(symbol)
                 self._due.pop(symbol, None)
 
     def on_bar(self, symbol: str) -> None:
@@ -89,6 +93,7 @@ class Watch:
         with self._lock:
             self._well(symbol)
             if symbol in self._live:
+                self._interrupted.discard(symbol)
                 self._expect(symbol, self._bar_seconds)
 
     def on_stream(self, stands: bool) -> None:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from brokers.binance_link import BinanceSettings
-from brokers.wire.recorder import recorded
 from engine.plan import Plan
 from feeds.live.binance import StreamSettings
 from feeds.spacing import parse_timeframe
@@ -22,6 +21,8 @@ def on_record(plan: Plan | LivePlan, file: Path | None) -> Iterator[Plan | LiveP
     if file is None or not isinstance(plan, LivePlan):
         yield plan
         return
+    from brokers.wire.recorder import recorded
+
     plan = replace(plan, since=plan.since or _begin(plan))
     said = {
         "venue": plan.connection.venue,

@@ -15,6 +15,7 @@ from brokers.risk import OLD_PRICES
 from core.redact import redact, redact_text
 from core.types import Fill, OrderEvent, OrderIntent
 from engine.plan import Plan
+from live.consensus import merging_of
 from live.plan import LivePlan
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ def headline(plan: AnyPlan, *, resumed: str = "") -> str:
     lines.append(f"{plan.reference} with {given or 'no parameters'}")
     if isinstance(plan, Plan) and not plan.market.report.untouched:
         lines.append(f"data: {plan.market.report.summary()}")
+    if isinstance(plan, LivePlan) and (merging := merging_of(plan.settings, plan.timeframe)) is not None:
+        names = ", ".join([plan.connection.venue, *(other.name for other in merging.others)])
+        agree = f"{merging.quorum} must agree within {merging.tolerance:.15g}"
+        lines.append(f"bars merged of {names}: {agree}; orders go to {plan.connection.venue}")
     if resumed:
         lines.append(f"going on with run {resumed}")
     return "\n".join(lines)

@@ -32,7 +32,7 @@ from feeds.live.ibkr import IBKRStreamSettings
 from feeds.market import Market
 from feeds.quality import QualityReport
 from feeds.source import Feed
-from live.consensus import price_watch
+from live.consensus import MergedPrices, merging_of, price_watch
 from live.plan import LivePlan, entries_of
 from live.profiles import VenueUnreachable
 from live.tape import Tape
@@ -174,11 +174,17 @@ class LiveWork:
         self.venue = plan.connection.venue
         self.begins = datetime.now(UTC)
         self.total: int | None = plan.settings.live.bars
-        self.data = ",".join(f"{self.venue}:{symbol}:{plan.timeframe}" for symbol in plan.symbols)
+        self._merging = merging_of(plan.settings, plan.timeframe)
+        others = [other.name for other in self._merging.others] if self._merging else []
+        whose = "+".join([self.venue, *others])
+        self.data = ",".join(f"{whose}:{symbol}:{plan.timeframe}" for symbol in plan.symbols)
         self.ending: Ending | None = plan.settings.live.on_stop
         self.on_tape: Callable[[Bar], None] | None = tape.take
         self._prices = price_watch(plan)
-        self.rules: Sequence[Rule] = [ConsensusGuard(self._prices, self.venue)] if self._prices else ()
+        merged = MergedPrices(self._merging) if self._merging else None
+        self.rules: Sequence[Rule] = [
+            ConsensusGuard(prices, self.venue) for prices in (self._prices, merged) if prices is not None
+        ]
 
     def counted(self, on_bar: Callable[[int], None], stop: Callable[[], None]) -> Callable[[int], None]:
         """`on_bar`, which calls `stop` after as many bars of now as the session may have."""
@@ -212,6 +218,12 @@ class LiveWork:
             raise UserError(
                 f"run {run.run_id} trades at {run.venue}, not at {self.venue}", hint="leave --broker out"
             )
+        merged = run.settings.get("settings", {}).get("live.merge.exchanges")
+        if merged != self._plan.settings.live.merge.exchanges:
+            raise UserError(
+                f"run {run.run_id} began with {'bars merged of ' + merged if merged else 'its venue alone'}",
+                hint=f"set live.merge.exchanges={merged or 'none'}, or start a new run",
+            )
 
     def feeds(self) -> Feeds:
         """See `Work`."""
@@ -226,6 +238,7 @@ class LiveWork:
             folder=self._folder,
             on_state=self._hear,
             on_bar=self.watch.on_bar,
+            merging=self._merging,
         )
 
     def _stream(self) -> StreamSettings | IBKRStreamSettings:

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     URL,
-    ColumnElement,
     Connection,
     Engine,
     Executable,
-    RowMapping,
     Table,
     create_engine,
     event,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from core.errors import ConfigError, StoreError, StoreUnavailable, UserError
+from store.prepared import Prepared, Row, execute, insert_new, upsert
 
 BUSY_SECONDS = 30
 WAL_PAUSE_SECONDS = 0.01
 CONNECT_SECONDS = 5
 RECYCLE_SECONDS = 1800
+CACHE_KIBIBYTES = 512
+"""Pages SQLite keeps for each connection: a session would fill more in the course of a day, and the system has them too."""
 PASSING = (OperationalError, InterfaceError, PoolTimeout)
 """What a server that is gone, a lock that is held or a disk that is full is reported as."""
 ELSEWHERE = "name another database with --set store.url=sqlite:///PATH"
@@ -49,6 +50,10 @@ class Database:
         self._engine = engine
         self._writing = engine.execution_options(immediate=True)
         self._lock = threading.RLock()
+        # A file is always there: what writes to it stays open. Whether a server still is, its pool finds out each time.
+        self._stays = isinstance(engine.pool, QueuePool) and engine.dialect.name == "sqlite"
+        self._writer: Connection | None = None
+        self._process = 0
         self._owner: int | None = None
         self._connection: Connection | None = None
         self._doomed = False
@@ -72,7 +77,7 @@ class Database:
                 return
             self._doomed = False
             try:
-                with self._writing.begin() as connection:
+                with self._begun() as connection:
                     self._connection, self._owner = connection, threading.get_ident()
                     yield connection
                     if self._doomed:
@@ -84,6 +89,14 @@ class Database:
                 raise unusable(self.name, error) from error
             finally:
                 self._connection = self._owner = None
+
+    def _begun(self) -> AbstractContextManager[Connection]:
+        if not self._stays:
+            return self._writing.begin()
+        if self._writer is None or self._process != os.getpid():
+            # SQLite's connections are not to be used by a process that was forked.
+            self._writer, self._process = self._writing.connect(), os.getpid()
+        return _in_transaction(self._writer)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -97,63 +110,68 @@ class Database:
         except SQLAlchemyError as error:
             raise unusable(self.name, error) from error
 
-    def write(self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> int:
-        """Execute in a transaction (joined or its own); the number of rows touched."""
+    def write(
+        self, statement: Executable | Prepared, values: Mapping[str, Any] | Sequence[Mapping[str, Any]]
+    ) -> int:
+        """Execute in a transaction (joined or its own); the number of rows touched. Several values: not prepared."""
         with self.transaction() as connection:
             try:
+                if isinstance(statement, Prepared):
+                    return statement.write(connection, cast(Mapping[str, Any], values))
                 return int(connection.execute(statement, values).rowcount)
             except SQLAlchemyError as error:
                 self._doomed = True
                 raise unusable(self.name, error) from error
 
-    def insert(self, table: Table, values: Mapping[str, Any]) -> int:
+    def insert(self, statement: Prepared, values: Mapping[str, Any]) -> int:
         """Insert one row; the number the database gave it."""
         with self.transaction() as connection:
             try:
-                key = connection.execute(table.insert(), values).inserted_primary_key
+                return statement.insert(connection, values)
             except SQLAlchemyError as error:
                 self._doomed = True
                 raise unusable(self.name, error) from error
-            return int(key[0]) if key else 0
 
-    def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[RowMapping]:
+    def rows(
+        self, statement: Executable | Prepared, values: Mapping[str, Any] | None = None
+    ) -> Sequence[Row]:
         """All rows of a query."""
         with self.reading() as connection:
             try:
-                return connection.execute(statement, values or {}).mappings().all()
+                if isinstance(statement, Prepared):
+                    return statement.rows(connection, values or {})
+                found = connection.execute(statement, values or {}).mappings().all()
+                return cast(Sequence[Row], found)
             except SQLAlchemyError as error:
                 self._doomed = True
                 raise unusable(self.name, error) from error
 
-    def row(self, statement: Executable, values: Mapping[str, Any] | None = None) -> RowMapping | None:
+    def row(self, statement: Executable | Prepared, values: Mapping[str, Any] | None = None) -> Row | None:
         """The first row of a query, or None."""
         found = self.rows(statement, values)
         return found[0] if found else None
 
-    def insert_new(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+    def insert_new(self, table: Table) -> Executable:
         """An INSERT that leaves rows alone which are there already; `write` then says how many were not."""
-        insert = self._insert(table).on_conflict_do_nothing().inline()
-        return insert.execution_options(preserve_rowcount=True)
+        return insert_new(table, self._engine.dialect)
 
-    def upsert(
-        self, table: Table, taken: Sequence[str], *, also: Mapping[str, ColumnElement[Any]] | None = None
-    ) -> sqlite.Insert | postgresql.Insert:
-        """An INSERT that updates a row which has the same primary key.
-
-        taken: columns that take the new value. also: expressions for further columns.
-        """
-        insert = self._insert(table)
-        new = {name: insert.excluded[name] for name in taken} | dict(also or {})
-        keys = [column.name for column in table.primary_key.columns]
-        return insert.on_conflict_do_update(index_elements=keys, set_=new)
-
-    def _insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
-        postgres = self._engine.dialect.name == "postgresql"
-        return postgresql.insert(table) if postgres else sqlite.insert(table)
+    def upsert(self, table: Table, taken: Sequence[str]) -> Executable:
+        """An INSERT that updates a row which has the same primary key. taken: columns that take the new value."""
+        return upsert(table, taken, self._engine.dialect)
 
     def close(self) -> None:
         """Close all connections."""
+        with self._lock:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
         self._engine.dispose()
+
+
+@contextmanager
+def _in_transaction(connection: Connection) -> Iterator[Connection]:
+    with connection.begin():
+        yield connection
 
 
 def unusable(name: str, error: SQLAlchemyError) -> StoreError:
@@ -223,6 +241,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry)
     connection.isolation_level = None
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
 
 
 def switch_to_wal(engine: Engine) -> None:
@@ -245,7 +264,7 @@ def _begin_sqlite(connection: Connection) -> None:
     # A transaction that reads first and writes later fails at once when another process wrote in between;
     # asking for the write lock at the start makes it wait its turn instead.
     immediate = connection.get_execution_options().get("immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    execute(connection, "BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
 def _prepare_postgresql(connection: Any, record: ConnectionPoolEntry) -> None:

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
-from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Executable, RowMapping, bindparam, func, select, union_all, update
+from sqlalchemy import Executable, bindparam, func, select, union_all, update
 
 from core.errors import IllegalTransition, InconsistentState, UnknownNameError
 from core.types import TERMINAL, Attempt, Fill, OrderEvent, OrderIntent, OrderStatus
@@ -34,6 +33,7 @@ from store.models import (
     StrategyState,
 )
 from store.orders import JournalledEvent, OrderRecord, StopRecord, advance
+from store.prepared import Prepared, Row, insert_new, upsert
 
 _ORDERS, _EVENTS, _FILLS = (rows.table(model) for model in (Order, OrderEventRow, FillRow))
 _CANCELS, _STOPS, _ATTEMPTS = rows.table(OrderCancel), rows.table(Stop), rows.table(OrderAttempt)
@@ -42,22 +42,28 @@ _QUIET = rows.table(QuietTurn)
 _QUIET_OF_RUN = select(_QUIET.c.step).where(_QUIET.c.run_id == bindparam("run_id"))
 
 _KEY = (_ORDERS.c.run_id == bindparam("run_id"), _ORDERS.c.client_id == bindparam("client_id"))
-_ORDER = select(_ORDERS).where(*_KEY)
+_ORDER = Prepared(select(_ORDERS).where(*_KEY))
+_ADD_ORDER = Prepared(lambda dialect: insert_new(_ORDERS, dialect))
+_ADD_EVENT, _ADD_FILL = Prepared(_EVENTS.insert()), Prepared(_FILLS.insert())
+_ADD_CANCEL = Prepared(lambda dialect: insert_new(_CANCELS, dialect))
+_ADD_ATTEMPT = Prepared(_ATTEMPTS.insert())
 _ORDERS_OF_RUN = select(_ORDERS).where(_ORDERS.c.run_id == bindparam("run_id")).order_by(_ORDERS.c.id)
 _OPEN_ORDERS = _ORDERS_OF_RUN.where(_ORDERS.c.status.not_in(sorted(TERMINAL)))
 # One look before an event is written: where its order stands, and whether it or its fill is already there.
-_BEFORE = select(
-    *(_ORDERS.c[name] for name in ("id", "sent", *rows.STANDING)),
-    select(func.count())
-    .where(_EVENTS.c.run_id == bindparam("run_id"), _EVENTS.c.sequence == bindparam("sequence"))
-    .scalar_subquery()
-    .label("events"),
-    select(func.count())
-    .where(_FILLS.c.run_id == bindparam("run_id"), _FILLS.c.fill_id == bindparam("fill_id"))
-    .scalar_subquery()
-    .label("fills"),
-).where(*_KEY)
-_MOVE = update(_ORDERS).where(_ORDERS.c.id == bindparam("key"))
+_BEFORE = Prepared(
+    select(
+        *(_ORDERS.c[name] for name in ("id", "sent", *rows.STANDING)),
+        select(func.count())
+        .where(_EVENTS.c.run_id == bindparam("run_id"), _EVENTS.c.sequence == bindparam("sequence"))
+        .scalar_subquery()
+        .label("events"),
+        select(func.count())
+        .where(_FILLS.c.run_id == bindparam("run_id"), _FILLS.c.fill_id == bindparam("fill_id"))
+        .scalar_subquery()
+        .label("fills"),
+    ).where(*_KEY)
+)
+_MOVE = Prepared(update(_ORDERS).where(_ORDERS.c.id == bindparam("key")))
 _EVENTS_OF_RUN = (
     select(
         _EVENTS,
@@ -93,6 +99,11 @@ _ATTEMPTS_OF_RUN = (
     .where(_ORDERS.c.run_id == bindparam("run_id"))
     .order_by(_ATTEMPTS.c.id)
 )
+_LEVEL = ("symbol", "trigger_price", "limit_price", "high_water", "step")
+_KEEP_STOP = Prepared(lambda dialect: upsert(_STOPS, _LEVEL, dialect, also={"changes": _STOPS.c.changes + 1}))
+_KEEP_STATE = Prepared(lambda dialect: upsert(_STATES, ("step", "state"), dialect))
+_KEEP_RISK = Prepared(lambda dialect: upsert(_RISK, ("value",), dialect))
+_KEEP_QUIET = Prepared(lambda dialect: upsert(_QUIET, ("step",), dialect))
 
 
 class Journal:
@@ -133,7 +144,7 @@ class Journal:
         """
         values = rows.new_order_values(intent) | {"run_id": self.run_id, "step": step}
         with self._database.transaction():
-            if self._database.write(self._insert_order, values):
+            if self._database.write(_ADD_ORDER, values):
                 return True
             known = rows.intent(self._order_row(intent.client_id))
         if known != intent:
@@ -144,16 +155,12 @@ class Journal:
             )
         return False
 
-    @cached_property
-    def _insert_order(self) -> Executable:
-        return self._database.insert_new(_ORDERS)
-
     def order(self, client_id: str) -> OrderRecord | None:
         """One order, or None when the journal does not have it."""
         row = self._database.row(_ORDER, self._run | {"client_id": client_id})
         return None if row is None else rows.order_record(row)
 
-    def _order_row(self, client_id: str) -> RowMapping:
+    def _order_row(self, client_id: str) -> Row:
         row = self._database.row(_ORDER, self._run | {"client_id": client_id})
         if row is None:
             raise self._unknown_order(client_id)
@@ -175,7 +182,7 @@ class Journal:
         """Write down that a cancel was asked for, before the venue is; repeating it changes nothing."""
         with self._database.transaction():
             values = {"order_id": self._order_row(client_id)["id"], "step": step}
-            self._database.write(self._database.insert_new(_CANCELS), values)
+            self._database.write(_ADD_CANCEL, values)
 
     def cancels(self) -> set[tuple[str, int]]:
         """(client id, step) of every cancel asked for."""
@@ -186,7 +193,7 @@ class Journal:
         """Write down the next price of an entry that is worked, before the venue hears of it."""
         with self._database.transaction():
             order = self._order_row(attempt.client_id)["id"]
-            self._database.insert(_ATTEMPTS, rows.attempt_values(attempt) | {"order_id": order})
+            self._database.insert(_ADD_ATTEMPT, rows.attempt_values(attempt) | {"order_id": order})
 
     def attempts(self) -> list[Attempt]:
         """Every price at which entries were worked, in order of recording."""
@@ -223,9 +230,9 @@ class Journal:
     ) -> None:
         place = self._run | {"order_id": order}
         told = {"bar": bar, "step": step, "between_bars": between_bars}
-        event_id = self._database.insert(_EVENTS, rows.event_values(event) | place | told)
+        event_id = self._database.insert(_ADD_EVENT, rows.event_values(event) | place | told)
         if event.fill is not None:
-            self._database.insert(_FILLS, rows.fill_values(event.fill) | place | {"event_id": event_id})
+            self._database.insert(_ADD_FILL, rows.fill_values(event.fill) | place | {"event_id": event_id})
 
     def _check_repeat(self, event: OrderEvent, *, repeated: Executable, key: Mapping[str, Any]) -> None:
         known = rows.journalled_event(self._database.rows(repeated, key)[0]).event
@@ -282,11 +289,7 @@ class Journal:
 
     def record_quiet(self, step: int) -> None:
         """Write down that the strategy was told of nothing in this turn, in place of the one before."""
-        self._database.write(self._record_quiet, self._run | {"step": step})
-
-    @cached_property
-    def _record_quiet(self) -> Executable:
-        return self._database.upsert(_QUIET, ("step",))
+        self._database.write(_KEEP_QUIET, self._run | {"step": step})
 
     def quiet_step(self) -> int:
         """The last turn that was written down as quiet, 0 before the first."""
@@ -300,8 +303,7 @@ class Journal:
 
         StrategyError when a value would not read back the same (a set, a key that is no text).
         """
-        insert = self._database.upsert(_STATES, ("step", "state"))
-        self._database.write(insert, self._run | {"step": step, "state": restorable(state)})
+        self._database.write(_KEEP_STATE, self._run | {"step": step, "state": restorable(state)})
 
     def state(self) -> tuple[int, dict[str, Any]] | None:
         """The last state kept and its step, or None."""
@@ -318,14 +320,9 @@ class Journal:
         step: int,
     ) -> None:
         """Keep the level a protective order stands at now; `high_water` is the best price it has trailed."""
-        insert = self._database.upsert(
-            _STOPS,
-            ("symbol", "trigger_price", "limit_price", "high_water", "step"),
-            also={"changes": _STOPS.c.changes + 1},
-        )
         level = {"trigger_price": trigger, "limit_price": limit, "high_water": high_water}
         key = self._run | {"client_id": client_id}
-        self._database.write(insert, key | level | {"symbol": symbol, "step": step, "changes": 0})
+        self._database.write(_KEEP_STOP, key | level | {"symbol": symbol, "step": step, "changes": 0})
 
     def stops(self) -> dict[str, StopRecord]:
         """The last level of every protective order, by client id; orders long closed are among them."""
@@ -337,8 +334,9 @@ class Journal:
 
     def save_risk(self, name: str, value: Mapping[str, Any]) -> None:
         """Keep what a limit of this run's bot has used up; a later run of the bot finds it again."""
-        insert = self._database.upsert(_RISK, ("value",))
-        self._database.write(insert, {"bot": self.bot, "name": name, "value": restorable(value, where=name)})
+        self._database.write(
+            _KEEP_RISK, {"bot": self.bot, "name": name, "value": restorable(value, where=name)}
+        )
 
     def risk(self, bot: str | None = None) -> dict[str, dict[str, Any]]:
         """What each limit of a bot (this run's, unless another is named) has used up, by name."""

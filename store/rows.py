@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any, cast
 
-from sqlalchemy import RowMapping, Table
+from sqlalchemy import Table
 
 from core.types import Attempt, Fill, OrderEvent, OrderIntent, OrderStatus
 from store.models import Base
 from store.orders import JournalledEvent, OrderRecord, Standing, StopRecord
+from store.prepared import Row
 
 # `limit` is a word of SQL, and the current levels need names beside the ordered ones.
 _INTENT = {
@@ -37,7 +38,7 @@ def new_order_values(intent: OrderIntent) -> dict[str, Any]:
     return values | fresh | {"sent": None}
 
 
-def intent(row: RowMapping) -> OrderIntent:
+def intent(row: Row) -> OrderIntent:
     """The intent as it was made."""
     return OrderIntent(**{name: row[column] for name, column in _INTENT.items()})
 
@@ -47,12 +48,12 @@ def standing_values(standing: Standing) -> dict[str, Any]:
     return {column: getattr(standing, name) for name, column in _STANDING.items()}
 
 
-def standing(row: RowMapping) -> Standing:
+def standing(row: Row) -> Standing:
     """Where an order stands."""
     return Standing(**{name: row[column] for name, column in _STANDING.items()})
 
 
-def order_record(row: RowMapping) -> OrderRecord:
+def order_record(row: Row) -> OrderRecord:
     """The order with what has become of it."""
     return OrderRecord(intent(row), standing(row), sent=row["sent"], step=row["step"])
 
@@ -81,12 +82,12 @@ def attempt_values(attempt: Attempt) -> dict[str, Any]:
     return {name: getattr(attempt, name) for name in _ATTEMPT if name != "client_id"}
 
 
-def attempt(row: RowMapping) -> Attempt:
+def attempt(row: Row) -> Attempt:
     """The attempt, from a row of attempts joined to orders."""
     return Attempt(**{name: row[name] for name in _ATTEMPT})
 
 
-def journalled_event(row: RowMapping) -> JournalledEvent:
+def journalled_event(row: Row) -> JournalledEvent:
     """The event with its fill, from a row of events joined to orders and fills."""
     fill = None
     if row["fill_id"] is not None:
@@ -106,7 +107,7 @@ def journalled_event(row: RowMapping) -> JournalledEvent:
     return JournalledEvent(event, bar=row["bar"], step=row["step"], between_bars=row["between_bars"])
 
 
-def stop_record(row: RowMapping) -> StopRecord:
+def stop_record(row: Row) -> StopRecord:
     """The level a protective order stands at."""
     return StopRecord(
         client_id=row["client_id"],

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, bindparam, exists, func, select, update
+from sqlalchemy import bindparam, exists, func, select, update
 
 from core.errors import IllegalTransition, UnknownNameError, UserError
 from store.database import Database
 from store.models import Bot, FillRow, Run, RunStatus
+from store.prepared import Row
 from store.rows import table
 
 _BOTS, _RUNS, _FILLS = table(Bot), table(Run), table(FillRow)
@@ -205,5 +206,5 @@ class RunRepository:
             return self.get(run_id)
 
 
-def _record(row: RowMapping) -> RunRecord:
+def _record(row: Row) -> RunRecord:
     return RunRecord(**{column.name: row[column.name] for column in fields(RunRecord)})

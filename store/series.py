@@ -11,13 +11,17 @@ from sqlalchemy import bindparam, delete, select
 from core.types import Position
 from store.database import Database
 from store.models import Metric, PositionRow
+from store.prepared import Prepared, upsert
 from store.rows import table
 
 _POSITIONS, _METRICS = table(PositionRow), table(Metric)
 _HELD = select(_POSITIONS).where(_POSITIONS.c.run_id == bindparam("run_id")).order_by(_POSITIONS.c.symbol)
-_FLAT = delete(_POSITIONS).where(
-    _POSITIONS.c.run_id == bindparam("run_id"), _POSITIONS.c.symbol == bindparam("symbol")
+_FLAT = Prepared(
+    delete(_POSITIONS).where(
+        _POSITIONS.c.run_id == bindparam("run_id"), _POSITIONS.c.symbol == bindparam("symbol")
+    )
 )
+_KEEP = Prepared(lambda dialect: upsert(_POSITIONS, ("size", "price", "time"), dialect))
 _POINTS = (
     select(_METRICS.c.time, _METRICS.c.value)
     .where(_METRICS.c.run_id == bindparam("run_id"), _METRICS.c.name == bindparam("name"))
@@ -44,8 +48,7 @@ class PositionRepository:
         if position.size == 0:
             self._database.write(_FLAT, key)
             return
-        insert = self._database.upsert(_POSITIONS, ("size", "price", "time"))
-        self._database.write(insert, key | {"size": position.size, "price": position.price, "time": time})
+        self._database.write(_KEEP, key | {"size": position.size, "price": position.price, "time": time})
 
     def all(self) -> dict[str, Position]:
         """What is held, by symbol; flat symbols are absent."""

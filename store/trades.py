@@ -6,20 +6,22 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import RowMapping, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 
 from core.errors import IllegalTransition, UnknownNameError
 from core.types import ExitReason, Side
 from store.database import Database
 from store.models import Trade, TradeStatus
 from store.orders import AVERAGE, EXACT
+from store.prepared import Prepared, Row
 from store.rows import table
 
 _TRADES = table(Trade)
 _ALL = select(_TRADES).where(_TRADES.c.run_id == bindparam("run_id")).order_by(_TRADES.c.id)
 _OPEN = _ALL.where(_TRADES.c.status.in_([TradeStatus.OPEN, TradeStatus.PARTIAL]))
-_ONE = _ALL.where(_TRADES.c.id == bindparam("id"))
-_MOVE = update(_TRADES).where(_TRADES.c.id == bindparam("key"))
+_ONE = Prepared(_ALL.where(_TRADES.c.id == bindparam("id")))
+_MOVE = Prepared(update(_TRADES).where(_TRADES.c.id == bindparam("key")))
+_ADD = Prepared(_TRADES.insert())
 _ZERO = Decimal(0)
 
 
@@ -146,7 +148,7 @@ class TradeRepository:
         if size <= _ZERO:
             raise IllegalTransition(f"a trade in {symbol} cannot open with {size}")
         trade = TradeRecord(0, symbol, side, size, EXACT.multiply(size, price), time, commission)
-        return replace(trade, id=self._database.insert(_TRADES, _values(trade) | {"run_id": self.run_id}))
+        return replace(trade, id=self._database.insert(_ADD, _values(trade) | {"run_id": self.run_id}))
 
     def add(self, key: int, size: Decimal, price: Decimal, commission: Decimal = _ZERO) -> TradeRecord:
         """Enter more; see `TradeRecord.added`."""
@@ -195,5 +197,5 @@ def _values(trade: TradeRecord) -> dict[str, object]:
     return {column.name: getattr(trade, column.name) for column in fields(TradeRecord) if column.name != "id"}
 
 
-def _record(row: RowMapping) -> TradeRecord:
+def _record(row: Row) -> TradeRecord:
     return TradeRecord(**{column.name: row[column.name] for column in fields(TradeRecord)})

@@ -14,6 +14,7 @@ import backtrader as bt
 from core.errors import StrategyError
 from core.types import ExitReason, SignalType, TradingSignal
 from strategies import sizing, stops
+from strategies.growth import extended
 from strategies.protection import (
     ExitPlan,
     OpenTrade,
@@ -374,7 +375,7 @@ class Strategy(bt.Strategy):
 
     def _settle(self, trade: OpenTrade, held: float) -> None:
         """Send what is missing; fewer kinds of order after each refusal, the market order as the last resort."""
-        if any(part.refused for part in trade.slices):
+        if any(part.refused and not part.part for part in trade.slices):
             trade.refusals += 1
         for part in trade.slices:
             if part.closed:
@@ -384,17 +385,22 @@ class Strategy(bt.Strategy):
             trade.slices = []
         if trade.slices and not trade.broken(held):
             return
+        if getattr(self.broker, "protects_in_parts", False) and extended(self, trade, held):
+            return
         if trade.refusals == 1:
             trade.targets = []
         if trade.refusals > 1:
             self.exit(ExitReason.RISK)
         elif not self._stand_down():
-            self._arm(trade, held)
+            # A stop may have filled before its cancel came.
+            held = abs(float(self.position.size))
+            if held:
+                self._arm(trade, held, held)
 
-    def _arm(self, trade: OpenTrade, held: float) -> None:
-        """Send a stop and a target for every slice of `held` units."""
+    def _arm(self, trade: OpenTrade, units: float, held: float) -> None:
+        """Send a stop and a target for every slice of `units`, of `held` in all."""
         shares = [min(1.0, target.share * trade.size / held) for target in trade.targets]
-        trade.slices = wanted_slices(trade, sizing.split(held, shares, trade.plan.lot))
+        trade.slices = wanted_slices(trade, sizing.split(units, shares, trade.plan.lot))
         for part in trade.slices:
             if trade.stop_level is not None and trade.plan.stop is not None:
                 part.stop = self._send_stop(trade, trade.plan.stop, part.size)

@@ -6,6 +6,7 @@ so at most one of them ever fills: whatever a bar does, exits never sum to more 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -36,12 +37,16 @@ class PriceTarget:
 
 @dataclass(slots=True)
 class Slice:
-    """One part of the position and the orders that may close it; `target_price` None for a runner."""
+    """One part of the position and the orders that may close it; `target_price` None for a runner.
+
+    part: 0 for what was protected first, 1, 2, ... for what came on top while that stayed as it was.
+    """
 
     size: float
     target_price: float | None = None
     stop: bt.Order | None = None
     target: bt.Order | None = None
+    part: int = 0
 
     @property
     def first(self) -> bt.Order | None:
@@ -135,6 +140,16 @@ class OpenTrade:
             if not part.whole and not part.stopping:
                 return True
         return bool(self.slices) and self.covered != held
+
+    @property
+    def extensible(self) -> bool:
+        """Whether all that was protected first is as it should be, and nothing that came on top has filled in part."""
+        fit = [part.whole or part.stopping or bool(part.part and part.refused) for part in self.slices]
+        return bool(fit) and all(fit)
+
+    def missing(self, held: float) -> float:
+        """Units of `held` that no slice protects, without what adding floats up leaves; below 0 where they are too many."""
+        return round(held - self.covered, 14 - math.floor(math.log10(held)))
 
 
 def open_trade(plan: ExitPlan, price: float, size: float, bar: int) -> OpenTrade:

@@ -166,6 +166,7 @@ class Scenario:
         )
         try:
             await self._trade(life, executor, trader, news)
+            trader.hear_end(await executor.wind_up())
             await executor.finish()
         finally:
             self._told = trader.told

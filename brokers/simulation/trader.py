@@ -113,6 +113,11 @@ class Trader:
         self._take(f"after bar {self._number}", events)
         await self._escape()
 
+    def hear_end(self, events: Sequence[OrderEvent]) -> None:
+        """What came of orders as the session ended: nothing is decided any more."""
+        if events:
+            self._take(f"after bar {self._number}", events)
+
     # -- decisions
 
     async def _enter(self, random: Random, bar: Bar) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from core.config.account import AccountSettings
     from core.config.catalogue import Entry, Template, entries, read_template, templates
+    from core.config.merge import MergeSettings
     from core.config.risk import ComplianceSettings, PortfolioSettings, RiskSettings
     from core.config.schema import (
         BrokerSettings,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "core.config.account": ("AccountSettings",),
     "core.config.catalogue": ("Entry", "Template", "entries", "read_template", "templates"),
+    "core.config.merge": ("MergeSettings",),
     "core.config.risk": ("ComplianceSettings", "PortfolioSettings", "RiskSettings"),
     "core.config.schema": (
         "BrokerSettings",
@@ -55,6 +57,7 @@ __all__ = [
     "Entry",
     "LiveSettings",
     "LogSettings",
+    "MergeSettings",
     "OptimizeSettings",
     "PortfolioSettings",
     "ReportSettings",

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from core.config.account import AccountSettings
+from core.config.merge import MergeSettings
 from core.config.risk import RiskSettings
 from core.config.section import Section
 from core.errors import UserError
@@ -264,6 +265,7 @@ class LiveSettings(Section):
         description="how often a live session compares journal and venue; none: at its start and end alone",
     )
     account: AccountSettings = Field(default_factory=AccountSettings)
+    merge: MergeSettings = Field(default_factory=MergeSettings)
 
 
 class OptimizeSettings(Section):

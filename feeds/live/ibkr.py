@@ -56,7 +56,7 @@ class IBKRStreams(Streams):
         super().__init__("ibkr", settings.silence_seconds)
         self._settings = settings
         self._watching: set[asyncio.Future[Any]] = set()
-        self._codes: list[int] = []
+        self._codes: set[int] = set()
         self._asking_time = asyncio.Lock()
 
     async def _open(self) -> None:
@@ -78,7 +78,7 @@ class IBKRStreams(Streams):
         return unreachable(self._settings, id_in_use=CLIENT_ID_IN_USE in self._codes)
 
     def _on_error(self, request: int, code: int, text: str, contract: Any) -> None:
-        self._codes.append(code)
+        self._codes.add(code)
         if code in CUT_OFF:
             self._lose(f"{code}: {text}")
 

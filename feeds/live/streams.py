@@ -56,6 +56,7 @@ class Streams(ABC):
 
     def __init__(self, name: str, silence_seconds: float) -> None:
         self.users = 0
+        self._name = name
         self._session: Any = None
         self._silence_seconds = silence_seconds
         self._loop = new_loop()
@@ -169,7 +170,8 @@ class Streams(ABC):
                     if not reached:
                         source.fail(self._unreachable(error))
                         return
-                    log.warning("feed.lost", symbol=source.symbol, reason=f"{error!r}"[:200])
+                    say = log.debug if source.state is Feed.DISCONNECTED else log.warning
+                    say("feed.lost", source=self._name, symbol=source.symbol, reason=f"{error!r}"[:200])
                     if isinstance(error, TimeoutError) and self._session is using:
                         await self._disconnect()  # a socket may stay open long after the other end has died
                 failures = 0 if source.state is Feed.LIVE else failures + 1

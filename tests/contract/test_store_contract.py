@@ -31,6 +31,7 @@ from core.errors import (
     IllegalTransition,
     InconsistentState,
     StoreError,
+    StoreUnavailable,
     StoreVersionError,
     StrategyError,
     UnknownNameError,
@@ -53,6 +54,7 @@ from store import Journal, RunStatus, Store, TradeStatus, open_store
 from store.chains import read_chains
 from store.database import build_engine, parse_url
 from store.models import Base
+from store.prepared import execute as on_the_cursor
 from store.revisions import HEAD, current, migrate
 from store.snapshot import snapshot
 
@@ -140,7 +142,7 @@ def an_event(sequence: int, status: OrderStatus, client_id: str = "a", **more: A
 
 @contextmanager
 def statements(store: Store) -> Iterator[list[tuple[str, Any]]]:
-    """Every statement sent to the database meanwhile."""
+    """Every statement sent to the database meanwhile, by SQLAlchemy or on the driver's cursor."""
     seen: list[tuple[str, Any]] = []
 
     def note(
@@ -148,8 +150,14 @@ def statements(store: Store) -> Iterator[list[tuple[str, Any]]]:
     ) -> None:
         seen.append((statement, values))
 
+    def execute(connection: sa.Connection, text: str, parameters: Any = ()) -> Any:
+        seen.append((text, tuple(parameters) if isinstance(parameters, list) else parameters))
+        return on_the_cursor(connection, text, parameters)
+
     sa.event.listen(store.database.engine, "before_cursor_execute", note)
-    yield seen
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("store.prepared.execute", execute)
+        yield seen
     sa.event.remove(store.database.engine, "before_cursor_execute", note)
 
 
@@ -766,13 +774,34 @@ def test_lost_connections_are_replaced(on_server: str) -> None:
         assert isinstance(pool, sa.QueuePool)
         assert pool.size() == 3
         journal = store.journal("r")
-        with psycopg.connect(on_server, autocommit=True) as other:
-            ended = other.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-            assert ended.rowcount > 0
+        _end_connections(on_server)
         assert journal.record_intent(an_intent(), step=1)
+
+
+def test_a_connection_lost_in_a_transaction_passes(on_server: str) -> None:
+    """Nothing of it is kept, and the next one has a connection."""
+    with open_store(on_server, pool_size=1) as store:
+        journal = store.journal("r")
+
+        def step() -> None:
+            with journal.transaction():
+                journal.record_intent(an_intent("a"), step=1)
+                _end_connections(on_server)
+                journal.record_intent(an_intent("b"), step=1)
+
+        with pytest.raises(StoreUnavailable, match="terminating connection"):
+            step()
+        assert journal.intents() == []
+        assert journal.record_intent(an_intent("a"), step=1)
+
+
+def _end_connections(address: str) -> None:
+    with psycopg.connect(address, autocommit=True) as other:
+        ended = other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        assert ended.rowcount > 0
 
 
 def test_lazy_commits_are_switched_off(on_server: str) -> None:

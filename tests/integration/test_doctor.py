@@ -189,6 +189,19 @@ def test_permissions_that_are_missing_or_too_much(ask: Ask, binance: Simulator) 
     assert "planted" not in str(unknown)
 
 
+def test_exchanges_that_are_compared_or_merged(ask: Ask, binance: Simulator) -> None:
+    """D17: each is asked for what is traded; the one that is left out of a guard is said before the session is."""
+    address = f"http://{binance.host}:{binance.port}/api/v3"
+    compared, merged = f"live.consensus=x={address}", "live.merge.exchanges=y=http://127.0.0.1:1/api/v3"
+    asked = ("--broker", "binance", "--set", compared, "--set", merged, "--symbols")
+    env = keyed(binance, "rehearsal-key")
+    found = ask(*asked, "BTC/USDT", code=1, env=env)["exchanges"]
+    assert (found[0]["level"], found[0]["text"]) == ("ok", "x has prices of BTC/USDT")
+    assert (found[1]["level"], found[1]["text"].partition(" (")[0]) == ("fail", "y does not answer")
+    found = ask(*asked, "BTC/USDX", code=1, env=env)["exchanges"]
+    assert found[0]["text"] == "x does not list BTC/USDX"
+
+
 def test_a_clock_that_is_wrong_and_sockets_that_are_refused(ask: Ask, binance: Simulator) -> None:
     """B13"""
     binance.control.fault("clock-skew", seconds=60)

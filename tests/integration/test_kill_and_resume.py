@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +14,8 @@ import pytest
 from store import RunRepository
 from store.chains import read_chains
 from store.snapshot import snapshot
+from tests.integration.conftest import Done, Forked
 
-ROOT = Path(__file__).parents[2]
 HARNESS = Path(__file__).with_name("killed_run.py")
 BARS = 30
 POINTS = 24
@@ -79,24 +76,18 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Lives:
     """Processes that trade the same run, one after the other, in a folder of their own."""
 
-    def __init__(self, market: Path, folder: Path) -> None:
+    def __init__(self, forked: Forked, market: Path, folder: Path) -> None:
+        self.forked = forked
         self.market = market
         self.folder = folder
         self.record = folder / "record.json"
         folder.mkdir(exist_ok=True)
 
-    def live(self, *arguments: str, kill_at: int = 0) -> subprocess.CompletedProcess[str]:
+    def live(self, *arguments: str, kill_at: int = 0) -> Done:
         strategy = f"{self.market / 'everything.py'}:Everything"
         data = () if "--resume" in arguments else ("--data", f"csv:{self.market / 'market.csv'}")
-        return subprocess.run(
-            [sys.executable, str(HARNESS), str(kill_at), str(self.record), strategy, *data, *arguments],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        given = (str(kill_at), str(self.record), strategy, *data, *arguments)
+        return self.forked(self.folder, *given, script=HARNESS)
 
     def recorded(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.record.read_text())
@@ -104,10 +95,10 @@ class Lives:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(market: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    lives = Lives(market, tmp_path_factory.mktemp("undisturbed"))
+def undisturbed(forked: Forked, market: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    lives = Lives(forked, market, tmp_path_factory.mktemp("undisturbed"))
     done = lives.live()
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     return lives.recorded()
 
 
@@ -131,17 +122,19 @@ def test_the_run_reaches_every_kind_of_step(undisturbed: dict[str, Any]) -> None
     assert max(changes for _, changes in undisturbed["stops"].values()) > 0
 
 
-def test_sigkill_at_every_kind_of_step(market: Path, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+def test_sigkill_at_every_kind_of_step(
+    forked: Forked, market: Path, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
     """L25, L26, L9: same orders, fills, equity and stop levels; none lost, none doubled."""
     points = kill_points(undisturbed["steps"], POINTS)
     assert len(points) >= 20
     for number in points:
         where = f"killed at step {number}, {undisturbed['steps'][number - 1]}"
-        lives = Lives(market, tmp_path / str(number))
+        lives = Lives(forked, market, tmp_path / str(number))
         killed = lives.live(kill_at=number)
-        assert killed.returncode == -signal.SIGKILL, f"{where}: {killed.stderr}"
+        assert killed.code == -signal.SIGKILL, f"{where}: {killed.stderr}"
         resumed = lives.live("--resume")
-        assert resumed.returncode == 0, f"{where}: {resumed.stderr}"
+        assert resumed.code == 0, f"{where}: {resumed.stderr}"
         found = lives.recorded()
         for what in ("orders", "fills", "equity", "stops", "client_ids", "fill_ids"):
             assert found[what] == undisturbed[what], f"{where}: {what} differ"
@@ -150,15 +143,15 @@ def test_sigkill_at_every_kind_of_step(market: Path, undisturbed: dict[str, Any]
 
 
 def test_an_order_killed_and_resumed_is_one_chain(
-    market: Path, undisturbed: dict[str, Any], tmp_path: Path
+    forked: Forked, market: Path, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
     """L29: the intent was committed by the first process, the rest is by the second."""
-    lives = Lives(market, tmp_path)
+    lives = Lives(forked, market, tmp_path)
     killed = lives.live(kill_at=undisturbed["steps"].index("intent.committed") + 1)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert killed.code == -signal.SIGKILL, killed.stderr
     ((run_id, client_id, before),) = chains(tmp_path)
     assert before == ["decision", "intent"]
-    assert lives.live("--resume").returncode == 0
+    assert lives.live("--resume").code == 0
     ((_, _, after),) = [chain for chain in chains(tmp_path) if chain[:2] == (run_id, client_id)]
     assert after == ["decision", "intent", "submitted", "accepted", "filled", "trade"]
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from contextlib import ExitStack
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +18,13 @@ import backtrader as bt
 import pytest
 
 import feeds
+import store
 from feeds.live.binance import BinanceStreams, StreamSettings
+from feeds.live.ccxt import CcxtStreams, CcxtStreamSettings
 from feeds.merge import MergedBars
 from feeds.source import Feed
-from tests.integration.live_bars import MINUTE, Taker, Watcher, market_time
+from tests.integration.live_bars import MINUTE, SECONDS, Taker, Watcher, market_time
+from tests.integration.test_live_venues import ROUND_TRIPS, decisions
 from tests.simulator import Simulator, simulator
 
 SYMBOL, NATIVE = "ABC/USDT", "ABCUSDT"
@@ -48,12 +57,18 @@ class Exchanges:
         self.silent, self.unsaid = "", []
 
     def _minute(self, name: str, price: float) -> None:
-        self.sims[name].control.price(NATIVE, price)
+        self.sims[name].control.price(NATIVE, price, volume=100)
         self.sims[name].control.advance(60)
+
+    def address(self, name: str) -> str:
+        return f"http://{self.sims[name].host}:{self.sims[name].port}/api/v3"
 
     def settings(self, name: str) -> StreamSettings:
         where = f"{self.sims[name].host}:{self.sims[name].port}"
-        return StreamSettings(f"http://{where}/api/v3", f"ws://{where}/ws", 2.0, 0.5, 0.6)
+        return StreamSettings(self.address(name), f"ws://{where}/ws", 2.0, 5.0, 0.6)
+
+    def asked(self, name: str) -> CcxtStreamSettings:
+        return CcxtStreamSettings("binance", self.address(name), 2.0, 0.0, 0.2, 0.2)
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +204,118 @@ def test_a_plain_script_that_starts_again_is_shown_the_bars_it_saw(
     assert second.times[: len(first.times)] == first.times
     assert len(second.times) > len(first.times)
     assert all(later - one == MINUTE for one, later in itertools.pairwise(second.times))
+
+
+def test_an_exchange_that_is_asked_is_away_refuses_and_comes_back(exchanges: Exchanges) -> None:
+    """D16: ccxt's own requests, for an exchange without a stream; each bar once."""
+    second = exchanges.sims["second"].control
+    streams = CcxtStreams(exchanges.asked("second"))
+    source = streams.source(SYMBOL, "1m", market_time(exchanges.sims["second"]) - 3 * MINUTE)
+    source.start()
+    try:
+        taken = Taker(source)
+        taken.until(lambda: Feed.LIVE in taken.feeds)
+        taken.check(3)
+        for fault in ("drop-before-accept", "reject"):
+            bars = len(taken.bars)
+            second.fault(fault, match="GET /api/v3/klines", code=-1000, times=1000)
+            taken.until(lambda: taken.feeds[-1] is Feed.DISCONNECTED)
+            exchanges.minutes(2)
+            second.clear()
+            taken.until(lambda bars=bars: taken.feeds[-1] is Feed.LIVE and len(taken.bars) == bars + 2)  # type: ignore[misc]
+        taken.check(7)
+    finally:
+        streams.close()
+
+
+class Session:
+    """`live.run` at the first of the exchanges, its bars merged with the others'; the market moves while it is waited for."""
+
+    def __init__(self, exchanges: Exchanges, folder: Path) -> None:
+        self.exchanges, self.folder = exchanges, folder
+        addresses = exchanges.sims["first"].variables("binance")
+        (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in addresses.items()))
+        (folder / "s.py").write_text(ROUND_TRIPS)
+        self.merge = ",".join(f"{name}={exchanges.address(name)}" for name in ("second", "third"))
+
+    @property
+    def run(self) -> Path | None:
+        return next((path.parent for path in self.folder.glob("runs/*/log.jsonl")), None)
+
+    def bars(self) -> list[str]:
+        """What was merged, a line a bar."""
+        file = self.run / "bars-0.json.merged.txt" if self.run else self.folder / "none"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def said(self, **wanted: str) -> int:
+        lines = (self.run / "log.jsonl").read_text().splitlines() if self.run else []
+        return sum(wanted.items() <= json.loads(line).items() for line in lines if line.endswith("}"))
+
+    def until(self, done: Callable[[], bool], *, moving: bool = True) -> None:
+        end = time.monotonic() + 6 * SECONDS
+        while not done():
+            assert time.monotonic() < end, self.bars()[-3:]
+            self.exchanges.minutes(int(moving))
+            time.sleep(0.2)
+
+    @contextmanager
+    def going_live(self) -> Iterator[None]:
+        """What is started in the block is waited for while the market stands."""
+        before = self.said(event="feed.state", state="live")
+        yield
+        self.until(lambda: self.said(event="feed.state", state="live") > before, moving=False)
+
+    def more_bars(self, count: int) -> None:
+        before = len(self.bars())
+        self.until(lambda: len(self.bars()) >= before + count)
+
+
+def test_a_session_trades_on_merged_bars_and_is_shown_them_again_after_it_was_killed(
+    exchanges: Exchanges, spawned: Any, forked: Any, tmp_path: Path
+) -> None:
+    """D16, D17: by configuration alone; one lies, one is silent, the traded one lies; no order twice."""
+    session = Session(exchanges, tmp_path)
+    at = ("--broker", "binance", "--symbols", SYMBOL, "--merge", session.merge, "--cash", "5000")
+    since = ("--since", market_time(exchanges.sims["first"]).isoformat())
+    given = (*at, *since, "--set", "live.merge.grace=1", "--param", "size=0.1")
+    with session.going_live():
+        first = spawned(tmp_path, "-m", "live.run", "s.py:RoundTrips", *given)
+    session.until(lambda: session.said(event="order.event", status="filled") >= 2)
+    exchanges.liar = "second"
+    session.until(lambda: session.said(event="merge.left_out", source="second") == 1)
+    session.more_bars(2)
+    exchanges.silent = "third"
+    session.until(lambda: session.said(event="feed.state", state="disconnected") == 1)
+    exchanges.return_()
+    exchanges.liar = ""
+    session.until(lambda: session.said(event="merge.counts_again") >= 2)
+    exchanges.liar = "first"
+    session.until(lambda: session.said(event="merge.left_out", source="binance") == 1)
+    session.more_bars(7)
+    exchanges.liar = ""
+    session.until(lambda: session.said(event="merge.counts_again", source="binance") == 1)
+    session.more_bars(3)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait(SECONDS)
+    assert session.run is not None
+    shown, before = session.bars(), decisions(tmp_path, session.run.name)
+    sent = [order["client_id"] for order in exchanges.sims["first"].orders()]
+    again = ("s.py:RoundTrips", "--resume", "--bars", "5", "--set", "live.on_stop=flatten", "--json")
+    with ThreadPoolExecutor() as pool:
+        with session.going_live():
+            second = pool.submit(forked, tmp_path, *again)
+        session.until(second.done)
+    assert second.result().code == 0, second.result().stderr
+    assert session.bars()[: len(shown)] == shown
+    assert len(session.bars()) > len(shown)
+    ids = [order["client_id"] for order in exchanges.sims["first"].orders()]
+    assert ids[: len(sent)] == sent
+    assert Counter(ids).most_common(1)[0][1] == 1
+    after = decisions(tmp_path, session.run.name)
+    assert after[0][: len(before[0])] == before[0]
+    assert json.loads(second.result().stdout)["left"] == {"held": {}, "resting": 0}
+    with store.open_store(f"sqlite:///{tmp_path}/runs/tradewright.db") as database:
+        told = [item.event for item in database.journal(session.run.name).events()]
+    assert any(
+        "binance is out of the consensus: +50.00% from the median" in (event.reason or "") for event in told
+    )

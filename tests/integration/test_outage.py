@@ -50,7 +50,7 @@ class ByPrice(bt.Strategy):
 TRADED = {"binance": ("BTC/USDT", "BTCUSDT", "0.5"), "ibkr": ("AAPL", "AAPL", "10")}
 """Symbol, what the exchange calls it, and how much at a time."""
 HIGH, LOW = 110, 90
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 DISK_BYTES = 16 << 20
 
 

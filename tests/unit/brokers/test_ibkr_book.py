@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import SimpleNamespace
@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from brokers.ibkr_book import IBKRBook
 from brokers.ibkr_orders import IBOrder, Listed, Stage, new_order, order_fields
+from brokers.ibkr_words import Completed
 from brokers.venue_log import VenueLog
 from core.errors import InconsistentState, OrderRejected
-from core.types import EventKind, Instrument, OrderIntent, OrderStatus, OrderType, Side
+from core.plain import encode
+from core.types import EventKind, Instrument, OrderEvent, OrderIntent, OrderStatus, OrderType, Side
 
 NOW = datetime(2024, 1, 2, 15, tzinfo=UTC)
 D = Decimal
@@ -31,13 +33,37 @@ def intent(client_id: str = "a", **changes: Any) -> OrderIntent:
     return OrderIntent(client_id, "ABC", given.pop("side", Side.BUY), bar_time=NOW, leg=0, **given)
 
 
+class Written(VenueLog[IBOrder]):
+    """A log that knows how each order reads on disk, and how often it was written."""
+
+    def __init__(self) -> None:
+        super().__init__(None, IBOrder)
+        self.texts: dict[str, object] = {}
+        self.writes = 0
+
+    def commit(self, events: Sequence[OrderEvent], orders: Iterable[tuple[str, IBOrder]]) -> None:
+        changed = list(orders)
+        self.writes += len(changed)
+        self.texts.update((client_id, encode(order)) for client_id, order in changed)
+        super().commit(events, changed)
+
+    @property
+    def whole(self) -> bool:
+        return self.texts == {client_id: encode(order) for client_id, order in self.orders.items()}
+
+
 def book_with(*intents: OrderIntent) -> IBKRBook:
-    book = IBKRBook(VenueLog(None, IBOrder), lambda: NOW, API_CLIENT)
+    book = IBKRBook(Written(), lambda: NOW, API_CLIENT)
     for number, each in enumerate(intents):
         order = new_order(each, ABC, book.orders)
         book.note(order)
         book.place({order.client_id: ORDER_ID + number}, [order])
     return book
+
+
+def written(book: IBKRBook) -> Written:
+    assert isinstance(book._log, Written)
+    return book._log
 
 
 def statuses(book: IBKRBook, client_id: str = "a") -> list[OrderStatus]:
@@ -94,6 +120,12 @@ def charged(number: int, fee: float) -> Message:
     return lambda book: book.commission(report)
 
 
+def completed(word: str, filled: float) -> Message:
+    order = SimpleNamespace(orderRef="a", permId=PERM_ID, filledQuantity=filled)
+    state = SimpleNamespace(status=word, warningText="", completedStatus="")
+    return lambda book: book.completed_order(Completed.of(None, order, state))
+
+
 WHOLE = (
     opened(),
     status("Submitted", 0),
@@ -103,6 +135,7 @@ WHOLE = (
     executed(2, 6, 10),
     charged(2, 0.5),
     status("Filled", 10),
+    completed("Filled", 10),
 )
 
 
@@ -112,12 +145,59 @@ def test_any_order_and_any_repetition_ends_alike(order: list[int], again: list[i
     for place in (*order, *again):
         WHOLE[place](book)
         book.flush()
+        assert written(book).whole
     told = statuses(book)
     assert told[:2] == [S.SUBMITTED, S.ACCEPTED]
     assert told[2:] == [S.PARTIAL, S.FILLED]
     fills = [event.fill for event in book._log.events if event.fill is not None]
     assert sorted((fill.size, fill.commission) for fill in fills) == [(D(4), D(1)), (D(6), D("0.5"))]
     assert book.incomplete == []
+
+
+def test_a_review_writes_nothing_of_an_order_that_it_has_no_news_of() -> None:
+    book = book_with(intent(), intent("waits"))
+    waits = opened(ref="waits", permId=PERM_ID + 1, orderId=ORDER_ID + 1)
+    for message in (*WHOLE, waits):
+        message(book)
+    book.flush()
+    before = written(book).writes
+    for _ in range(3):
+        book.begin_review()
+        for message in (waits, *WHOLE[2:]):
+            message(book)
+        book.end_review()
+        book.flush()
+    assert written(book).writes == before
+    waits = opened(ref="waits", permId=PERM_ID + 1, orderId=ORDER_ID + 1, lmtPrice=89.0)
+    waits(book)
+    book.flush()
+    assert (written(book).writes, written(book).whole) == (before + 1, True)
+
+
+@pytest.mark.parametrize("message", [opened(totalQuantity=9.0), completed("Cancelled", 0)])
+@pytest.mark.parametrize("error", [(202, "cancelled"), (104, "not changed"), (10999, "unheard of")])
+def test_all_that_is_learned_is_written(message: Message, error: tuple[int, str]) -> None:
+    book = book_with(intent())
+    book.error(ORDER_ID, *error)
+    book.flush()
+    assert written(book).whole
+    message(book)
+    book.begin_review()
+    book.end_review()
+    book.flush()
+    assert written(book).whole
+
+
+def test_order_ids_of_a_former_connection_are_forgotten() -> None:
+    book = book_with(intent())
+    opened()(book)
+    assert book.orders["a"].order_id == ORDER_ID
+    again = IBKRBook(book._log, lambda: NOW, API_CLIENT)
+    assert again.orders["a"].order_id == 0
+    opened(orderId=ORDER_ID + 5)(again)
+    again.flush()
+    assert again.orders["a"].order_id == ORDER_ID + 5
+    assert written(book).whole
 
 
 @given(st.permutations([status("Cancelled", 4), executed(1, 4, 4), charged(1, 1.0), opened()]))

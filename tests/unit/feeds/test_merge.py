@@ -10,8 +10,9 @@ import pytest
 
 from core.errors import ConfigError, ProviderError
 from core.types import Bar
+from feeds.consensus import Agreed
 from feeds.live.source import LiveSource
-from feeds.merge import HISTORY_SECONDS, MergedBars
+from feeds.merge import HISTORY_SECONDS, MergedBars, kept_until
 from feeds.source import Feed
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -215,3 +216,35 @@ def test_a_later_run_is_shown_what_was_merged_and_nothing_before_it_anew(tmp_pat
 def test_settings_without_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         MergedBars("X", {name: LiveSource("X") for name in "abc"}, step=MINUTE, **wrong)
+
+
+def test_what_it_agrees_on_and_who_does_not_count() -> None:
+    """D17: what a guard of orders asks."""
+    market = Market()
+    market.bars("abc", 1)
+    market.take()
+    assert market.merged.agreed() == Agreed(100.0, ("a", "b", "c"))
+    market.bars("ab", 2, close=101)
+    market.bars("c", 2, close=150)
+    market.take()
+    assert market.merged.agreed() == Agreed(101.0, ("a", "b"), {"c": "+48.51% from the median"})
+    market.state("b", Feed.DISCONNECTED)
+    market.take()
+    agreed = market.merged.agreed()
+    assert (agreed.sources, agreed.left_out["b"]) == (("a",), "disconnected")
+    market.state("c", Feed.DISCONNECTED)
+    assert market.take() == [Feed.DISCONNECTED]
+    assert market.merged.agreed().price is None
+
+
+def test_bars_that_are_kept_are_not_asked_for_again(tmp_path: Path) -> None:
+    """D16: some exchanges have no more than a few hundred."""
+    file = tmp_path / "bars.txt"
+    assert kept_until(file) is None
+    market = Market(keep=file)
+    market.bars("abc", 1, 2)
+    market.take()
+    assert kept_until(file) == NOON + 2 * MINUTE
+    with file.open("a") as cut_short:
+        cut_short.write('["2026-11-20T12:03')
+    assert kept_until(file) == NOON + 2 * MINUTE

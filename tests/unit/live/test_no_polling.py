@@ -14,7 +14,7 @@ ALLOWED = {
     "brokers/binance_ear.py:_watch": "asks now and then what the stream may have lost; only while an order lives",
     "brokers/binance_link.py:_listen": "a pause before connecting anew",
     "brokers/binance_link.py:_repeated": "a pause before a read is repeated",
-    "brokers/executor.py:_ask_until_known": "a pause before an order is asked for again",
+    "brokers/arrivals.py:has_arrived": "a pause before an order is asked for again",
     "brokers/gateway.py:agree": "at the end: what is on its way to the journal may still make a difference",
     "brokers/ibkr_link.py:_reconnect": "a pause before connecting anew",
     "brokers/ibkr_link.py:open": "TWS keeps the client id of a program that died until it has noticed",

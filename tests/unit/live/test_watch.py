@@ -81,17 +81,31 @@ def test_it_is_blocked_even_before_the_timer_runs(time: Time) -> None:
 
 
 def test_history_and_lost_feeds_owe_no_bar(time: Time, caplog: pytest.LogCaptureFixture) -> None:
-    """Those block entries by their state."""
     watch = watching(time)
     watch.on_state("A", Feed.DELAYED)
     watch.on_bar("A")
     time.pass_by(1_000)
     watch.on_state("A", Feed.LIVE)
     time.pass_by(60)
+    assert watch.blocked("A") == ""
     watch.on_state("A", Feed.DISCONNECTED)
     time.pass_by(1_000)
-    assert watch.blocked("A") == ""
     assert said(caplog) == []
+
+
+def test_after_a_gap_nothing_is_entered_before_a_bar_of_now(time: Time) -> None:
+    """Not even from a notification, which may come before any bar does."""
+    watch = watching(time)
+    watch.on_state("A", Feed.LIVE)
+    watch.on_bar("A")
+    watch.on_state("A", Feed.DISCONNECTED)
+    assert "the bars of A were interrupted" in watch.blocked("A")
+    assert watch.blocked("B") == ""
+    watch.on_bar("A")
+    watch.on_state("A", Feed.LIVE)
+    assert "interrupted" in watch.blocked("A"), "that bar was of the gap"
+    watch.on_bar("A")
+    assert watch.blocked("A") == ""
 
 
 def test_a_closed_market_owes_no_bar_until_it_has_opened(caplog: pytest.LogCaptureFixture) -> None:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from core.errors import ConfigError, StoreError, UnknownNameError, UserError
 from core.types import Fill, OrderEvent, OrderIntent, OrderStatus, OrderType, Side
 from store import Store, open_store
+from store.database import CACHE_KIBIBYTES
 from store.journal import Journal
 
 ROOT = Path(__file__).parents[3]
@@ -149,13 +150,15 @@ def test_journalling_takes_few_statements(tmp_path: Path) -> None:
     statements: list[str] = []
     with open_store(f"sqlite:///{tmp_path}/store.db") as store:
         journal = store.journal("r")
-        sa.event.listen(
-            store.database.engine, "before_cursor_execute", lambda *given: statements.append(given[2])
-        )
+        with store.database.transaction() as connection:  # what writes stays open
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            driver.set_trace_callback(statements.append)
+        statements.clear()
         journal.record_intent(intent, step=1)
         of_intent = len(statements)
         journal.append_event(event, bar=time_of_bar, step=1)
-    assert (of_intent, len(statements) - of_intent) == (2, 5), statements
+    assert (of_intent, len(statements) - of_intent) == (3, 6), statements
     assert statements.count("BEGIN IMMEDIATE") == 2
 
 
@@ -167,3 +170,12 @@ def test_store_names_are_all_there() -> None:
     assert package.Store is Store
     with pytest.raises(AttributeError, match="Shop"):
         package.Shop  # noqa: B018
+
+
+def test_pages_that_are_kept_in_memory_are_bounded(tmp_path: Path) -> None:
+    """By what is said here, on every connection, not by SQLite's own four times as many."""
+    with open_store(f"sqlite:///{tmp_path / 'store.db'}") as store:
+        engine = store.database.engine
+        with engine.connect() as one, engine.connect() as other:
+            sizes = [each.exec_driver_sql("PRAGMA cache_size").scalar_one() for each in (one, other)]
+    assert sizes == [-CACHE_KIBIBYTES] * 2
