@@ -216,6 +216,7 @@ def fit_exposure(intent: OrderIntent, account: Account, limits: PortfolioLimits)
         ("max_concentration", limits.concentration, ()),
         ("max_sector_exposure", limits.sector, same),
     ]
+    closing = account.closing(intent)
     for rule, cap, others in rules:
         if cap is None:
             continue
@@ -228,17 +229,20 @@ def fit_exposure(intent: OrderIntent, account: Account, limits: PortfolioLimits)
             else ZERO
         )
         over = f"{rule}: {value:.4f} of equity would exceed the limit {cap:f}"
-        if not limits.clip or room <= 0:
+        if not limits.clip or room <= closing:
             raise OrderRejected(over, rule=rule, limit=cap, value=value)
-        intent = scaled(intent, room, over, rule)
+        intent = scaled(intent, room, closing, over, rule)
     return intent
 
 
-def scaled(intent: OrderIntent, size: Decimal, why: str, rule: str) -> OrderIntent:
-    """The order with at most `size` units; one for whole units stays whole. Raises OrderRejected for nothing."""
+def scaled(intent: OrderIntent, size: Decimal, closing: Decimal, why: str, rule: str) -> OrderIntent:
+    """The order with at most `size` units; one for whole units stays whole.
+
+    closing: units of it that close a position. Raises OrderRejected where nothing beyond them is left.
+    """
     whole = intent.size == intent.size.to_integral_value()
     size = size.to_integral_value(ROUND_FLOOR) if whole else size
-    if size <= 0:
+    if size <= closing:
         raise OrderRejected(why, rule=rule)
     return replace(intent, size=min(size, intent.size))
 
@@ -252,7 +256,7 @@ def throttle(intent: OrderIntent, account: Account, state: RiskState, limits: Po
     why = f"a drawdown of {state.drawdown:.4f} ({state.mode}) leaves {part:f} of an entry"
     if part == ZERO:
         raise OrderRejected(why, rule="drawdown", limit=part, value=state.drawdown)
-    return scaled(intent, closing + (intent.size - closing) * part, why, "drawdown")
+    return scaled(intent, closing + (intent.size - closing) * part, closing, why, "drawdown")
 
 
 def correlation(

@@ -53,6 +53,7 @@ def verdict(
 
 
 GROSS = PortfolioLimits(gross=D("1"))
+CLIPPED = replace(GROSS, clip=True)
 NET = PortfolioLimits(net=D("0.5"))
 ONE_SYMBOL = PortfolioLimits(concentration=D("0.2"))
 SECTOR = PortfolioLimits(sector=D("0.5"), sectors={"A": "tech", "B": "tech", "C": "energy"})
@@ -63,8 +64,8 @@ SECTOR = PortfolioLimits(sector=D("0.5"), sectors={"A": "tech", "B": "tech", "C"
     [
         (GROSS, order(size="100"), account(), D(100)),
         (GROSS, order(size="101"), account(), "max_gross_exposure"),
-        (replace(GROSS, clip=True), order(size="130"), account(), D(100)),
-        (replace(GROSS, clip=True), order(size="130.5"), account(), D(100)),
+        (CLIPPED, order(size="130"), account(), D(100)),
+        (CLIPPED, order(size="130.5"), account(), D(100)),
         (GROSS, order(size="51"), account(cash="5000", B="100"), "max_gross_exposure"),
         (GROSS, order(size="50"), account(cash="5000", B="100"), D(50)),
         (GROSS, order(size="50"), account(cash="15000", B="-100"), D(50)),
@@ -72,6 +73,13 @@ SECTOR = PortfolioLimits(sector=D("0.5"), sectors={"A": "tech", "B": "tech", "C"
         (GROSS, order(size="51"), account(entering={("B", BUY): D(100)}), "max_gross_exposure"),
         (GROSS, order(side=SELL, size="300"), account(cash="-20000", A="300"), D(300)),
         (GROSS, order(), account(cash="-1"), "max_gross_exposure"),
+        (CLIPPED, order(side=SELL, size="20"), account(cash="-1500", A="10", B="210"), D(10)),
+        (
+            CLIPPED,
+            order(side=SELL, size="20", transmit=False),
+            account(cash="-1500", A="10", B="210"),
+            "max_gross_exposure",
+        ),
         (NET, order(size="51"), account(), "max_net_exposure"),
         (NET, order(size="100"), account(cash="12500", B="-50"), "max_net_exposure"),
         (NET, order(size="75"), account(cash="12500", B="-50"), D(75)),
@@ -105,6 +113,7 @@ STEPS = PortfolioLimits(steps=((D("0.05"), D("0.5")), (D("0.1"), D("0.25"))))
         ("90", order(size="3"), account(), "drawdown"),
         ("50", order(side=SELL, size="10"), account(A="10"), D(10)),
         ("50", order(side=SELL, size="18"), account(A="10"), D(12)),
+        ("95", order(side=SELL, size="2"), account(A="1.5"), D("1.5")),
     ],
 )
 def test_a_drawdown_makes_entries_smaller(

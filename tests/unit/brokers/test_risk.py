@@ -78,6 +78,11 @@ class TestPositionSize:
         limits = Limits(max_position_value=Decimal(1050), oversize="clip")
         assert check_order(order(size="60"), account(), limits).size == 10
 
+    def test_a_position_that_is_not_whole_is_closed_whole(self) -> None:
+        limits = Limits(max_position_size=Decimal("0.3"), oversize="clip")
+        held = replace(account(), positions={"GOOG": Decimal("-1.5")})
+        assert check_order(order(size="2"), held, limits).size == Decimal("1.8")
+
     def test_clip_with_nothing_left_rejects(self) -> None:
         limits = replace(self.limits, oversize="clip")
         assert refused(order(size="1"), account(held="100"), limits).rule == "max_position_size"
