@@ -105,7 +105,7 @@ class Assembly(Signals):
             *rest,
             "deliver(book, steps)",
             *([("if steps > 0:", ["t = steps - 1", *after])] if after else []),
-            f"return 2 if {full} else 1 if error[0] != 0 else 0",
+            f"return 2 if {full} else 1 if error[0] != 0 or account.error != 0 else 0",
         ]
         source = HEADER.format(name=type(self.strategy).__qualname__) + "\n".join(lines_of(kernel, 1)) + "\n"
         return Translated(

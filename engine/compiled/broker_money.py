@@ -24,7 +24,17 @@ from engine.compiled.broker_memory import (
     store_float,
 )
 from engine.compiled.broker_orders import bars_of, cancel_others, dissolve, end, note, now_of, touch
-from engine.compiled.records import CLOSE, COMPLETED, MARGIN, MARKET, NONE_HELD, PARTIAL, SEVERAL_HELD
+from engine.compiled.records import (
+    CLOSE,
+    COMPLETED,
+    MARGIN,
+    MARKET,
+    MOST_UNITS,
+    NONE_HELD,
+    NOT_EXACT,
+    PARTIAL,
+    SEVERAL_HELD,
+)
 
 MICROSECONDS_A_SECOND = 1e6
 MICROSECONDS_A_DAY = 86400e6
@@ -200,6 +210,8 @@ def execute(address: int, handle: int, price: float, when: float, step: int) -> 
     position = position_at(desk.positions, data)
     entry = position.price
     new_size, new_price, opened, closed = moved(position.size, entry, order.remaining, price)
+    if abs(new_size) > MOST_UNITS:
+        account.error = NOT_EXACT
     pnl = (0.0 - closed) * (price - entry) * scheme.mult
     closed_value = closed_commission = opened_value = opened_commission = 0.0
     if closed != 0.0:

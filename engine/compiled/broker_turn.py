@@ -53,8 +53,10 @@ from engine.compiled.records import (
     HAS_TRAIL_PERCENT,
     MARGIN,
     MARKET,
+    MOST_UNITS,
     NO_COC,
     NONE_HELD,
+    NOT_EXACT,
     PARTIAL,
     REJECTED,
     STOP_TRAIL,
@@ -183,6 +185,8 @@ def _submit(
     order.noted = 0
     order.noted_close = math.nan
     order.coc = 0 if given & NO_COC != 0 else 1
+    if abs(size) > MOST_UNITS:
+        account.error = NOT_EXACT
     order.remaining = size
     order.filled = order.average = order.value = order.commission = order.pnl = 0.0
     order.executed = math.nan

@@ -25,8 +25,11 @@ CREATED, SUBMITTED, ACCEPTED, PARTIAL, COMPLETED, CANCELED, EXPIRED, MARGIN, REJ
 HAS_PRICE, HAS_LIMIT, HAS_TRAIL_AMOUNT, HAS_TRAIL_PERCENT, NO_COC = 1, 2, 4, 8, 16
 """Bits of `submit`'s `given`: which of its optional numbers the strategy gave (not None); NO_COC says `coc=False`."""
 
-BRACKET_LOST = -1
-"""`account.error`: a bracket was sent twice and lost an order in between; the stock broker raises IndexError there."""
+BRACKET_LOST, NOT_EXACT = -1, -2
+"""`account.error`: a bracket was sent twice and lost an order in between; the stock broker raises IndexError there.
+A size is beyond MOST_UNITS."""
+MOST_UNITS = 2.0**53
+"""Sizes that Python counts in whole numbers are exact as floats up to here."""
 
 ORDER = np.dtype(
     [

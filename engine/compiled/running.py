@@ -9,6 +9,7 @@ import numpy as np
 from numba.core.errors import NumbaError
 
 from core.errors import DataError
+from engine.compiled.records import NOT_EXACT
 from engine.compiled.traced import plain
 from engine.refusal import Refused
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 MOST_RETRIES = 24
 UNIX_EPOCH_DAY = 719163
+FAULTS = {NOT_EXACT: "holds or orders more than 2 ** 53 units, where floats no longer count by one"}
 DONE, FAULT, FULL = range(3)
 """What a kernel returns: all went well; something that is an exception in Python; a book is full."""
 
@@ -107,7 +109,7 @@ def carry_out(
         if state == DONE:
             return book
         if state == FAULT:
-            raise Refused("ends in an exception")
+            raise Refused(FAULTS.get(int(book.account[0]["error"]), "ends in an exception"))
         book = grown(book, start)
     raise Refused("makes more orders than memory holds")
 

@@ -276,5 +276,6 @@ CORPUS: tuple[Entry, ...] = (
     Entry("equity_curve_filter.py", "EquityCurveFilter", "growing list, slice from the end"),
     Entry("short_only.py", "ShortOnly", "short positions, cover by a stop"),
     Entry("commission_scheme.py", "CommissionScheme", "own commission class"),
+    Entry("vast_positions.py", "VastPositions", "positions beyond what floats count", cash=1e21),
     Entry("cheat_on_open.py", "CheatOnOpen", "next_open", cheat_on_open=True),
 )
