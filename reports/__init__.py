@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reports.artefacts import write_run
+    from reports.saved import read_run
 
-__all__ = ["write_run"]
+__all__ = ["read_run", "write_run"]
 
 
 def __getattr__(name: str) -> object:
@@ -16,4 +17,8 @@ def __getattr__(name: str) -> object:
         from reports.artefacts import write_run
 
         return write_run
+    if name == "read_run":
+        from reports.saved import read_run
+
+        return read_run
     raise AttributeError(f"module 'reports' has no attribute {name!r}")

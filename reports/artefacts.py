@@ -19,12 +19,15 @@ from core.errors import UserError
 from core.jsontext import to_json
 from core.redact import redact
 from reports.html import tearsheet
+from reports.saved import CONFIG, EQUITY, PRICES, RESULT, price_table
 
 if TYPE_CHECKING:
     from core.config import ReportSettings
     from core.results import RunResult
 
-SCHEMA = 1
+SCHEMA = 2
+APART = ("config", "entries")
+"""What of `meta` has a place of its own."""
 PACKAGES = ("tradewright", "backtrader", "numpy", "pandas", "quantstats")
 
 
@@ -46,19 +49,21 @@ def write_run(
 ) -> Path:
     """Write the run's files into the folder `out`, made if missing; returns the path of the tearsheet.
 
-    result.json, trades.csv, orders.csv, fills.csv, equity.parquet (equity, cash, drawdown), config.json
-    (`result.meta["config"]`) and tearsheet.html. Times are UTC, undefined figures null, secrets hidden. Each
+    result.json, trades.csv, orders.csv, fills.csv, equity.parquet (equity, cash, drawdown), prices.parquet (the
+    bars of all symbols), config.json (`result.meta["config"]`) and tearsheet.html; `reports.saved.read_run` reads
+    them again. Times are UTC, undefined figures null, secrets hidden. Each
     file replaces the one of its name in one step. tables: more of them, by the name of the file. Raises UserError when `out` cannot be written.
     """
     started = time.perf_counter()
     with explained(out):
         out.mkdir(parents=True, exist_ok=True)
-        write_text(out / "result.json", to_json(redact(describe(result)), indent=2) + "\n")
-        write_text(out / "config.json", to_json(redact(result.meta.get("config") or {}), indent=2) + "\n")
+        write_text(out / RESULT, to_json(redact(describe(result)), indent=2) + "\n")
+        write_text(out / CONFIG, to_json(redact(result.meta.get("config") or {}), indent=2) + "\n")
         whole = {name: getattr(result, name) for name in ("trades", "orders", "fills")}
         for name, table in {**whole, **(tables or {})}.items():
             write_text(out / f"{name}.csv", _csv(table))
-        write(out / "equity.parquet", _equity_frame(result).to_parquet)
+        write(out / EQUITY, _equity_frame(result).to_parquet)
+        write(out / PRICES, price_table(result.prices).to_parquet)
         page = out / "tearsheet.html"
         write_text(page, tearsheet(result, settings=settings))
     if log is not None:
@@ -96,6 +101,7 @@ def describe(result: RunResult) -> dict[str, Any]:
             "trades": len(result.trades),
         },
         "versions": versions(),
+        "meta": {key: value for key, value in result.meta.items() if key not in APART},
         **({"entries": dict(result.meta["entries"])} if "entries" in result.meta else {}),
     }
 

@@ -26,7 +26,7 @@ HEAVY = {
 }  # fmt: skip
 DATA = ("--data", "csv:m.csv")
 ARTEFACTS = {
-    "config.json", "result.json", "trades.csv", "orders.csv", "fills.csv", "equity.parquet", "tearsheet.html", "log.jsonl",
+    "config.json", "result.json", "trades.csv", "orders.csv", "fills.csv", "equity.parquet", "prices.parquet", "tearsheet.html", "log.jsonl",
 }  # fmt: skip
 
 EVERY_BAR = """

@@ -21,6 +21,7 @@ FILES = {
     "orders.csv",
     "fills.csv",
     "equity.parquet",
+    "prices.parquet",
     "tearsheet.html",
 }
 pytestmark = pytest.mark.usefixtures("without_quantstats")
