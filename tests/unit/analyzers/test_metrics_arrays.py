@@ -45,7 +45,7 @@ def test_figures_worked_out_together_are_those_worked_out_alone(bars: int, devia
 def test_quantiles_are_numpys(size: int) -> None:
     values = np.sort(np.random.default_rng(size).normal(0.0, 1.0, size))
     for share in (0.05, 0.5, 0.95):
-        assert metrics._quantile(values, share) == np.percentile(values, 100 * share)
+        assert metrics.quantile(values, share) == np.percentile(values, 100 * share)
 
 
 def test_columns_give_the_figures_of_frames() -> None:
