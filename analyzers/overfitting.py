@@ -227,12 +227,19 @@ def intervals(
         some = resampled(returns, min(size, draws - first), seed=seed + number, length=length)
         for name, values in _figures(some, periods).items():
             drawn[name].append(values)
-    tail = (1 - level) / 2
-    ends = {name: np.nanquantile(np.concatenate(parts), [tail, 1 - tail]) for name, parts in drawn.items()}
     return {
-        name: Interval(float(value[0]), float(ends[name][0]), float(ends[name][1]), level)
+        name: Interval(float(value[0]), *_ends(np.concatenate(drawn[name]), level), level)
         for name, value in found.items()
     }
+
+
+def _ends(drawn: Floats, level: float) -> tuple[float, float]:
+    """Between which values the middle `level` of the defined ones lies; NaN without one."""
+    defined = drawn[~np.isnan(drawn)]
+    if not defined.size:
+        return math.nan, math.nan
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def _figures(returns: Floats, periods: float) -> dict[str, Floats]:
@@ -271,12 +278,11 @@ def trade_intervals(
         return {}
     drawn = np.random.default_rng(seed).choice(pnl, (draws, n))
     one, many = _trade_figures(pnl[None, :]), _trade_figures(drawn)
-    tail = (1 - level) / 2
-    found = {}
-    for name, value in one.items():
-        low, high = np.nanquantile(many[name], [tail, 1 - tail]) if np.isfinite(value[0]) else (math.nan,) * 2
-        found[name] = Interval(float(value[0]), float(low), float(high), level)
-    return {name: each for name, each in found.items() if math.isfinite(each.value)}
+    return {
+        name: Interval(float(value[0]), *_ends(many[name], level), level)
+        for name, value in one.items()
+        if math.isfinite(value[0])
+    }
 
 
 def _trade_figures(pnl: Floats) -> dict[str, Floats]:
