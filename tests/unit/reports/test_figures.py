@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 
-import pandas as pd
 import pytest
 
-from analyzers.metrics import summarize
+from analyzers.metrics import figures
+from core.results import RunResult
 from reports.figures import FIGURES, MISSING, number, price, show
 
 
-def test_every_metric_has_a_label_but_the_two_that_describe_the_bars():
-    metrics = summarize(pd.Series([], index=pd.DatetimeIndex([]), dtype="float64"), pd.DataFrame())
+def test_every_figure_has_a_label_but_the_two_that_describe_the_bars(run: RunResult):
+    metrics = figures(run)
     assert set(FIGURES) == set(metrics) - {"bars", "periods_per_year"}
 
 
@@ -26,6 +26,7 @@ def test_every_metric_has_a_label_but_the_two_that_describe_the_bars():
         (-0.001, "money", "0.00"),
         (1.005, "ratio", "1.00"),
         (12345.0, "count", "12,345"),
+        (1e40, "percent", "1.00e+42%"),
         (math.nan, "ratio", MISSING),
         (math.inf, "money", MISSING),
     ],
