@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,17 +16,14 @@ from analyzers.metrics import drawdowns
 from core.errors import UserError
 from core.jsontext import to_json
 from core.redact import redact
-from reports.html import tearsheet
+from reports.described import describe
+from reports.document import make_report
+from reports.html import TRADES_SHOWN, page_of
 from reports.saved import CONFIG, EQUITY, PRICES, RESULT, price_table
 
 if TYPE_CHECKING:
     from core.config import ReportSettings
     from core.results import RunResult
-
-SCHEMA = 2
-APART = ("config", "entries")
-"""What of `meta` has a place of its own."""
-PACKAGES = ("tradewright", "backtrader", "numpy", "pandas", "quantstats")
 
 
 class Log(Protocol):
@@ -55,9 +50,10 @@ def write_run(
     file replaces the one of its name in one step. tables: more of them, by the name of the file. Raises UserError when `out` cannot be written.
     """
     started = time.perf_counter()
+    report = make_report(result, title=None if settings is None else settings.title)
     with explained(out):
         out.mkdir(parents=True, exist_ok=True)
-        write_text(out / RESULT, to_json(redact(describe(result)), indent=2) + "\n")
+        write_text(out / RESULT, to_json(describe(report), indent=1) + "\n")
         write_text(out / CONFIG, to_json(redact(result.meta.get("config") or {}), indent=2) + "\n")
         whole = {name: getattr(result, name) for name in ("trades", "orders", "fills")}
         for name, table in {**whole, **(tables or {})}.items():
@@ -65,56 +61,10 @@ def write_run(
         write(out / EQUITY, _equity_frame(result).to_parquet)
         write(out / PRICES, price_table(result.prices).to_parquet)
         page = out / "tearsheet.html"
-        write_text(page, tearsheet(result, settings=settings))
+        write_text(page, page_of(report, trades_shown=settings.trades_shown if settings else TRADES_SHOWN))
     if log is not None:
         log.info("report.written", path=str(page), seconds=round(time.perf_counter() - started, 3))
     return page
-
-
-def describe(result: RunResult) -> dict[str, Any]:
-    """What result.json says: everything of the run but its tables, which lie beside it."""
-    data = result.data
-    return {
-        "schema": SCHEMA,
-        "kind": result.kind,
-        "strategy": result.strategy,
-        "params": dict(result.params),
-        "data": {
-            "source": data.source,
-            "symbols": list(data.symbols),
-            "start": data.start,
-            "end": data.end,
-            "bars": data.bars,
-            "timeframe": data.timeframe,
-            "quality": dict(data.quality),
-            "notes": list(data.notes),
-        },
-        "metrics": dict(result.metrics),
-        "engine": result.engine,
-        "engine_reason": result.engine_reason,
-        "costs": dict(result.costs),
-        "notes": list(result.notes),
-        "counts": {
-            "bars": len(result.equity),
-            "orders": len(result.orders),
-            "fills": len(result.fills),
-            "trades": len(result.trades),
-        },
-        "versions": versions(),
-        "meta": {key: value for key, value in result.meta.items() if key not in APART},
-        **({"entries": dict(result.meta["entries"])} if "entries" in result.meta else {}),
-    }
-
-
-def versions() -> dict[str, str]:
-    """Version of Python and of the packages a result depends on; what is not installed is left out."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _equity_frame(result: RunResult) -> pd.DataFrame:
