@@ -1,0 +1,40 @@
+"""What is wrong with a finished run, or could be: named checks, each with its evidence and what to do about it.
+
+A check reads the run and answers a `Finding` or nothing; `CHECKS` names them all. They are rules of thumb with
+their thresholds written down, not tests of significance: those are in `analyzers.overfitting`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from analyzers import checks_of_equity, checks_of_market, checks_of_trades
+from analyzers.facts import SEVERITIES, Facts, Finding
+
+if TYPE_CHECKING:
+    from core.results import RunResult
+
+__all__ = ["CHECKS", "Finding", "diagnose"]
+
+Check = Callable[[Facts], Finding | None]
+
+CHECKS: Mapping[str, Check] = {
+    check.__name__: check
+    for check in (
+        *checks_of_equity.CHECKS,
+        *checks_of_trades.CHECKS,
+        *checks_of_market.CHECKS,
+    )
+}
+
+
+def diagnose(result: RunResult, *, figures: Mapping[str, float] | None = None) -> tuple[Finding, ...]:
+    """What every check found, the most serious first, else in the order of `CHECKS`.
+
+    figures: from `analyzers.metrics.figures`, where they are at hand; the run's own metrics otherwise. Never
+    raises for a run that has no trades, no bars or values that are not finite: that is a finding.
+    """
+    facts = Facts(result, result.metrics if figures is None else figures)
+    found = [finding for check in CHECKS.values() if (finding := check(facts)) is not None]
+    return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
