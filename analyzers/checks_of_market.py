@@ -6,6 +6,7 @@ import numpy as np
 
 from analyzers.facts import Facts, Finding, money
 from analyzers.metrics import longest_run
+from analyzers.periods import nanoseconds
 
 LARGE_SHARE, WHOLE_BAR = 0.1, 1.0
 AT_THE_EXTREME, NARROW = 0.25, 1e-9
@@ -176,7 +177,7 @@ def holes(facts: Facts) -> Finding | None:
     for symbol, frame in facts.result.prices.items():
         if len(frame) < 20:
             continue
-        spacing = np.diff(frame.index.as_unit("s").asi8)
+        spacing = np.diff(nanoseconds(frame.index)) / 1e9
         usual = float(np.quantile(spacing, 0.99))
         wide = spacing > MISSING_TIME * usual
         if int(wide.sum()) >= SOME_HOLES or (wide.any() and float(spacing.max()) > 20 * usual):

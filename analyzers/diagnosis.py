@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from analyzers import checks_of_equity, checks_of_market, checks_of_trades
+from analyzers.checks_of_equity import CHECKS as OF_EQUITY
+from analyzers.checks_of_market import CHECKS as OF_MARKET
+from analyzers.checks_of_trades import CHECKS as OF_TRADES
 from analyzers.facts import SEVERITIES, Facts, Finding
 
 if TYPE_CHECKING:
@@ -19,14 +21,8 @@ __all__ = ["CHECKS", "Finding", "diagnose"]
 
 Check = Callable[[Facts], Finding | None]
 
-CHECKS: Mapping[str, Check] = {
-    check.__name__: check
-    for check in (
-        *checks_of_equity.CHECKS,
-        *checks_of_trades.CHECKS,
-        *checks_of_market.CHECKS,
-    )
-}
+
+CHECKS: Mapping[str, Check] = {check.__name__: check for check in (*OF_EQUITY, *OF_TRADES, *OF_MARKET)}
 
 
 def diagnose(result: RunResult, *, figures: Mapping[str, float] | None = None) -> tuple[Finding, ...]:
