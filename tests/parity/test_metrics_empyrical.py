@@ -9,6 +9,7 @@ Deliberately different, each shown below:
 - no losing bar: empyrical's Sortino is infinite, ours NaN, as its own Omega is.
 - a 5th percentile of zero: empyrical's tail ratio is infinite, ours NaN.
 - an account that reached zero: empyrical carries on with its returns, ours are NaN (see `simple_returns`).
+- the information ratio is empyrical's excess Sharpe, which is per bar, annualised as the Sharpe ratio is.
 """
 
 from __future__ import annotations
@@ -59,6 +60,39 @@ def test_equal_to_empyrical(equity: np.ndarray, periods: int):
         "cvar_95": -empyrical.conditional_value_at_risk(simple),
     }
     assert {key: ours[key] for key in theirs} == pytest.approx(theirs, rel=SAME, abs=SAME)
+
+
+@pytest.mark.parametrize("periods", [12, 52, 252, 365, 8760])
+@pytest.mark.parametrize("slope", [-0.5, 0.0, 1.0, 2.5])
+def test_beside_a_benchmark_equal_to_empyrical(returns: np.ndarray, periods: int, slope: float):
+    """B18"""
+    own = market(77, returns.size, fat=False)
+    mixed = slope * returns + own
+    ours = {
+        "alpha": metrics.alpha(mixed, returns, periods),
+        "beta": metrics.beta(mixed, returns),
+        "information_ratio": metrics.information_ratio(mixed, returns, periods),
+    }
+    theirs = {
+        "alpha": empyrical.alpha_aligned(mixed, returns, annualization=periods),
+        "beta": empyrical.beta_aligned(mixed, returns),
+        "information_ratio": empyrical.excess_sharpe(mixed, returns) * math.sqrt(periods),
+    }
+    assert ours == pytest.approx(theirs, rel=SAME, abs=SAME)
+
+
+def test_a_benchmark_that_rests_has_no_beta_in_either():
+    moving, still = market(1, 50, fat=False), np.zeros(50)
+    assert math.isnan(empyrical.beta_aligned(moving, still))
+    assert math.isnan(metrics.beta(moving, still))
+
+
+@pytest.mark.parametrize("figure", ["value_at_risk", "conditional_value_at_risk"])
+@pytest.mark.parametrize("tail", [0.01, 0.05, 0.25])
+def test_tails_of_any_size_are_empyricals(returns: np.ndarray, figure: str, tail: float):
+    """R2"""
+    theirs = -getattr(empyrical, figure)(returns, tail)
+    assert getattr(metrics, figure)(returns, tail) == pytest.approx(theirs, rel=SAME, abs=SAME)
 
 
 def test_drawdown_of_every_bar_is_empyricals(equity: np.ndarray):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzers import metrics
+from core.results import FILL_COLUMNS, ORDER_COLUMNS, TRADE_COLUMNS, RunResult
+from core.types import DataInfo
 
 RATIOS = (
     "total_return",
@@ -97,3 +100,62 @@ def test_the_months_compound_to_the_total_return(moves: list[int]):
     index = pd.date_range("2020-01-20", periods=equity.size, freq="3D", tz="UTC")
     months = metrics.monthly_returns(pd.Series(equity, index=index)).to_numpy()
     assert math.isclose(np.nanprod(1 + months), 1 + metrics.total_return(equity), rel_tol=1e-9)
+
+
+def run_of(values: list[float], index: pd.DatetimeIndex, pnl: list[float]) -> RunResult:
+    """A run with this equity whose trades lasted a bar each."""
+    moments = [index[0], index[-1]] if len(index) else [pd.Timestamp(0, tz="UTC")] * 2
+    trades = pd.DataFrame([dict.fromkeys(TRADE_COLUMNS, 1.0) | {"pnl_net": each} for each in pnl])
+    trades = trades.reindex(columns=list(TRADE_COLUMNS))
+    trades["symbol"], trades["entry_time"], trades["exit_time"] = "A", moments[0], moments[1]
+    fills = pd.DataFrame([dict.fromkeys(FILL_COLUMNS, 1.0) | {"price": each} for each in pnl])
+    fills = fills.reindex(columns=list(FILL_COLUMNS))
+    fills["symbol"], fills["time"] = "A", moments[0]
+    equity = pd.Series(values, index=index, dtype="float64")
+    prices = pd.DataFrame({"high": equity, "low": equity})
+    moment = datetime(2024, 1, 1, tzinfo=UTC)
+    data = DataInfo("csv:a.csv", ("A",), moment, moment, len(index), "1d")
+    orders = pd.DataFrame(columns=list(ORDER_COLUMNS))
+    summary = metrics.summarize(equity, trades, fills=fills)
+    return RunResult(
+        *("backtest", "s", {}, data, equity, equity, trades, orders, fills, summary, "cerebro", ""),
+        {"A": prices},
+        {},
+    )
+
+
+@given(anything, anything, st.sampled_from(["D", "B", "h", "min", "W"]), st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_no_run_gives_an_infinity_or_an_impossible_figure(
+    values: list[float], pnl: list[float], freq: str, beside: bool
+):
+    index = pd.date_range("2020-01-01", periods=len(values), freq=freq, tz="UTC")
+    run = run_of(values, index, pnl)
+    found = metrics.figures(run, benchmark=run.equity[::-1] if beside else None)
+    assert len(found) == 53
+    assert [key for key, value in found.items() if math.isinf(value)] == []
+    for key in ("time_under_water", "average_drawdown", "exposure", "win_rate", "psr"):
+        assert math.isnan(found[key]) or 0 <= found[key] <= 1, key
+    for key in ("mae", "mfe", "sharpe_error", "turnover", "payoff_ratio", "tracking_error"):
+        assert math.isnan(found[key]) or found[key] >= 0, key
+    assert math.isnan(found["correlation"]) or -1 <= found["correlation"] <= 1
+    assert math.isnan(found["kelly_trades"]) or found["kelly_trades"] <= 1
+
+
+@given(steps, steps)
+@settings(max_examples=100, deadline=None)
+def test_a_benchmark_in_another_unit_changes_nothing(moves: list[int], others: list[int]):
+    """B18"""
+    count = min(len(moves), len(others))
+    index = pd.date_range("2020-01-01", periods=count + 1, freq="D", tz="UTC")
+    account, market = (pd.Series(curve(each[:count]), index=index) for each in (moves, others))
+    one, other = (
+        metrics.benchmark_metrics(account, market),
+        metrics.benchmark_metrics(account * 3, market * 0.01),
+    )
+    assert [key for key in one if not same(one[key], other[key])] == []
+    split = metrics.benchmark_metrics(account, market)
+    if not math.isnan(split["beta"]):
+        returns, moved = (metrics.simple_returns(each.to_numpy()) for each in (account, market))
+        rest = returns - split["beta"] * moved
+        assert abs(float(np.mean((rest - rest.mean()) * (moved - moved.mean())))) < 1e-12
