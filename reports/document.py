@@ -14,6 +14,7 @@ import pandas as pd
 from analyzers.breakdown import by_regime
 from analyzers.diagnosis import Finding, diagnose
 from analyzers.drawdown import drawdown_table, drawdowns
+from analyzers.intervals import Interval, intervals_of
 from analyzers.metrics import figures
 from analyzers.periods import monthly_returns
 from core.redact import redact, redact_text
@@ -26,7 +27,6 @@ from reports.series import Distribution, distribution, finite, rolling
 from reports.words import KINDS, cost, day, quality, words
 
 if TYPE_CHECKING:
-    from analyzers.intervals import Interval
     from analyzers.montecarlo import MonteCarlo
     from core.results import RunResult
 
@@ -227,19 +227,11 @@ def make_report(result: RunResult, *, title: str | None = None, benchmark: pd.Se
         result=result,
         title=title or f"{name} on {', '.join(result.data.symbols) or 'no data'}",
         figures=known,
-        intervals=_intervals(result),
+        intervals=intervals_of(result),
         benchmark=held,
         findings=diagnose(result, figures=known),
         equity=finite(result.equity),
     )
-
-
-def _intervals(result: RunResult) -> Mapping[str, Interval]:
-    try:
-        from analyzers.intervals import intervals_of
-    except ImportError:
-        return {}
-    return intervals_of(result)
 
 
 def first_symbol(result: RunResult) -> pd.Series | None:

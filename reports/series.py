@@ -45,7 +45,8 @@ class Distribution:
 
 def finite(equity: pd.Series) -> pd.Series:
     """Without the bars that have no finite value."""
-    return equity[np.isfinite(equity.to_numpy(dtype=np.float64))].astype("float64")
+    known: pd.Series = equity[np.isfinite(equity.to_numpy(dtype=np.float64))]
+    return known.astype("float64")
 
 
 def by_day(equity: pd.Series) -> pd.Series:
