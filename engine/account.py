@@ -12,11 +12,14 @@ import copy
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import backtrader as bt
 
 from core.errors import UserError
+
+if TYPE_CHECKING:
+    from engine.recording import Recording
 
 Account = bt.brokers.BackBroker
 """What holds cash, costs and rules; for those who do not name Backtrader."""
@@ -50,6 +53,23 @@ def costs_of(broker: bt.brokers.BackBroker) -> dict[str, float]:
     costs = {"cash": float(broker.p.cash), "commission": float(broker.comminfo[None].p.commission)}
     slippage = {"slippage": float(broker.p.slip_perc), "slippage_fixed": float(broker.p.slip_fixed)}
     return costs | {name: value for name, value in slippage.items() if value}
+
+
+def charges_of(recording: Recording) -> tuple[dict[str, float], dict[str, Any], tuple[str, ...]]:
+    """What a run under `brokers.costs.Costs` was charged: figures for `costs`, events for `meta`, and notes.
+
+    Nothing where its broker charges none.
+    """
+    from brokers.movements import events, notes, totals
+
+    broker = getattr(recording.strategy, "broker", None)
+    told = getattr(broker, "movements", None)
+    if broker is None or told is None:
+        return {}, {}, ()
+    costs = broker.p.costs
+    meta = {"costs": {"text": costs.text(), "events": events(told)}}
+    fees = {"fees_paid": float(recording.fills["commission"].sum())}
+    return {**costs.figures(), **totals(told), **fees}, meta, notes(told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from core.cli import CommandParser, print_json, progress, run_command
+from core.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import backtrader as bt
+    import pandas as pd
 
+    from brokers.costs import Costs
     from core.config import DataSettings, ReportSettings
     from core.results import RunResult
     from engine.setup import Sizer
@@ -41,6 +44,7 @@ def backtest(
     cash: float = 100_000.0,
     commission: float = 0.001,
     broker: bt.brokers.BackBroker | None = None,
+    costs: Costs | None = None,
     sizer: Sizer | None = None,
     cheat_on_open: bool = False,
     engine: str = "auto",
@@ -54,7 +58,11 @@ def backtest(
     `feeds.load` takes (a frame, frames by name, a path, a reference such as "sample:goog"), or a `Market`
     it returned. commission: a fraction of the traded value. broker: an ordinary `BackBroker`, configured
     (slippage, commission schemes, cheat-on-close); it is copied, and its cash and commission count instead of
-    `cash` and `commission`. sizer: a `bt.Sizer` class, or it and its parameters. cheat_on_open: as Cerebro's.
+    `cash` and `commission`. costs: a `brokers.costs.Costs`: slippage, spread, volume, latency, margin, borrowing,
+    funding, splits and dividends; the broker is no longer stock's then, and Cerebro runs it. Slippage and spread are in
+    the fills' prices, so in a trade's pnl and pnl_net; commission in pnl_net; what is borrowed, funding and dividends in
+    the account alone (a dividend that is reinvested becomes part of the position, and so of the trade). The result's
+    `costs` has the sums, `meta["costs"]` what happened, and `notes` margin calls and fills in part. sizer: a `bt.Sizer` class, or it and its parameters. cheat_on_open: as Cerebro's.
     engine: "auto" (the fastest that keeps stock's answer), "compiled", "lean" or "cerebro"; the result's
     `engine_reason` says why it was that one. resample: higher timeframes of the first data, such as "1W".
     settings: how data is loaded and checked. on_bar: called with the bars so far, once a bar where Python runs
@@ -64,7 +72,7 @@ def backtest(
     it, and for bars fewer than the warm-up; StrategyError when the strategy itself fails.
     """
     from engine import preflight
-    from engine.account import costs_of
+    from engine.account import charges_of, costs_of
     from engine.choose import Task, execute
     from engine.result import run_result
     from feeds.again import load_again
@@ -79,8 +87,12 @@ def backtest(
     if market is data:  # what `load` gives is sound
         preflight.check_frames(market.frames)
     preflight.check_names(market.frames, resample)
+    charging = costs is not None and costs.active
+    if costs is not None and charging:
+        account = _under(account, costs, market.frames, cheat_on_open)
     task = Task(cls, resolved, market.frames, account, tuple(resample), sizer, cheat_on_open, on_bar)
     outcome = execute(task, engine)
+    charged, happened, told = charges_of(outcome.recording) if charging else ({}, {}, ())
     return run_result(
         "backtest",
         _name_of(cls),
@@ -89,10 +101,24 @@ def backtest(
         outcome.recording,
         engine=outcome.engine,
         reason=outcome.reason,
-        costs=costs_of(account),
+        costs=costs_of(account) | charged,
         resample=tuple(resample),
-        notes=outcome.notes,
+        notes=(*outcome.notes, *told),
+        meta=happened,
     )
+
+
+def _under(
+    account: bt.brokers.BackBroker, costs: Costs, frames: Mapping[str, pd.DataFrame], cheat_on_open: bool
+) -> bt.brokers.BackBroker:
+    """The account with the broker that charges `costs`."""
+    from engine.realistic import realistic
+
+    if cheat_on_open:
+        raise ConfigError(
+            "cheat_on_open goes without costs", hint="leave one of them out; costs know no order at no time"
+        )
+    return realistic(account, costs, frames)
 
 
 def _account(broker: bt.brokers.BackBroker | None, cash: float, commission: float) -> bt.brokers.BackBroker:

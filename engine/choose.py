@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 ASKED = "asked for by name"
 FAULT = "ends in an exception"
 """How the compiled engine refuses a run whose strategy fails on the way."""
+COSTS = "realistic costs are charged on Cerebro alone"
+"""How the fast engines refuse a run with `brokers.costs.Costs`."""
 LEAN_BARS_A_SECOND = 80_000
 """What lean runs at a moderate turnover, measured; bars of all datas."""
 CHECKED_BARS = 500
@@ -80,6 +82,8 @@ def execute(task: Task, engine: str = "auto") -> Outcome:
     if engine == "auto":
         return _first_willing(task)
     try:
+        if engine != "cerebro":
+            _refuse_costs(task)
         return Outcome(RUNS[engine](task), engine, ASKED)
     except Refused as refusal:
         if refusal.reason == FAULT:
@@ -90,7 +94,17 @@ def execute(task: Task, engine: str = "auto") -> Outcome:
         ) from refusal
 
 
+def _refuse_costs(task: Task) -> None:
+    """Raise Refused for a broker that charges more than `BackBroker` can."""
+    if hasattr(task.broker.p, "costs"):
+        raise Refused(COSTS)
+
+
 def _first_willing(task: Task) -> Outcome:
+    try:
+        _refuse_costs(task)
+    except Refused as refusal:
+        return Outcome(_cerebro(task), "cerebro", str(refusal))
     admission = Admission(task)
     try:
         admission.foresee()

@@ -109,6 +109,13 @@ class TradeBook:
     running: RoundTrip | None = None
     closed: deque[RoundTrip] = field(default_factory=deque)
 
+    def scale(self, ratio: float) -> None:
+        """After a split: the units so far as if they were of now; what they were worth stays."""
+        running = self.running
+        if running is not None:
+            running.size, running.peak = running.size * ratio, running.peak * ratio
+            running.entry_size, running.exit_size = running.entry_size * ratio, running.exit_size * ratio
+
     def execute(self, closed: float, opened: float, price: float, reason: str) -> bool:
         """Book one execution's closing and opening part; True when a trade ended with it."""
         ended = False
@@ -206,6 +213,12 @@ class Recorder(bt.Analyzer):
                 trade.barlen,
             )
         )
+
+    def scale_trades(self, data: Any, ratio: float) -> None:
+        """A split of `data`: its running trades are of so many times the units from here on."""
+        for (key, _), book in self._books.items():
+            if key == id(data):
+                book.scale(ratio)
 
     def stop(self) -> None:
         """Orders of the last bar are never notified: take them from the broker, now that nothing runs."""
