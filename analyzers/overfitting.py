@@ -157,9 +157,12 @@ def block_length(returns: Floats) -> float:
     23(1), with the correction of Patton, Politis and White (2009).
     """
     n = len(returns)
-    centred = returns - returns.mean() if n else returns
-    power = float(centred @ centred) / n if n else 0.0
-    if n < 8 or power <= 0:
+    if n < 8:
+        return 1.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        centred = returns - returns.mean()
+        power = float(centred @ centred) / n
+    if not 0 < power < math.inf:
         return 1.0
     run = max(5, int(math.sqrt(math.log10(n))))
     longest = min(math.ceil(math.sqrt(n)) + run, n - 1)

@@ -52,17 +52,20 @@ class Everyday(bt.Strategy):
 
 
 def main(args: argparse.Namespace) -> int:
-    """A run and a sweep: whatever they share with others is compiled by them."""
+    """A run, a sweep and a Monte Carlo: whatever they share with others is compiled by them."""
+    from analyzers.montecarlo import monte_carlo
     from engine.backtest import backtest
     from feeds.market import load
 
     began = time.perf_counter()
     frames = {name: frame.iloc[:BARS] for name, frame in load("sample:goog").frames.items()}
-    with progress("compiling, once", 2, enabled=not args.json) as done:
+    with progress("compiling, once", 3, enabled=not args.json) as done:
         backtest(Everyday, frames, engine="compiled")
         done(1)
         _sweep_momentum(frames)
         done(2)
+        monte_carlo([0.01, -0.01], paths=2)
+        done(3)
     seconds = time.perf_counter() - began
     if args.json:
         print_json({"seconds": seconds})

@@ -10,9 +10,9 @@ import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from core.threads import in_threads
 from engine.compiled.program import UNSET
 from engine.sweep_nodes import WINDOWS, Part, code_of, part_of, run_part
-from engine.sweep_threads import in_threads
 from indicators.cache import IndicatorKey, SharedIndicatorCache
 
 if TYPE_CHECKING:

@@ -193,11 +193,11 @@ class Sweeping:
 
     def _drive(self, entry: Any, work: Work, bench: Bench, numbers: Any) -> None:
         """Run the combinations of a block, again those whose books were too small."""
+        from core.threads import in_threads
         from engine.compiled.broker import grown
         from engine.compiled.running import MOST_RETRIES
         from engine.sweep_driver import DONE, FAULT, FULL, callable_by_address, driver, room
         from engine.sweep_metrics import SCRATCH_ROWS
-        from engine.sweep_threads import in_threads
 
         steps, start = len(bench.index), float(self.task.broker.p.cash)
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The threads of a sweep: made once, used by every sweep after it."""
+"""Threads for work that leaves Python's lock alone: made once, used again by whoever asks for as many."""
 
 from __future__ import annotations
 
@@ -23,4 +23,4 @@ def in_threads(jobs: int, work: Callable[[int], None]) -> None:
 @cache
 def _pool(process: int, threads: int) -> ThreadPoolExecutor:
     """A forked process has none of its parent's threads, so that each process has its own pool."""
-    return ThreadPoolExecutor(threads - 1, "sweep")
+    return ThreadPoolExecutor(threads - 1, "tradewright")
