@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from benchmarks.measure import Row
 
 BASELINE_FILE = Path(__file__).with_name("baseline.json")
-SECTIONS = ("run", "loops", "sweep", "cold", "live", "optimise", "corpus", "long", "day")
+SECTIONS = ("run", "loops", "sweep", "cold", "live", "montecarlo", "optimise", "corpus", "long", "day")
 
 
 def sections(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
     """What is measured, by name, the quickest first."""
-    from benchmarks import day, live_latency, optimisation
+    from benchmarks import day, live_latency, optimisation, resampling
     from benchmarks import sections as measured
     from benchmarks.corpus import corpus
 
@@ -38,6 +38,7 @@ def sections(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], list[
     yield "cold", lambda: measured.cold_start(short)
     yield "live", lambda: measured.live_path(args.live_bars, repeat)
     yield "live", lambda: live_latency.latency(300, 5.0)
+    yield "montecarlo", lambda: resampling.paths(10_000, 2_520, repeat)
     yield "optimise", lambda: optimisation.workers(4_000, 96)
     yield "optimise", lambda: optimisation.overhead((100, 1_000) if args.quick else (100, 1_000, 10_000))
     yield "optimise", lambda: optimisation.walk(10, 1_000)

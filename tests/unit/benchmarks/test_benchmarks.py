@@ -7,10 +7,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import benchmarks.__main__ as command
-from benchmarks import rivals, sections
+from benchmarks import resampling, rivals, sections
 from benchmarks.markets import market
 from benchmarks.measure import MOST, Row, difference, measure, wants_more
 from benchmarks.sweeps import grid
@@ -135,3 +136,18 @@ def test_the_200_of_the_sweep_are_a_whole_rectangle() -> None:
 def test_the_market_is_the_same_every_time() -> None:
     assert market(50).equals(market(50))
     assert not market(50).equals(market(50, seed=2))
+
+
+def test_numpys_monte_carlo_measures_what_ours_does() -> None:
+    """R6: mean Sharpe ratios of other draws of the same returns."""
+    returns = np.random.default_rng(0).normal(0.001, 0.01, 120)
+    theirs = resampling.in_numpy(returns, 3_000)
+    sampling = 4 * math.sqrt(2 * 252 / 120 / 3_000)  # the deviation of an annual ratio of 120 bars, two means
+    assert resampling.ours(returns, 3_000, "iid") == pytest.approx(theirs, abs=sampling)
+
+
+def test_the_paths_are_timed_against_numpy_by_every_method() -> None:
+    base, *rest = resampling.paths(20, 30, 1)
+    assert base.what == resampling.BASELINE
+    assert len(rest) == 4
+    assert all(each.seconds > 0 and each.ratio > 0 and each.difference == "" for each in rest)
