@@ -186,6 +186,7 @@ def main(args: argparse.Namespace) -> int:
             plan.params,
             cash=broker.cash,
             commission=broker.commission,
+            costs=command.costs_from(plan.settings),
             engine=args.engine,
             resample=plan.resample,
             on_bar=command.every(done, PROGRESS_BARS),

@@ -19,6 +19,7 @@ from core.errors import ConfigError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from brokers.costs import Costs
     from core.config import Settings
     from core.results import RunResult
     from engine.plan import Plan
@@ -101,6 +102,14 @@ def prepare(args: argparse.Namespace) -> Plan:
     from engine.plan import make_plan
 
     return make_plan(settings_from(args), args.strategy, args.resample)
+
+
+def costs_from(settings: Settings) -> Costs | None:
+    """What the configuration charges beside the commission; None for nothing. Raises ConfigError."""
+    from brokers.configured_costs import configured_costs
+
+    costs = configured_costs(settings.broker.costs)
+    return costs if costs.active else None
 
 
 def parameters(texts: Iterable[str]) -> dict[str, str]:

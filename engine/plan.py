@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 COLUMNS = ["open", "high", "low", "close", "volume"]
 RECORDED: Mapping[str, set[str] | bool] = {
     "data": {"source", "start", "end", "timeframe", "max_gap_bars", "symbols"},
-    "broker": {"name", "profile", "cash", "commission", "currency"},
+    "broker": {"name", "profile", "cash", "commission", "currency", "costs"},
     "risk": True,
 }
 """Settings a run's orders depend on: `--resume` takes them from the run."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from core.config.account import AccountSettings
     from core.config.catalogue import Entry, Template, entries, read_template, templates
+    from core.config.costs import CostSettings, MarginSettings
     from core.config.merge import MergeSettings
     from core.config.risk import ComplianceSettings, PortfolioSettings, RiskSettings
     from core.config.schema import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "core.config.account": ("AccountSettings",),
     "core.config.catalogue": ("Entry", "Template", "entries", "read_template", "templates"),
+    "core.config.costs": ("CostSettings", "MarginSettings"),
     "core.config.merge": ("MergeSettings",),
     "core.config.risk": ("ComplianceSettings", "PortfolioSettings", "RiskSettings"),
     "core.config.schema": (
@@ -53,10 +55,12 @@ __all__ = [
     "AccountSettings",
     "BrokerSettings",
     "ComplianceSettings",
+    "CostSettings",
     "DataSettings",
     "Entry",
     "LiveSettings",
     "LogSettings",
+    "MarginSettings",
     "MergeSettings",
     "OptimizeSettings",
     "PortfolioSettings",

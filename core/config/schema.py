@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from core.config.account import AccountSettings
+from core.config.costs import CostSettings
 from core.config.merge import MergeSettings
 from core.config.risk import RiskSettings
 from core.config.section import Section
@@ -123,6 +124,7 @@ class BrokerSettings(Section):
         examples=["USD", "USDT"],
         description="currency of cash and results",
     )
+    costs: CostSettings = Field(default_factory=CostSettings)
 
 
 class StoreSettings(Section):

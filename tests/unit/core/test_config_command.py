@@ -47,7 +47,8 @@ def test_list_as_json_and_by_section(tmp_path: Path) -> None:
     assert [item["key"] for item in listed["settings"]] == list(entries())
     assert [item["name"] for item in listed["templates"]] == TEMPLATES
     listed = json.loads(run("list", "broker", "--json", cwd=tmp_path).stdout)
-    assert {item["section"] for item in listed["settings"]} == {"broker"}
+    sections = {item["section"] for item in listed["settings"]}
+    assert sections == {"broker", "broker.costs", "broker.costs.margin"}
     wrong = run("list", "brokr", cwd=tmp_path)
     assert (wrong.returncode, wrong.stderr) == (
         2,
