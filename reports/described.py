@@ -103,7 +103,7 @@ def _monte_carlo(found: MonteCarlo | None) -> dict[str, Any] | None:
         "ruin_probability": found.ruin_probability,
         "percentiles": found.percentiles(),
         "fan": {
-            "bars": found.fan.times.tolist(),
+            "steps": found.fan.times.tolist(),
             "levels": found.fan.levels.tolist(),
             "values": found.fan.values.tolist(),
         },

@@ -16,6 +16,7 @@ from analyzers.diagnosis import Finding, diagnose
 from analyzers.drawdown import drawdown_table, drawdowns
 from analyzers.intervals import Interval, intervals_of
 from analyzers.metrics import figures
+from analyzers.montecarlo import MonteCarlo
 from analyzers.periods import monthly_returns
 from core.redact import redact, redact_text
 from reports import tables
@@ -27,7 +28,6 @@ from reports.series import Distribution, distribution, finite, rolling
 from reports.words import KINDS, cost, day, quality, words
 
 if TYPE_CHECKING:
-    from analyzers.montecarlo import MonteCarlo
     from core.results import RunResult
 
 
@@ -143,7 +143,7 @@ class Report:
     @cached_property
     def monte_carlo(self) -> MonteCarlo | None:
         """What could have come of the same returns; None where there are too few."""
-        return futures(self.result, self.equity)
+        return futures(self.equity, self.figures.get("periods_per_year", math.nan))
 
     @cached_property
     def months(self) -> Grid:
@@ -176,6 +176,20 @@ class Report:
     def outcomes(self) -> Grid:
         """Percentiles of the Monte Carlo, a row a figure; no rows without one."""
         return tables.outcomes(self.monte_carlo)
+
+    @property
+    def outcomes_said(self) -> str:
+        """How those were drawn, and how often it ended badly; nothing without a Monte Carlo."""
+        found = self.monte_carlo
+        if found is None:
+            return ""
+        ruined = show(found.ruin_probability, "percent")
+        how = "one by one" if found.block < 1.5 else f"in blocks of {found.block:.0f} on average"
+        return (
+            f"{found.paths:,} paths of {found.steps:,} steps each, of the run's own returns, drawn again {how}. "
+            f"{ruined} of them lost half of the account on the way. Nothing in this "
+            "knows of a market that is different."
+        )
 
     @property
     def open_trades(self) -> int:

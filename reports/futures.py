@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analyzers.metrics import simple_returns
+from analyzers.montecarlo import MonteCarlo, monte_carlo
+from analyzers.periods import periods_per_year
 from reports.series import FEWEST_BARS, by_day
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analyzers.montecarlo import MonteCarlo
-    from core.results import RunResult
-
 PATHS, MOST_STEPS = 10_000, 30_000_000
 """Paths, fewer where they would take more steps in all than a report has time for."""
 
 
-def futures(result: RunResult, equity: pd.Series) -> MonteCarlo | None:
-    """Stationary block bootstrap of the account's returns, of days where bars are shorter; always the same draws.
+def futures(equity: pd.Series, periods: float) -> MonteCarlo | None:
+    """Stationary block bootstrap of an account's returns, of days where bars are shorter; always the same draws.
 
-    equity: the finite values of the run's. None below `FEWEST_BARS` returns, or when the account was lost.
+    equity: finite, one value a bar. periods: bars a year. None below `FEWEST_BARS` returns, or when the account was
+    lost or never changed.
     """
-    try:
-        from analyzers.montecarlo import monte_carlo
-    except ImportError:
-        return None
     daily = by_day(equity)
-    values = daily.to_numpy(dtype=np.float64)
-    if len(values) <= FEWEST_BARS or values.min() <= 0 or np.ptp(values) == 0:
+    returns = simple_returns(daily.to_numpy(dtype=np.float64))
+    if returns.size < FEWEST_BARS or not np.ptp(returns) > 0 or not np.isfinite(returns).all():
         return None
-    paths = int(min(PATHS, max(100, MOST_STEPS // len(values))))
-    return monte_carlo(replace(result, equity=daily), method="stationary", paths=paths, seed=0)
+    paths = int(min(PATHS, max(100, MOST_STEPS // returns.size)))
+    a_year = periods if len(daily) == len(equity) else periods_per_year(daily.index)
+    known = a_year if np.isfinite(a_year) else None
+    return monte_carlo(returns, method="stationary", paths=paths, seed=0, periods=known)
 
 
 __all__ = ["futures"]
