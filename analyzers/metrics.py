@@ -9,6 +9,7 @@ rate and required return are zero. `docs/metrics.md` lists them all.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -115,30 +116,44 @@ def figures(result: RunResult, *, benchmark: pd.Series | None = None) -> dict[st
     they are known. Raises ConfigError for a benchmark that is not a series with times.
     """
     given = result.metrics.get("periods_per_year", NAN)
-    summary = summarize(
+    return figures_of(
         result.equity,
-        result.unread("trades"),
-        fills=result.unread("fills"),
+        result.trades,
+        result.fills,
+        prices=result.prices,
+        benchmark=benchmark,
         periods=given if math.isfinite(given) else None,
     )
-    periods = summary["periods_per_year"]
-    equity = result.equity[np.isfinite(result.equity.to_numpy(dtype=np.float64))]
-    values = equity.to_numpy(dtype=np.float64)
-    trades, fills = result.trades, result.fills
+
+
+def figures_of(
+    equity: pd.Series,
+    trades: pd.DataFrame,
+    fills: pd.DataFrame,
+    *,
+    prices: Mapping[str, pd.DataFrame],
+    benchmark: pd.Series | None = None,
+    periods: float | None = None,
+) -> dict[str, float]:
+    """`figures` of what a run left: the fields of `core.results.RunResult` of these names, periods bars a year."""
+    summary = summarize(equity, trades, fills=fills, periods=periods)
+    a_year = summary["periods_per_year"]
+    known = equity[np.isfinite(equity.to_numpy(dtype=np.float64))]
+    values = known.to_numpy(dtype=np.float64)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         returns = simple_returns(values)
         found = {
             **summary,
-            "sharpe_error": sharpe_error(returns, periods),
+            "sharpe_error": sharpe_error(returns, a_year),
             "kelly": kelly(returns),
             **tail_metrics(returns),
             **drawdown_metrics(values),
             **bet_metrics(column(trades, "pnl_net")),
             "average_bars": average_bars(trades),
-            **excursion_metrics(trades, result.prices),
-            "turnover": turnover(column(fills, "size"), column(fills, "price"), values, periods),
+            **excursion_metrics(trades, prices),
+            "turnover": turnover(column(fills, "size"), column(fills, "price"), values, a_year),
             "cost_share": cost_share(summary["commission"], values),
-            **benchmark_metrics(equity, benchmark),
+            **benchmark_metrics(known, benchmark),
         }
     return {key: value if math.isfinite(value) else NAN for key, value in found.items()}
 
@@ -203,6 +218,7 @@ __all__ = [
     "excursions",
     "exposure",
     "figures",
+    "figures_of",
     "information_ratio",
     "kelly",
     "kelly_bet",

@@ -191,7 +191,8 @@ def _next(waiting: deque[int]) -> int | None:
 def _given(given: Any, method: Method) -> tuple[Floats, float]:
     """Returns of the steps, and steps a year."""
     if isinstance(given, RunResult):
-        returns, periods = _of_trades(given) if method == "trades" else _of_bars(given)
+        a_year = given.metrics.get("periods_per_year", math.nan)
+        returns, periods = steps_of(given.equity, given.trades, method, a_year)
     else:
         returns = np.ascontiguousarray(given, dtype=np.float64)
         times: Any = getattr(given, "index", None)  # a list has a method of that name
@@ -216,25 +217,28 @@ def _given(given: Any, method: Method) -> tuple[Floats, float]:
     return returns, periods
 
 
-def _of_bars(result: RunResult) -> tuple[Floats, float]:
-    equity = result.equity.to_numpy(dtype=np.float64)
-    finite = np.isfinite(equity)
-    periods = result.metrics.get("periods_per_year", math.nan)
+def steps_of(
+    equity: pd.Series, trades: pd.DataFrame, method: Method, periods: float = math.nan
+) -> tuple[Floats, float]:
+    """What a path is drawn from, and how many of it make a year: returns of the bars, or of the trades.
+
+    equity: one value a bar, DatetimeIndex; bars without a finite value are left out. trades: columns entry_time and
+    pnl_net; each counts as its result over the account's value at the last bar up to its entry, -1 at least. periods:
+    bars a year, by the times when NaN. Empty for an account that was lost.
+    """
+    known = equity[np.isfinite(equity.to_numpy(dtype=np.float64))]
+    values = known.to_numpy(dtype=np.float64)
+    returns, a_year = simple_returns(values), periods
     if not math.isfinite(periods):
-        periods = periods_per_year(result.equity.index[finite])
-    return simple_returns(equity[finite]), periods
-
-
-def _of_trades(result: RunResult) -> tuple[Floats, float]:
-    """Result of each trade over the account's value at the last bar up to its entry; trades a year."""
-    trades = result.trades.dropna(subset=["pnl_net"])
-    equity = result.equity[np.isfinite(result.equity.to_numpy(dtype=np.float64))]
-    returns, periods = _of_bars(result)
-    if not returns.size or trades.empty:
+        a_year = periods_per_year(known.index)
+    if method != "trades":
+        return returns, a_year
+    closed = trades[np.isfinite(trades["pnl_net"].to_numpy(dtype=np.float64))]
+    if not returns.size or closed.empty:
         return np.empty(0), math.nan
-    place = np.maximum(equity.index.searchsorted(trades["entry_time"], side="right") - 1, 0)
-    made = trades["pnl_net"].to_numpy(dtype=np.float64) / equity.to_numpy(dtype=np.float64)[place]
-    return np.maximum(made, -1.0), made.size * periods / returns.size
+    place = np.maximum(known.index.searchsorted(closed["entry_time"], side="right") - 1, 0)
+    made = np.maximum(closed["pnl_net"].to_numpy(dtype=np.float64) / values[place], -1.0)
+    return made, made.size * a_year / returns.size
 
 
 def _check(method: str, paths: int, block: float | None, ruin: float, periods: float | None) -> None:
@@ -289,4 +293,4 @@ def _percentiles(values: Floats) -> dict[str, float]:
     return {f"p{level}": float(value) for level, value in zip(PERCENTILES, found, strict=True)}
 
 
-__all__ = ["FIGURES", "Fan", "Method", "MonteCarlo", "drawn", "monte_carlo"]
+__all__ = ["FIGURES", "Fan", "Method", "MonteCarlo", "drawn", "monte_carlo", "steps_of"]
