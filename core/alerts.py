@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from core.instruments import SYSTEM
 from core.telemetry import ROOT, get_logger
 
 NAME = "core.alerts"
@@ -87,6 +88,9 @@ class _Counting(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name != f"{ROOT}.{NAME}":
+            SYSTEM.counter("log_warnings", "warnings and worse", "level").labels(
+                record.levelname.lower()
+            ).inc()
             told = record.msg
             self._rate.note(str(told.get("event")) if isinstance(told, dict) else record.getMessage()[:80])
 

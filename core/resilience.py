@@ -18,6 +18,7 @@ from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast
 
 from core.errors import ProviderUnavailable, TradewrightError, VenueTransient
+from core.instruments import PROVIDER
 from core.telemetry import get_logger
 
 READING = frozenset({"ask", "download", "fetch", "find", "list", "load", "look", "ping", "query", "read"})
@@ -112,6 +113,8 @@ class Breaker:
         self._context.messages.clear()
         for state in states:
             (log.info if state == "closed" else log.warning)("breaker", name=self.name, state=state)
+            resting = PROVIDER.gauge("provider_resting", "1 while it is not asked, for it failed", "name")
+            resting.labels(self.name).set(state == "opened")
 
 
 def resilient(
@@ -178,6 +181,8 @@ def _stamina() -> Any:
 
 
 def _note(details: Any) -> None:
+    repeated = PROVIDER.counter("provider_reads_repeated", "reads asked again, by what failed", "error")
+    repeated.labels(type(details.caused_by).__name__).inc()
     log.info(
         "read.again",
         attempt=details.retry_num,

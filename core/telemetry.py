@@ -7,7 +7,7 @@
 
 Every record has time (UTC, ISO 8601, microseconds), level, logger, event and correlation_id (null outside
 `correlation`), and the caller's own fields beside them; a field of one of those five names gets a trailing `_`.
-Loggers of other libraries go to the same places from WARNING up. Figures for Prometheus are gauges: see `gauge`.
+Loggers of other libraries go to the same places from WARNING up. Figures for Prometheus: see `core.instruments`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from functools import cache
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -31,8 +30,6 @@ from core.jsontext import to_json
 from core.redact import redact, redact_text
 
 if TYPE_CHECKING:
-    from prometheus_client import Gauge
-
     from core.config import LogSettings
 
 __all__ = [
@@ -41,7 +38,6 @@ __all__ = [
     "configure_logging",
     "correlation",
     "current_correlation",
-    "gauge",
     "get_logger",
     "redact",
 ]
@@ -119,14 +115,6 @@ def current_correlation() -> str | None:
     """The correlation id in force here, or None."""
     found = structlog.contextvars.get_contextvars().get(_KEY)
     return None if found is None else str(found)
-
-
-@cache
-def gauge(name: str, text: str, *labels: str) -> Gauge:
-    """The gauge tradewright_`name` in Prometheus' own registry; asked for again, the same one."""
-    from prometheus_client import Gauge
-
-    return Gauge(f"tradewright_{name}", text, labels)
 
 
 def configure_logging(settings: LogSettings, *, run_dir: Path | None, stream: TextIO | None = None) -> None:

@@ -15,7 +15,8 @@ from brokers.executor import Executor
 from brokers.risk import Account
 from core.clock import WallClock
 from core.errors import StoreError, TradewrightError, UserError
-from core.telemetry import gauge, get_logger
+from core.instruments import BUSINESS, TRADING
+from core.telemetry import get_logger
 from core.types import to_decimal
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ class AccountMonitor:
         if self._emits:
             log.info("account.snapshot", at=time.isoformat(), **figures)
             for name, value in figures.items():
-                gauge(f"account_{name}", f"{name} of a session's account", "bot").labels(self._bot).set(value)
+                of_account = TRADING.gauge(f"account_{name}", f"{name} of a session's account", "bot")
+                of_account.labels(self._bot).set(value)
             self._keep(time, figures)
 
     async def by_the_clock(self, executor: Executor) -> None:
@@ -116,12 +118,13 @@ def alarms_of(settings: AccountSettings) -> list[Alarm]:
 
 @contextmanager
 def metrics_served(port: int | None) -> Iterator[None]:
-    """Gauges for Prometheus at http://127.0.0.1:`port`/metrics; None serves none. Raises UserError for a port in use."""
+    """Metrics for Prometheus at http://127.0.0.1:`port`/metrics; None serves none. Raises UserError for a port in use."""
     if port is None:
         yield
         return
     from prometheus_client import start_http_server
 
+    BUSINESS.gauge("session_started_seconds", "when the session began, Unix time").set_to_current_time()
     try:
         server, thread = start_http_server(port, addr="127.0.0.1")
     except OSError as error:

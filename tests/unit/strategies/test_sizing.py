@@ -161,3 +161,21 @@ def test_sizers_on_a_plain_strategy_never_overdraw(
     assert result.position >= 0 or result.closed > 0
     assert all(0 <= cost <= cash for cost, cash in sizes)
     assert "Rejected" not in result.refused
+
+
+@pytest.mark.parametrize("part", [1.0, 0.5, 0.25])
+def test_the_kelly_sizer_stakes_a_part_of_the_textbook_fraction(run: Any, market: Any, part: float) -> None:
+    """R4: won 60 times in 100 at even odds, a fifth of the account, and of that the part that is asked for."""
+    staked: list[tuple[float, float]] = []
+
+    class Once(bt.Strategy):
+        def next(self) -> None:
+            if len(self) == 5:
+                self.buy()
+                staked.append((self.getsizing(isbuy=True), self.broker.getvalue() / self.data.close[0]))
+
+    options = {"win_rate": 0.6, "payoff": 1.0, "part": part, "lot": 1e-6}
+    run(Once, market(3, 20), setup=lambda cerebro: cerebro.addsizer(sizers.KellySizer, **options))
+    (units, of), *_ = staked
+    assert units == pytest.approx(of * 0.2 * part, abs=1e-6)
+    assert units > 0
