@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
+from brokers.movements import Movement
 from core.types import Bar, Instrument, OrderEvent, OrderIntent, OrderState, Position, Quote
 
 
@@ -105,6 +106,20 @@ class PromptVenue(SimulatedVenue, Protocol):
     """A simulated venue of which nothing is heard late: what a call brings about has been told when it returns."""
 
     prompt: bool
+
+
+@runtime_checkable
+class ChargingVenue(SimulatedVenue, Protocol):
+    """A simulated venue at which more happens to an account than its fills."""
+
+    @property
+    def charges(self) -> bool:
+        """Whether it does."""
+        ...
+
+    def movements(self, step: int | None = None) -> Sequence[Movement]:
+        """What happened, oldest first: at one market step, or at all of them."""
+        ...
 
 
 @runtime_checkable

@@ -8,22 +8,26 @@ and what comes back changes the order objects exactly as the stock broker would.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import backtrader as bt
 
+from brokers.booking import book_fill
 from brokers.ending import Left, flatten, units
 from brokers.gateway import Gateway
-from brokers.intents import Place, intent_of, utc
-from brokers.order_objects import move_stop, resize, signed_size, split_commission, unlevered
+from brokers.intents import ORDER_TYPES, Place, intent_of, utc
+from brokers.movements import Movement
+from brokers.order_objects import move_stop, resize, signed_size, split_commission
+from brokers.order_scaling import scale_order, scale_position, scale_trades
 from brokers.venue_decides import VenueDecides
 from core.errors import InconsistentState, StrategyError, VenueTransient
 from core.telemetry import get_logger
 from core.types import (
     Bar,
     EventKind,
+    ExitReason,
     Fill,
     OrderEvent,
     OrderIntent,
@@ -54,6 +58,7 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
         self._legs: defaultdict[tuple[str, datetime], int] = defaultdict(int)
         self._lengths: dict[bt.feed.DataBase, int] = {}
         self._number = 0
+        self.movements: list[Movement] = []
         self._traded: list[bt.feed.DataBase] = []
         self.stopped_early = self.flattened = False
         self.left = Left()
@@ -119,8 +124,12 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
             return
         self._number += 1
         stale = {d._name for d in self._traded if isinstance(d, LiveData) and not d.live}
-        self._take(self.gateway.step(self._number, self._time, bars, stale))
+        events = self.gateway.step(self._number, self._time, bars, stale)
+        moved = self.gateway.movements(self._number)
+        self._move(moved)
+        self._take(events)
         self._get_value()
+        self._liquidate(moved)
 
     def hear(self) -> None:
         """Take in what happened to orders since the last bar, and while nobody ran."""
@@ -219,6 +228,30 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
         )
         return intent_of(order, place)
 
+    # -- what happens to the account beside its fills
+
+    def _move(self, moved: Sequence[Movement]) -> None:
+        """Money, and splits of what is held and what rests; before the fills of the step."""
+        self.movements.extend(moved)
+        for movement in moved:
+            self.cash += movement.cash
+            if movement.ratio == 1.0 and not movement.lowered:
+                continue
+            data = self.cerebro.datasbyname[movement.symbol]
+            scale_position(self.positions[data], movement.ratio)
+            scale_trades(self.cerebro.runningstrats, data, movement.ratio)
+            for order in self._orders_by_id.values():
+                if order.data is data and order.alive():
+                    scale_order(order, ORDER_TYPES[order.exectype], movement)
+
+    def _liquidate(self, moved: Sequence[Movement]) -> None:
+        """Close what the venue asks for, before the strategy decides anything."""
+        for movement in moved:
+            if movement.kind == "liquidation":
+                close = self.buy if movement.units > 0 else self.sell
+                data, owner = self.cerebro.datasbyname[movement.symbol], self.cerebro.runningstrats[0]
+                close(owner, data, abs(movement.units), exit_reason=ExitReason.RISK)
+
     # -- events in
 
     def _take(self, events: Iterable[OrderEvent]) -> None:
@@ -273,43 +306,17 @@ class VenueBroker(VenueDecides, bt.brokers.BackBroker):
 
     def _fill(self, order: bt.Order, fill: Fill) -> None:
         """Book one execution by the stock broker's arithmetic, in its order of operations."""
-        data, comminfo = order.data, self.getcommissioninfo(order.data)
-        position = self.positions[data]
-        size = signed_size(order, fill, position.size, in_parts=self.protects_in_parts)
-        price = float(fill.price)
-        price_before = position.price
-        psize, pprice, opened, closed = position.pseudoupdate(size, price)
-        pnl = comminfo.profitandloss(-closed, price_before, price)
-        closed_commission, opened_commission = split_commission(float(fill.commission), closed, opened)
-        closed_value = opened_value = 0.0
-        if closed:
-            closed_value = comminfo.getvaluesize(-closed, price_before)
-            self.cash += unlevered(closed_value, comminfo) + pnl * comminfo.stocklike
-            self.cash -= closed_commission
-        if opened:
-            opened_value = comminfo.getvaluesize(opened, price)
-            self.cash -= unlevered(opened_value, comminfo)
-            self.cash -= opened_commission
-            position.adjbase = price
-        comminfo.confirmexec(size, price)
-        time = fill.time.replace(tzinfo=None)
-        position.update(size, price, time)
-        order.execute(
-            bt.date2num(time),
+        size = signed_size(order, fill, self.positions[order.data].size, in_parts=self.protects_in_parts)
+        paid, time = float(fill.commission), fill.time.replace(tzinfo=None)
+        book_fill(
+            self,
+            order,
             size,
-            price,
-            closed,
-            closed_value,
-            closed_commission,
-            opened,
-            opened_value,
-            opened_commission,
-            comminfo.margin,
-            pnl,
-            psize,
-            pprice,
+            float(fill.price),
+            lambda closed, opened: split_commission(paid, closed, opened),
+            bt.date2num(time),
+            time,
         )
-        order.addcomminfo(comminfo)
 
 
 def _derived(data: bt.feed.DataBase) -> bool:

@@ -13,7 +13,7 @@ A strategy that does not repeat its decisions is found out (`InconsistentState`)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -22,8 +22,9 @@ from decimal import Decimal
 
 from brokers.account import LastBars, at_quotes
 from brokers.arrivals import Arrivals, has_arrived
-from brokers.base import AttendedVenue, PromptVenue, SimulatedVenue, Venue
+from brokers.base import AttendedVenue, ChargingVenue, PromptVenue, SimulatedVenue, Venue
 from brokers.journal import Journal
+from brokers.movements import Movement
 from brokers.reconcile import Difference, Ledger, check_reconciled, differences, diverged, missing
 from brokers.record import Record
 from brokers.risk import OLD_PRICES, Account, RiskGate, fit_bracket, reduces
@@ -68,6 +69,7 @@ class Executor:
     ) -> None:
         self._venue = venue
         self._market = venue if isinstance(venue, SimulatedVenue) else None
+        self._charging = venue if isinstance(venue, ChargingVenue) and venue.charges else None
         self.hears_late = not isinstance(venue, PromptVenue)
         self._journal = journal
         self._risk = risk or RiskGate()
@@ -93,7 +95,7 @@ class Executor:
         self._record.read(self._journal)
         await self._arrivals.catch_up(self._journal.last_sequence())
         ledger = Ledger(self._opening_cash)
-        self._tell(ledger, [*self._record.events(), *self._arrivals])
+        self._tell(ledger, [*self._record.events(), *self._arrivals], self.movements())
         await self._agree(ledger)
         self._arrivals.listen()
         orders, turns = len(self._record.known), self._record.last_turn
@@ -122,9 +124,15 @@ class Executor:
         self._last.take(bars)
         if self._market is not None:
             await self._market.step(number, time, bars)
+        for movement in self.movements(number):
+            self._ledger.move(movement)
         events = await self._settle(time)
         self._risk.mark(time, self._account())
         return events
+
+    def movements(self, number: int | None = None) -> Sequence[Movement]:
+        """What happened to the account beside its fills, at a market step or at all so far; from any thread."""
+        return () if self._charging is None else self._charging.movements(number)
 
     @property
     def news(self) -> bool:
@@ -387,9 +395,8 @@ class Executor:
         self._tell(ledger, self._arrivals)
         return ledger
 
-    def _tell(self, ledger: Ledger, events: Iterable[OrderEvent]) -> None:
-        for event in events:
-            ledger.apply(event, self._intent_of(event))
+    def _tell(self, ledger: Ledger, events: Iterable[OrderEvent], moved: Iterable[Movement] = ()) -> None:
+        ledger.tell(((event, self._intent_of(event)) for event in events), moved)
 
     async def _agree(self, ledger: Ledger) -> None:
         check_reconciled(

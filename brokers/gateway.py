@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time as wall
-from collections.abc import Callable, Coroutine, Mapping, Set
+from collections.abc import Callable, Coroutine, Mapping, Sequence, Set
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime
@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from brokers.bell import Bell
 from brokers.executor import Executor, Submission
+from brokers.movements import Movement
 from core.connect import new_loop
 from core.errors import InconsistentState
 from core.types import Bar, OrderEvent, OrderIntent
@@ -102,6 +103,10 @@ class Gateway:
     ) -> list[OrderEvent]:
         """See `Executor.step`."""
         return self._call(self._running.step(number, time, bars, stale))
+
+    def movements(self, number: int) -> Sequence[Movement]:
+        """See `Executor.movements`."""
+        return self._running.movements(number)
 
     def submit(self, intent: OrderIntent) -> Submission:
         """See `Executor.submit`."""

@@ -12,7 +12,8 @@ proceeds not counted), a quarter of longs and 30% of shorts to hold (FINRA Rule 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 
 from core.errors import ConfigError
@@ -52,18 +53,69 @@ class Margin:
 
 def initial_requirement(values: Iterable[float], margin: Margin) -> float:
     """Equity needed to open positions of these signed values."""
-    return sum(v * margin.initial if v > 0 else -v * margin.short_initial for v in values)
+    return math.fsum(v * margin.initial if v > 0 else -v * margin.short_initial for v in values)
 
 
 def maintenance_requirement(values: Iterable[float], margin: Margin) -> float:
     """Equity needed to hold positions of these signed values."""
-    return sum(v * margin.maintenance if v > 0 else -v * margin.short_maintenance for v in values)
+    return math.fsum(v * margin.maintenance if v > 0 else -v * margin.short_maintenance for v in values)
 
 
 def may_open(cash: float, values: Iterable[float], margin: Margin) -> bool:
     """Whether cash and signed position values, all as they are after an order, meet the initial requirement."""
     held = list(values)
-    return cash + sum(held) >= initial_requirement(held, margin)
+    return math.fsum((cash, *held)) >= initial_requirement(held, margin)
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Cash, and signed units by symbol, as they are or as an order would leave them."""
+
+    cash: float
+    held: Mapping[str, float]
+
+    def after(self, symbol: str, size: float, price: float, commission: float) -> Books:
+        """If signed `size` traded whole."""
+        held = {**self.held, symbol: self.held.get(symbol, 0.0) + size}
+        return Books(self.cash - size * price - commission, held)
+
+    def values(self, marks: Mapping[str, float]) -> dict[str, float]:
+        """Signed value of each position."""
+        return {symbol: size * marks[symbol] for symbol, size in self.held.items() if size}
+
+
+def affords(
+    before: Books, after: Books, symbol: str, price: float, marks: Mapping[str, float], margin: Margin
+) -> bool:
+    """Whether equity covers what an order in `symbol` at `price` opens; one that only makes it smaller always passes.
+
+    marks: the prices of what else is held.
+    """
+    old, new = before.held.get(symbol, 0.0), after.held[symbol]
+    if old * new >= 0 and abs(new) <= abs(old):
+        return True
+    return may_open(after.cash, after.values({**marks, symbol: price}).values(), margin)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A margin call. symbols: what to close, in this order. lacking: requirement less equity, account currency."""
+
+    symbols: tuple[str, ...]
+    lacking: float
+
+
+def margin_call(
+    books: Books, marks: Mapping[str, float], closing: Collection[str], margin: Margin
+) -> Call | None:
+    """What is to be closed beside the symbols that are being closed already; None where equity covers the rest."""
+    values = books.values(marks)
+    cash = math.fsum((books.cash, *(value for symbol, value in values.items() if symbol in closing)))
+    rest = {symbol: value for symbol, value in values.items() if symbol not in closing}
+    chosen = to_liquidate(cash, rest, margin)
+    if not chosen:
+        return None
+    return Call(chosen, maintenance_requirement(rest.values(), margin) - math.fsum((cash, *rest.values())))
 
 
 def to_liquidate(cash: float, values: Mapping[str, float], margin: Margin) -> tuple[str, ...]:
@@ -71,7 +123,7 @@ def to_liquidate(cash: float, values: Mapping[str, float], margin: Margin) -> tu
 
     values: signed, by symbol, at the marks that `cash` goes with. Closing at the marks leaves equity as it is.
     """
-    equity = cash + sum(values.values())
+    equity = math.fsum((cash, *values.values()))
     by_size = sorted((symbol for symbol in values if values[symbol]), key=lambda s: (-abs(values[s]), s))
     for count in range(len(by_size) + 1):
         if equity >= maintenance_requirement((values[symbol] for symbol in by_size[count:]), margin):

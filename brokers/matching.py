@@ -208,10 +208,13 @@ class Execution:
     short: bool
 
 
-def execute(cash: float, held: Holding, size: float, price: float, commission: Commission) -> Execution:
+def execute(
+    cash: float, held: Holding, size: float, price: float, commission: Commission, *, on_credit: bool = False
+) -> Execution:
     """Trade signed `size` at `price`: first what closes, then what opens, if cash stays at 0 or above.
 
-    Selling short credits its value. When the opening part cannot be paid, only the closing part trades.
+    Selling short credits its value. When the opening part cannot be paid, only the closing part trades, unless it is
+    on credit.
     """
     _, opened, closed = change_position(held, size, price)
     closed_commission = opened_commission = 0.0
@@ -224,7 +227,7 @@ def execute(cash: float, held: Holding, size: float, price: float, commission: C
     if opened:
         opened_commission = commission.amount(opened, price)
         left = cash - opened * price - opened_commission
-        if left < 0.0:
+        if left < 0.0 and not on_credit:
             opened, opened_commission, short = 0.0, 0.0, True
         else:
             cash = left

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from brokers import actions
 from brokers.costs import Costs
@@ -22,7 +22,6 @@ from brokers.schedule import Every, Schedule
 
 YEAR_SECONDS = 365 * 86_400.0
 
-Kind = Literal["slippage", "borrow", "funding", "dividend", "split", "margin_call", "liquidation", "part"]
 TOTALS = {
     "slippage": "slippage_paid",
     "borrow": "borrow_paid",
@@ -38,13 +37,14 @@ EVENTS = ("split", "dividend", "margin_call", "liquidation")
 class Movement:
     """One thing that happened to the account.
 
+    kind: slippage, borrow, funding, dividend, split, margin_call, liquidation, or part (of an order that filled).
     cash: what the account receives, in account currency, negative when it pays. amount: the figure a report shows,
     positive when paid (for a dividend: when received; for a margin call: the equity that was lacking). ratio: by which
     positions and open orders grow, and their prices shrink. lowered: by how much open buy limits and sell stops go
     down. units: signed size a liquidation has to trade, or that a fill in part left over.
     """
 
-    kind: Kind
+    kind: str
     symbol: str
     time: datetime
     cash: float = 0.0

@@ -25,8 +25,10 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
-from brokers.costs import Commission
+from brokers.costs import Commission, Costs
+from brokers.movements import Movement
 from brokers.paper_book import PaperBook
+from brokers.paper_costs import CostedBook
 from brokers.paper_state import PaperState
 from core.errors import OrderRejected, TradingError, VenueFatal, VenueTransient
 from core.types import (
@@ -48,7 +50,7 @@ class PaperVenue:
     cash: starting cash, ignored when `state` already holds a book. commission: fraction of the value traded.
     state: file that outlives the process; None keeps everything in memory. instruments: what can be traded; none
     given, any symbol can. on_step: called with "venue.<submit|cancel|amend|step|quote>.<begin|committed>" around
-    each commit, so that a test can stop the process there.
+    each commit, so that a test can stop the process there. costs: what is charged beside the commission.
     """
 
     name = "paper"
@@ -63,9 +65,12 @@ class PaperVenue:
         currency: str = "USD",
         instruments: Sequence[Instrument] = (),
         on_step: Callable[[str], None] | None = None,
+        costs: Costs | None = None,
     ) -> None:
         self._cash = float(cash)
         self._commission = Commission(float(commission))
+        self._costs = costs if costs is not None and costs.active else None
+        self._moved: dict[int, list[Movement]] = {}
         self._currency = currency
         self._instruments = {instrument.symbol: instrument for instrument in instruments}
         self._path = state
@@ -97,6 +102,8 @@ class PaperVenue:
             book = self._fresh_book()
             self._state = PaperState(self._path)
             self._events = self._state.load(book)
+            if self._costs is not None:
+                self._moved = self._state.movements()
             self._book = book
         elif self._book is None:
             self._book = self._fresh_book()
@@ -208,9 +215,25 @@ class PaperVenue:
         book.take_bars(number, bars)
         self._commit("step")
 
+    @property
+    def charges(self) -> bool:
+        """Whether anything but the commission is charged."""
+        return self._costs is not None
+
+    def movements(self, step: int | None = None) -> Sequence[Movement]:
+        """What happened to the account beside its fills, oldest first: at one market step, or at all of them."""
+        if step is not None:
+            return self._moved.get(step, [])
+        return [movement for number in sorted(self._moved) for movement in self._moved[number]]
+
     async def on_quote(self, quote: Quote) -> None:
         """A new best bid and ask."""
         book = self._ready()
+        if self._costs is not None:
+            raise TradingError(
+                "a paper venue with costs is fed with bars, not quotes",
+                hint="leave the costs out: a quote has its own spread",
+            )
         self._feed_with(book, "quotes")
         book.take_quote(quote)
         self._commit("quote")
@@ -227,7 +250,11 @@ class PaperVenue:
             await self._wake.wait()
 
     def _fresh_book(self) -> PaperBook:
-        return PaperBook(cash=self._cash, commission=self._commission, currency=self._currency)
+        if self._costs is None:
+            return PaperBook(cash=self._cash, commission=self._commission, currency=self._currency)
+        return CostedBook(
+            cash=self._cash, commission=self._commission, currency=self._currency, costs=self._costs
+        )
 
     def _loaded(self) -> PaperBook:
         if self._book is None:
@@ -254,7 +281,7 @@ class PaperVenue:
     def _commit(self, action: str) -> None:
         """Make what the book has just done durable, then public; until both are done the venue counts as failed."""
         book = self._loaded()
-        if not book.changed:
+        if not book.changed and not book.movements:
             return
         self._failed = True
         self._tell(f"venue.{action}.begin")
@@ -262,6 +289,9 @@ class PaperVenue:
             self._state.commit(book, book.changed.values(), book.news)
         self._committed_step = book.step
         self._tell(f"venue.{action}.committed")
+        if book.movements:
+            self._moved.setdefault(book.step, []).extend(book.movements)
+            book.movements.clear()
         self._events.extend(book.news)
         book.news.clear()
         book.changed.clear()

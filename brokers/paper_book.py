@@ -19,11 +19,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from brokers import matching
 from brokers.costs import Commission
-from brokers.matching import FLAT, Holding, Match
+from brokers.matching import FLAT, Execution, Holding, Match
+from brokers.movements import Movement
 from brokers.paper_orders import PaperOrder, new_order, trail_distance
+from core.errors import VenueFatal
 from core.types import (
     Bar,
     EventKind,
@@ -39,7 +42,7 @@ from core.types import (
 
 @dataclass(slots=True, eq=False)
 class PaperBook:
-    """Everything the venue knows; `changed` and `news` collect what the last call did to it.
+    """Everything the venue knows; `changed`, `news` and `movements` collect what the last call did to it.
 
     step: number of the last market step taken. feed: "bars" or "quotes", whichever came first. last_times and previous_times: time of a symbol's last bar (or
     quote), and of the bar before it.
@@ -62,6 +65,7 @@ class PaperBook:
     activating: deque[PaperOrder] = field(default_factory=deque)
     changed: dict[str, PaperOrder] = field(default_factory=dict)
     news: list[OrderEvent] = field(default_factory=list)
+    movements: list[Movement] = field(default_factory=list)
 
     # What a client asks for
 
@@ -126,13 +130,16 @@ class PaperBook:
     def take_bars(self, number: int, bars: Mapping[str, Bar]) -> None:
         """Market step `number`: activate, check, expire and fill against each symbol's last bar."""
         self.step = number
+        self._see(bars)
+        self._begin()
+        self._pass(lambda order: order.intent.symbol in self.bars, self._match_bar)
+
+    def _see(self, bars: Mapping[str, Bar]) -> None:
         for symbol, bar in bars.items():
             if symbol in self.last_times:
                 self.previous_times[symbol] = self.last_times[symbol]
             self.bars[symbol] = bar
             self.last_times[symbol] = bar.time
-        self._begin()
-        self._pass(lambda order: order.intent.symbol in self.bars, self._match_bar)
 
     def take_quote(self, quote: Quote) -> None:
         """A quote: activate, check, expire and fill the orders of its symbol."""
@@ -158,6 +165,9 @@ class PaperBook:
         while self.activating:
             order = self._change(self.activating.popleft().intent.client_id)
             order.active = True
+        self._check_submitted()
+
+    def _check_submitted(self) -> None:
         cash, positions = self.cash, dict(self.positions)
         while self.submitted:
             order = self._change(self.submitted.popleft().intent.client_id)
@@ -214,9 +224,7 @@ class PaperBook:
 
     def _execute(self, order: PaperOrder, price: float, time: datetime) -> None:
         symbol = order.intent.symbol
-        done = matching.execute(
-            self.cash, self.positions.get(symbol, FLAT), order.remaining, price, self.commission
-        )
+        done = self._trade(order, price)
         self.cash = done.cash
         if done.size:
             self.positions[symbol] = done.holding
@@ -242,8 +250,15 @@ class PaperBook:
         if done.short:
             self._refuse(order)
 
+    def _trade(self, order: PaperOrder, price: float) -> Execution:
+        held = self.positions.get(order.intent.symbol, FLAT)
+        return matching.execute(self.cash, held, order.remaining, price, self.commission)
+
+    def _distance(self, order: PaperOrder) -> tuple[float | None, float | None]:
+        return trail_distance(order.intent)
+
     def _trail(self, order: PaperOrder, by: float) -> None:
-        trigger = matching.trail_trigger(order.buy, order.price, by, *trail_distance(order.intent))
+        trigger = matching.trail_trigger(order.buy, order.price, by, *self._distance(order))
         if trigger == order.price:
             return
         order.price = trigger
@@ -303,6 +318,19 @@ class PaperBook:
         self._change(order.top)
         order.bracket = (order.bracket or [])[1:]
         self.activating.extend(self.orders[child] for child in order.bracket)
+
+    # What a kind of book keeps beside all this
+
+    def kept(self) -> dict[str, Any]:
+        """As plain JSON; nothing for none."""
+        return {}
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Take it back. Raises VenueFatal where another kind of book kept it."""
+        if kept:
+            raise VenueFatal(
+                "the paper state was begun with costs", hint="give the venue the costs it began with"
+            )
 
     # What is said about it
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from brokers.matching import Holding
+from brokers.movements import Movement
 from brokers.paper_book import PaperBook
 from brokers.paper_orders import PaperOrder
 from core.errors import StoreVersionError, VenueFatal
@@ -28,6 +29,10 @@ _SCHEMA = """
 CREATE TABLE book (id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL, content TEXT NOT NULL);
 CREATE TABLE orders (number INTEGER PRIMARY KEY, intent TEXT NOT NULL, content TEXT NOT NULL);
 CREATE TABLE events (sequence INTEGER PRIMARY KEY, content TEXT NOT NULL);
+"""
+
+_MOVEMENTS = """
+CREATE TABLE IF NOT EXISTS movements (place INTEGER PRIMARY KEY, step INTEGER NOT NULL, content TEXT NOT NULL)
 """
 
 
@@ -72,6 +77,16 @@ class PaperState:
         book.sequence = len(events)
         return events
 
+    def movements(self) -> dict[int, list[Movement]]:
+        """What happened to the account beside its fills, by market step; nothing where there are no costs."""
+        with self._explained():
+            self._connection.execute(_MOVEMENTS)
+            rows = self._connection.execute("SELECT step, content FROM movements ORDER BY place")
+            found: defaultdict[int, list[Movement]] = defaultdict(list)
+            for step, content in rows:
+                found[step].append(decode(Movement, json.loads(content)))
+        return dict(found)
+
     def commit(self, book: PaperBook, changed: Iterable[PaperOrder], events: Sequence[OrderEvent]) -> None:
         """Write the book, the orders that changed and the new events, all or nothing."""
         with self._explained():
@@ -86,6 +101,11 @@ class PaperState:
                     "INSERT INTO events VALUES (?, ?)",
                     [(event.sequence, json.dumps(encode(event))) for event in events],
                 )
+                if book.movements:
+                    self._connection.executemany(
+                        "INSERT INTO movements (step, content) VALUES (?, ?)",
+                        [(book.step, json.dumps(encode(movement))) for movement in book.movements],
+                    )
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
@@ -150,7 +170,8 @@ _PRICES = ("bars", "last_times", "previous_times")
 
 
 def _book_content(book: PaperBook) -> dict[str, object]:
-    return {
+    kept = book.kept()
+    return ({"kept": kept} if kept else {}) | {
         "cash": book.cash,
         "step": book.step,
         "feed": book.feed,
@@ -173,3 +194,4 @@ def _read_book(book: PaperBook, content: dict[str, Any], orders: Sequence[PaperO
     book.submitted.extend(book.orders[client_id] for client_id in content["submitted"])
     book.resting.extend(book.orders[client_id] for client_id in content["resting"])
     book.activating.extend(book.orders[client_id] for client_id in content["activating"])
+    book.restore(content.get("kept", {}))

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from brokers.movements import Movement
+from brokers.order_scaling import moved_prices
 from core.errors import InconsistentState
-from core.types import EventKind, OrderEvent, OrderIntent, OrderState, OrderStatus, Position, Side, is_dust
+from core.types import (
+    EventKind,
+    OrderEvent,
+    OrderIntent,
+    OrderState,
+    OrderStatus,
+    Position,
+    Side,
+    is_dust,
+    to_decimal,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,32 @@ class Ledger:
         else:
             self.remaining[event.client_id] = (intent, remaining)
 
+    def move(self, movement: Movement) -> None:
+        """Take in what happened to the account beside its fills: money, and splits of what is held and what rests."""
+        self.cash += to_decimal(movement.cash)
+        symbol, ratio = movement.symbol, to_decimal(movement.ratio)
+        if ratio == 1 and not movement.lowered:
+            return
+        for sizes in (self.positions, self.traded):
+            if symbol in sizes:
+                sizes[symbol] *= ratio
+        for client_id, (intent, remaining) in self.remaining.items():
+            if intent.symbol != symbol:
+                continue
+            self.remaining[client_id] = replace(intent, size=intent.size * ratio), remaining * ratio
+            if client_id in self.triggers:
+                self.triggers[client_id] = _moved_trigger(intent, self.triggers[client_id], movement)
+
+    def tell(self, events: Iterable[tuple[OrderEvent, OrderIntent]], moved: Iterable[Movement] = ()) -> None:
+        """Take in events, and what else happened, each before the first event of its time."""
+        waiting = deque(moved)
+        for event, intent in events:
+            while waiting and waiting[0].time <= event.time:
+                self.move(waiting.popleft())
+            self.apply(event, intent)
+        for movement in waiting:
+            self.move(movement)
+
     def waits_for(self, orders: int) -> bool:
         """Whether something can still be told of one of so many orders, which are all there are."""
         return bool(self.remaining) or len(self.heard) < orders
@@ -84,6 +123,12 @@ class Ledger:
                 key = (intent.symbol, intent.side)
                 total[key] = total.get(key, Decimal(0)) + remaining
         return total
+
+
+def _moved_trigger(intent: OrderIntent, trigger: Decimal, movement: Movement) -> Decimal:
+    """In floats, as the venue and the strategy's broker calculate it."""
+    price = float(trigger)
+    return to_decimal(moved_prices(intent.side is Side.BUY, intent.type, price, price, movement)[0])
 
 
 def differences(

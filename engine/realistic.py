@@ -122,8 +122,8 @@ class RealisticBroker(MarginBroker):
         for order in self._waiting(data):
             scale_order(order, ORDER_TYPES[order.exectype], movement)
         self._market[data] = self._market[data].scaled(movement.ratio, movement.lowered)
-        if data in self._marks:
-            self._marks[data] = self._marks[data] / movement.ratio - movement.lowered
+        if data._name in self._marks:
+            self._marks[data._name] = self._marks[data._name] / movement.ratio - movement.lowered
 
     def _waiting(self, data: Any) -> Iterator[bt.Order]:
         """Orders of a data that can still fill, those held back for their bracket too."""
@@ -160,7 +160,7 @@ class RealisticBroker(MarginBroker):
             order.trailadjust(matched.trail_by)
 
     def _has_arrived(self, order: bt.Order, market: Conditions) -> bool:
-        if not self.p.costs.delays or self._liquidating.get(order.data) is order:
+        if not self.p.costs.delays or self._closing.get(order.data) is order:
             return True
         bars, time = self._made[order.ref]
         return conditions.has_arrived(self.p.costs, time, bars, market)

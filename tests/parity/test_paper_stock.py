@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
+from brokers.costs import Costs
 from brokers.paper import PaperVenue
 from core.types import Bar, EventKind, OrderIntent, OrderStatus, OrderType, Side, to_decimal
 
@@ -352,8 +353,8 @@ def market_steps(flow: Flow) -> Iterator[tuple[int, dict[str, Bar]]]:
         yield number, {bar.symbol: bar for bar in bars if bar is not None}
 
 
-async def paper(flow: Flow) -> Outcome:
-    venue = PaperVenue(flow.cash, flow.commission)
+async def paper(flow: Flow, costs: Costs | None = None) -> Outcome:
+    venue = PaperVenue(flow.cash, flow.commission, costs=costs)
     await venue.connect()
     last: dict[str, Bar] = {}
     told: list[int] = []  # events each moment has seen: after the step, after the commands
