@@ -40,10 +40,11 @@ class TimeAxis:
         return np.clip(np.searchsorted(self.seconds[self.starts], seconds, side="right") - 1, 0, None)
 
 
-def chart_data(result: RunResult) -> dict[str, Any]:
+def chart_data(result: RunResult, benchmark: pd.Series | None = None) -> dict[str, Any]:
     """Everything the charts need, as plain lists: see `tearsheet.js`, which reads it.
 
-    Every fill of a symbol that has prices becomes exactly one marker. Missing prices are null.
+    Every fill of a symbol that has prices becomes exactly one marker. Missing prices are null. benchmark: prices or
+    an account by time; "held" is what it would have made of the run's first value, empty without one.
     """
     axis = time_axis(result)
     equity = _at(axis, result.equity)
@@ -52,12 +53,22 @@ def chart_data(result: RunResult) -> dict[str, Any]:
         "intraday": bool(np.any(axis.seconds % 86_400)),
         "group": axis.group,
         "equity": _compact(_last(axis, equity)),
+        "held": _held(axis, equity, benchmark),
         "drawdown": _compact(-_reduce(np.fmax, axis, drawdowns(_finite(equity)))),
         "symbols": [
             {"name": name, **_candles(axis, frame), "markers": _markers(axis, name, result.fills)}
             for name, frame in result.prices.items()
         ],
     }
+
+
+def _held(axis: TimeAxis, equity: FloatArray, benchmark: pd.Series | None) -> list[float | None]:
+    known = equity[np.isfinite(equity)]
+    if benchmark is None or not known.size or not len(benchmark) or not float(benchmark.iloc[0]) > 0:
+        return []
+    moments = pd.DatetimeIndex(axis.seconds.astype("datetime64[s]"), tz="UTC")
+    values = benchmark.reindex(moments, method="ffill").to_numpy(dtype=np.float64)
+    return _compact(_last(axis, values / float(benchmark.iloc[0]) * float(known[0])))
 
 
 def time_axis(result: RunResult) -> TimeAxis:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import resources
 from itertools import groupby
@@ -16,11 +16,15 @@ import pandas as pd
 from markupsafe import Markup
 
 from core.errors import ConfigError
+from reports import pictures
 from reports.charts import chart_data
-from reports.document import Report, make_report
-from reports.figures import number
+from reports.document import FigureRow, Report, make_report
+from reports.figures import number, show
 from reports.grid import Grid, text_of
+from reports.plots import Plot
 from reports.quantstats_page import quantstats_part
+from reports.svg import svg
+from reports.words import plural
 
 if TYPE_CHECKING:
     from core.config import ReportSettings
@@ -37,6 +41,8 @@ CARDS = (
     "win_rate",
     "profit_factor",
 )
+WIDE, NARROW = (550.0, 210.0), (350.0, 190.0)
+"""Sizes of the drawn charts, of which a page shows one."""
 SIGNED = ("total_return", "cagr")
 
 
@@ -57,7 +63,7 @@ def page_of(report: Report, *, trades_shown: int = TRADES_SHOWN) -> str:
 
 def context(report: Report, trades_shown: int) -> dict[str, Any]:
     """What the template shows, in the form it shows it."""
-    charts = chart_data(report.result)
+    charts = chart_data(report.result, report.benchmark)
     return {
         "title": report.title,
         "kind": report.kind,
@@ -69,6 +75,13 @@ def context(report: Report, trades_shown: int) -> dict[str, Any]:
         "years": list(_years(report.months)),
         "trades": [_trade(row, report.trades) for row in report.trades.rows[:trades_shown]],
         "quantstats": quantstats_part(report.result.equity, report.benchmark, name=report.name),
+        "held": "" if report.benchmark is None else f"{report.benchmark.name} held",
+        "spread": _drawn(report, pictures.spread),
+        "spread_said": _spread_said(report),
+        "paths": _drawn(report, pictures.paths),
+        "rolling_sharpe": _drawn(report, pictures.rolling_sharpe),
+        "rolling_volatility": _drawn(report, pictures.rolling_volatility),
+        "window": f"{report.rolling.attrs['bars']:,}" if len(report.rolling) else "",
         "data": Markup(script_json(charts)),
         "group": charts["group"],
         "library": Markup(chart_library()),
@@ -114,8 +127,26 @@ def script_json(value: object) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _cards(report: Report) -> Iterator[tuple[str, str, str, str]]:
-    """Label, value, a line below, and the sign as a class name."""
+def _drawn(report: Report, picture: Callable[[Report, pictures.Size], Plot | None]) -> list[Markup]:
+    """A chart as wide and as narrow screens show it; nothing where the run is too short for it."""
+    plots = (picture(report, size) for size in (WIDE, NARROW))
+    return [svg(plot) for plot in plots if plot is not None]
+
+
+def _spread_said(report: Report) -> str:
+    found = report.distribution
+    if found is None:
+        return ""
+    still = f", {plural(found.still, found.of)} without a change are not drawn" if found.still else ""
+    return (
+        f"Mean {show(found.mean, 'percent')}, deviation {show(found.deviation, 'percent')}, skewness "
+        f"{show(found.skewness, 'ratio')}, excess kurtosis {show(found.kurtosis, 'ratio')}; "
+        f"best {show(found.best, 'percent')}, worst {show(found.worst, 'percent')}{still}."
+    )
+
+
+def _cards(report: Report) -> Iterator[tuple[FigureRow, str, str]]:
+    """The figure, a line below, and the sign as a class name."""
     text = {row.figure.key: row.text for row in report.rows}
     below = {
         "total_return": "",
@@ -131,7 +162,7 @@ def _cards(report: Report) -> Iterator[tuple[str, str, str, str]]:
         below["total_return"] = f"{report.benchmark.name} held: {text['benchmark_return']}"
     for key in CARDS:
         row = report.row(key)
-        yield row.figure.label, row.text, below[key], _sign(row.value) if key in SIGNED else ""
+        yield row, below[key], _sign(row.value) if key in SIGNED else ""
 
 
 def _sign(value: float) -> str:

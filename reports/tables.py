@@ -40,7 +40,7 @@ DRAWDOWNS = (
     Column("trough", "Lowest", "time"),
     Column("end", "As high again", "time"),
     Column("bars", "Bars", "count"),
-    Column("recovery_bars", "Of them recovering", "count"),
+    Column("recovery_bars", "Recovering", "count"),
 )
 EXIT_REASONS = (
     Column("exit_reason", "Why closed", "text"),
@@ -49,7 +49,7 @@ EXIT_REASONS = (
     Column("expectancy", "Expectancy", "money"),
     Column("profit_factor", "Profit factor", "ratio"),
     Column("total", "Result", "money"),
-    Column("average_bars", "Average length", "ratio"),
+    Column("average_bars", "Bars held", "ratio"),
 )
 REGIMES = (
     Column("regime", "Market", "text"),
@@ -120,7 +120,7 @@ def outcomes(found: MonteCarlo | None) -> Grid:
     """A row a figure; its values have the unit of that figure, so they are text here and numbers in JSON."""
     columns = (
         Column("figure", "Figure", "text"),
-        *(Column(name, f"{int(name[1:])}th percentile" if name != "p50" else "Median", "text") for name in PERCENTILES),
+        *(Column(name, "Median" if name == "p50" else f"{int(name[1:])}%", "text") for name in PERCENTILES),
     )  # fmt: skip
     if found is None:
         return Grid(columns, ())

@@ -83,6 +83,7 @@
       for (const [name, key] of [["O", "open"], ["H", "high"], ["L", "low"], ["C", "close"]]) parts.push([name, format(symbol[key][i])]);
     }
     if (data.equity[i] !== null) parts.push(["equity", money.format(data.equity[i])]);
+    if (data.held.length && data.held[i] !== null) parts.push(["held", money.format(data.held[i])]);
     if (data.drawdown[i] !== null) parts.push(["drawdown", percent.format(data.drawdown[i] * 100) + "%"]);
     for (const [group, units, price] of symbol ? symbol.markers : []) {
       if (group === i) parts.push([units > 0 ? "bought" : "sold", size.format(Math.abs(units)) + " at " + size.format(price)]);
@@ -159,7 +160,7 @@
   }
 
   function repaint(price) {
-    for (const made of panes) { made.chart.applyOptions(colours()); made.series.applyOptions(made.paint()); }
+    for (const made of panes) { made.chart.applyOptions(colours()); made.series.applyOptions(made.paint()); if (made.held) made.held.applyOptions({ color: colour("muted") }); }
     if (price) price.series.setMarkers(markers(data.symbols[current]));
   }
 
@@ -187,6 +188,11 @@
     const equity = pane("equity", (chart) => chart.addLineSeries({ lineWidth: 2, priceLineVisible: false,
       priceFormat: { type: "custom", minMove: 1, formatter: money.format } }), () => ({ color: colour("accent") }));
     equity.series.setData(points(data.equity));
+    if (data.held.length) {
+      equity.held = equity.chart.addLineSeries({ lineWidth: 1, priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false,
+        color: colour("muted"), priceFormat: { type: "custom", minMove: 1, formatter: money.format } });
+      equity.held.setData(points(data.held));
+    }
     const drawdown = pane("drawdown", (chart) => chart.addBaselineSeries({ lineWidth: 2, priceLineVisible: false, baseValue: { type: "price", price: 0 },
       priceFormat: { type: "custom", minMove: 0.0001, formatter: (value) => percent.format(value * 100) + "%" } }),
       () => ({ topLineColor: colour("loss"), bottomLineColor: colour("loss"), topFillColor1: "transparent", topFillColor2: "transparent",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
 
+from analyzers.diagnosis import diagnose
+from analyzers.metrics import figures
 from core.results import RunResult
 
 WIDTHS = {"desk": (1280, 900), "phone": (390, 844)}
@@ -30,6 +35,9 @@ PAINTED = """([id, names]) => {
   return painted;
 }"""
 DRAWN = 100
+PICTURES = ("distribution", "fan", "rolling-sharpe", "rolling-volatility")
+READABLE = 8
+"""Pixels that the letters of a chart are high, at least."""
 BACKGROUND, DARK = "getComputedStyle(document.body).backgroundColor", "rgb(20, 23, 26)"
 OpenPage = Callable[..., Page]
 
@@ -99,6 +107,55 @@ def test_charts_are_drawn_without_a_network_at_both_widths(open_page: OpenPage, 
     assert (page.evaluate(BACKGROUND) == DARK) == (scheme == "dark")
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_drawn_charts_are_coloured_pixels_at_both_widths(open_page: OpenPage, width: str, scheme: str):
+    """R11"""
+    page = open_page(width, scheme)
+    for chart in PICTURES:
+        shown = page.locator(f"#{chart} .picture")
+        expect(shown.locator("svg:visible")).to_have_count(1)
+        pixels = np.asarray(Image.open(io.BytesIO(shown.screenshot())).convert("RGB")).astype(int)
+        assert int((np.ptp(pixels, axis=2) > 60).sum()) > DRAWN, chart
+        inside = page.locator(f"#{chart} svg:visible text").first
+        assert inside.evaluate("text => text.getBoundingClientRect().height") > READABLE
+
+
+def test_the_diagnosis_stands_before_every_figure(open_page: OpenPage, run: RunResult):
+    """B20"""
+    page = open_page()
+    found = diagnose(run, figures=figures(run, benchmark=run.prices["AAA"]["close"]))
+    expect(page.locator("#diagnosis li")).to_have_count(len(found))
+    assert page.locator("#diagnosis li strong").all_inner_texts() == [finding.title for finding in found]
+    tops = [page.locator(name).bounding_box()["y"] for name in ("#diagnosis", "#figures", "#charts")]
+    assert tops == sorted(tops)
+
+
+def test_the_keyboard_reaches_the_charts_and_every_table_that_scrolls(open_page: OpenPage):
+    page = open_page("phone")
+    drawn(page, "price")
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate(
+                "(() => { const e = document.activeElement; return e.id || e.getAttribute('aria-labelledby'); })()"
+            )
+        )
+    wanted = {"symbol", "price", "equity", "drawdown", "months-title", "trades-title", "drawdowns-title"}
+    assert wanted <= reached
+    assert {"outcomes-title", "reasons-title", "regimes-title"} <= reached
+
+
+def test_the_account_is_drawn_beside_what_was_held(open_page: OpenPage):
+    """B18"""
+    page = open_page()
+    drawn(page, "equity")
+    expect(page.locator("#charts")).to_contain_text("AAA held")
+    assert page.evaluate("tearsheet.panes[1].held.data().length") == 260
+    expect(page.locator("#readout")).to_contain_text("held")
+
+
 def test_every_fill_has_one_marker_and_symbols_can_be_chosen(open_page: OpenPage, run: RunResult):
     """R11: markers = number of fills."""
     page = open_page()
@@ -147,7 +204,7 @@ def test_the_pointer_reads_out_the_bar_under_it(open_page: OpenPage):
 
 def test_trades_are_sorted_by_a_click_or_a_key(open_page: OpenPage, run: RunResult):
     page = open_page()
-    results = page.locator("#trades tbody tr td:nth-child(10)")
+    results = page.locator("#trades tbody tr td:nth-child(12)")
     expect(results).to_have_count(len(run.trades))
     head = page.get_by_role("button", name="Result", exact=True)
     head.focus()
@@ -186,6 +243,11 @@ def test_paper_gets_pictures_of_the_charts_on_white(open_page: OpenPage):
     page.emulate_media(media="print")
     expect(page.locator("#price canvas.printed")).to_be_visible()
     expect(page.locator("#ranges")).to_be_hidden()
+    page.set_viewport_size({"width": 720, "height": 1000})
+    cut = "boxes => boxes.filter(box => box.firstElementChild.offsetWidth > box.clientWidth + 1).length"
+    assert page.locator(".scroll").evaluate_all(cut) == 0
+    expect(page.locator("#fan svg:visible")).to_have_count(1)
+    page.set_viewport_size({"width": 1280, "height": 900})
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert page.locator("canvas.printed").count() == 0
     page.emulate_media(media="screen", color_scheme="dark")
