@@ -7,6 +7,7 @@ wrappers for Python of each. The parts of a kernel are called by nothing else: `
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -69,6 +70,28 @@ class KernelLibrary(Library):
         first.run(self._final_module, first_builder)
         full, full_builder = make(loop_vectorize=False, slp_vectorize=False, opt=LEVEL)
         full.run(self._final_module, full_builder)
+        self._keep_to_itself()
+
+    def _keep_to_itself(self) -> None:
+        """Give the functions inside names of this kernel alone.
+
+        They may have lost arguments that nobody uses, and the linker finds even internal functions by their names:
+        another kernel that calls the function they were made of would be given these.
+        """
+        own = hashlib.sha256(self._kernel_name().encode()).hexdigest()[:24]
+        inside = [each for each in self._final_module.functions if each.linkage == Linkage.internal]
+        for number, function in enumerate(inside):
+            function.name = f"within_{own}_{number}"
+
+    def _kernel_name(self) -> str:
+        """The name that others call the kernel by, which no other kernel has."""
+        return "\n".join(
+            sorted(
+                each.name
+                for each in self._final_module.functions
+                if each.linkage == Linkage.external and not each.is_declaration
+            )
+        )
 
 
 @registered(mutates_CFG=True, analysis_only=False)
