@@ -231,12 +231,12 @@ def intervals(
         for name, values in _figures(some, periods).items():
             drawn[name].append(values)
     return {
-        name: Interval(float(value[0]), *_ends(np.concatenate(drawn[name]), level), level)
+        name: Interval(float(value[0]), *middle(np.concatenate(drawn[name]), level), level)
         for name, value in found.items()
     }
 
 
-def _ends(drawn: Floats, level: float) -> tuple[float, float]:
+def middle(drawn: Floats, level: float) -> tuple[float, float]:
     """Between which values the middle `level` of the defined ones lies; NaN without one."""
     defined = drawn[~np.isnan(drawn)]
     if not defined.size:
@@ -282,7 +282,7 @@ def trade_intervals(
     drawn = np.random.default_rng(seed).choice(pnl, (draws, n))
     one, many = _trade_figures(pnl[None, :]), _trade_figures(drawn)
     return {
-        name: Interval(float(value[0]), *_ends(many[name], level), level)
+        name: Interval(float(value[0]), *middle(many[name], level), level)
         for name, value in one.items()
         if math.isfinite(value[0])
     }
