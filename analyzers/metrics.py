@@ -58,6 +58,7 @@ from analyzers.tails import (
 from analyzers.trade_figures import (
     average_bars,
     bet_metrics,
+    charged,
     column,
     cost_share,
     exposure,
@@ -122,6 +123,7 @@ def figures(result: RunResult, *, benchmark: pd.Series | None = None) -> dict[st
         result.fills,
         prices=result.prices,
         benchmark=benchmark,
+        paid=charged(result.costs),
         periods=given if math.isfinite(given) else None,
     )
 
@@ -133,9 +135,13 @@ def figures_of(
     *,
     prices: Mapping[str, pd.DataFrame],
     benchmark: pd.Series | None = None,
+    paid: float = 0.0,
     periods: float | None = None,
 ) -> dict[str, float]:
-    """`figures` of what a run left: the fields of `core.results.RunResult` of these names, periods bars a year."""
+    """`figures` of what a run left: the fields of `core.results.RunResult` of these names, periods bars a year.
+
+    paid: beside the commission, in account currency.
+    """
     summary = summarize(equity, trades, fills=fills, periods=periods)
     a_year = summary["periods_per_year"]
     known = equity[np.isfinite(equity.to_numpy(dtype=np.float64))]
@@ -152,7 +158,7 @@ def figures_of(
             "average_bars": average_bars(trades),
             **excursion_metrics(trades, prices),
             "turnover": turnover(column(fills, "size"), column(fills, "price"), values, a_year),
-            "cost_share": cost_share(summary["commission"], values),
+            "cost_share": cost_share(summary["commission"] + paid, values),
             **benchmark_metrics(known, benchmark),
         }
     return {key: value if math.isfinite(value) else NAN for key, value in found.items()}
@@ -207,6 +213,7 @@ __all__ = [
     "by_regime",
     "cagr",
     "calmar",
+    "charged",
     "conditional_value_at_risk",
     "correlation",
     "cost_share",

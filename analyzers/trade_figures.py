@@ -7,6 +7,7 @@ defined (no trades, none won, none lost) is NaN. Nothing here is annualised but 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,9 @@ from core.results import Coded, Table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+CHARGES = ("slippage_paid", "borrow_paid", "funding_paid")
+"""Sums in `RunResult.costs` that are paid beside the commissions."""
 
 
 def trade_metrics(pnl: FloatArray) -> dict[str, float]:
@@ -105,6 +109,14 @@ def turnover(sizes: FloatArray, prices: FloatArray, equity: FloatArray, periods:
     return float(np.nansum(np.abs(sizes * prices))) / mean * periods / (equity.size - 1)
 
 
+def charged(costs: Mapping[str, float]) -> float:
+    """What a run paid beside its commissions, in account currency; below zero where funding brought more.
+
+    costs: of a `core.results.RunResult`. Slippage is in the prices of the fills already, and counts here all the same.
+    """
+    return math.fsum(costs.get(name, 0.0) for name in CHARGES)
+
+
 def cost_share(paid: float, equity: FloatArray) -> float:
     """What was paid over the profit before it was paid: 0.25 when costs took a quarter, above 1 when all and more.
 
@@ -170,6 +182,7 @@ def _held(
 __all__ = [
     "average_bars",
     "bet_metrics",
+    "charged",
     "column",
     "cost_share",
     "exposure",

@@ -233,6 +233,13 @@ def test_costs_that_took_more_than_there_was_are_above_one(make_run: Any) -> Non
     assert math.isnan(metrics.figures(make_run([1000.0, 960.0], fills=fills))["cost_share"])
 
 
+def test_what_is_charged_beside_the_commission_is_a_cost_too(make_run: Any) -> None:
+    """Of a profit of 100 before costs, 30 commission, 10 slippage, 5 borrowed; 15 of funding came in."""
+    run = make_run([1000.0, 1070.0], fills=((0, "A", 1.0, 10.0, 30.0, 1),))
+    run.costs.update(slippage_paid=10.0, borrow_paid=5.0, funding_paid=-15.0, fees_paid=30.0, commission=0.1)
+    assert metrics.figures(run)["cost_share"] == close(30 / 100)
+
+
 def test_amounts_of_eight_decimals_give_the_ratios_of_large_ones(make_run: Any) -> None:
     curve = np.cumprod(1 + np.random.default_rng(4).normal(0, 0.02, 200))
     large, tiny = (metrics.figures(make_run(curve * size)) for size in (1e6, 1e-8))
