@@ -15,7 +15,7 @@ from analyzers.returns import NAN, NORMAL, ROUNDING, FloatArray, shape
 
 TailMethod = Literal["historical", "normal", "cornish-fisher"]
 
-FARTHEST = -3.0
+FAR = 3.0
 """Normal quantile of one bar in 740: what an expansion does beyond it weighs little in a mean of the worst 5%."""
 
 
@@ -91,7 +91,7 @@ def _loss_at(
     """Loss at a normal quantile given as its first three powers (or at the mean of each below it)."""
     if method == "cornish-fisher":
         skewness, excess = shape(returns)
-        if not _rises_up_to(quantile, skewness, excess):
+        if not _rises(max(FAR, abs(quantile)), skewness, excess):
             return NAN
         z = (
             z
@@ -102,16 +102,17 @@ def _loss_at(
     return -(float(returns.mean()) + z * float(returns.std(ddof=1)))
 
 
-def _rises_up_to(z: float, skewness: float, excess: float) -> bool:
-    """Whether the Cornish-Fisher expansion rises from `FARTHEST` to the normal quantile `z`, as a quantile has to.
+def _rises(far: float, skewness: float, excess: float) -> bool:
+    """Whether the Cornish-Fisher expansion rises between the normal quantiles -far and far, as quantiles have to.
 
-    Where its slope, a parabola, is below zero, a rarer loss would be a smaller one.
+    Where its slope, a parabola, is below zero, a rarer loss would be a smaller one. Maillard (2012), section 3, asks the
+    same of all quantiles, which no sample with thinner tails than a normal law's can meet.
     """
     a = excess / 8.0 - skewness**2 / 6.0
     b = skewness / 3.0
     c = 1.0 - excess / 8.0 + 5.0 * skewness**2 / 36.0
-    places = [FARTHEST, z]
-    if a > 0 and FARTHEST < -b / (2.0 * a) < z:
+    places = [-far, far]
+    if a > 0 and abs(b) < 2.0 * a * far:
         places.append(-b / (2.0 * a))
     return all(a * place**2 + b * place + c >= 0 for place in places)
 
