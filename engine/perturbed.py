@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from core.cli import CommandParser, print_json, progress, run_command
 from core.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     import backtrader as bt
+    import numpy as np
     import pandas as pd
 
     from brokers.costs import Costs
@@ -57,6 +56,7 @@ class Perturbed:
 
     def percentiles(self) -> pd.DataFrame:
         """Rows `FIGURES`; columns "run" (as it was), p5 to p95, and "rank": the share of perturbed runs below it."""
+        import numpy as np
         import pandas as pd
 
         made = self.runs.quantile(list(LEVELS)).T
@@ -131,6 +131,8 @@ def _swept(
     options: Mapping[str, Any],
 ) -> tuple[list[dict[str, float]], list[str]]:
     """Runs that differ in parameters alone share their indicators and one kernel."""
+    import numpy as np
+
     from engine.sweep import sweep
 
     found = sweep(
@@ -175,6 +177,8 @@ def _draws(
     params: Mapping[str, Any],
     costs: Costs,
 ) -> Iterator[Draw]:
+    import numpy as np
+
     from engine.shocks import Noise, Setting
     from strategies import registry
 
@@ -233,26 +237,29 @@ def _is_number(value: Any) -> bool:
 
 
 def _rank(values: Any, own: float) -> float:
+    import numpy as np
+
     known = values[np.isfinite(values)]
     return float((known < own).mean()) if known.size and math.isfinite(own) else math.nan
 
 
-def _parser() -> CommandParser:
+def parser() -> CommandParser:
+    """The arguments of the command."""
     from engine.command import add_run_arguments
 
-    parser = CommandParser(
+    made = CommandParser(
         prog="python -m engine.perturbed",
         description="Run a strategy many times, each a little different, and say how much of its result remains.",
         example=EXAMPLE,
     )
-    add_run_arguments(parser)
-    parser.add_argument("--what", choices=KINDS, default="prices", help="what differs (default: prices)")
-    parser.add_argument("--runs", type=int, default=200, metavar="N", help="how many runs (default: 200)")
-    parser.add_argument(
+    add_run_arguments(made)
+    made.add_argument("--what", choices=KINDS, default="prices", help="what differs (default: prices)")
+    made.add_argument("--runs", type=int, default=200, metavar="N", help="how many runs (default: 200)")
+    made.add_argument(
         "--share", type=float, default=0.25, metavar="FRACTION", help="how much it differs (default: 0.25)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="the same seed draws the same runs (default: 0)")
-    return parser
+    made.add_argument("--seed", type=int, default=0, help="the same seed draws the same runs (default: 0)")
+    return made
 
 
 def main(args: argparse.Namespace) -> int:
@@ -325,4 +332,4 @@ def _print(found: Perturbed) -> None:
 
 
 if __name__ == "__main__":
-    run_command(_parser(), main)
+    run_command(parser(), main)

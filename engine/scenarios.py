@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from core.cli import CommandParser, print_json, progress, run_command
 
 if TYPE_CHECKING:
@@ -109,6 +107,8 @@ def scenarios(
     takes them (cash, commission, resample, engine). A scenario whose bars or parameters the strategy cannot run on is
     an outcome with a sentence; what fails without any shock raises, as `backtest` does.
     """
+    import numpy as np
+
     from analyzers.facts import Facts
     from core.errors import UserError
     from engine.backtest import backtest
@@ -138,6 +138,8 @@ def _run(
     position: int,
     seed: Sequence[int],
 ) -> RunResult:
+    import numpy as np
+
     from brokers.costs import Costs
     from engine.backtest import backtest
     from engine.shocks import Setting
@@ -190,23 +192,24 @@ def _signed(change: float) -> str:
     return ("+" if change > 0 else "") + show(change, "percent")
 
 
-def _parser() -> CommandParser:
+def parser() -> CommandParser:
+    """The arguments of the command."""
     from engine.command import add_run_arguments
 
-    parser = CommandParser(
+    made = CommandParser(
         prog="python -m engine.scenarios",
         description="Run a strategy on the market as it was and on markets that might have been, side by side.",
         example=EXAMPLE,
     )
-    add_run_arguments(parser)
-    parser.add_argument(
+    add_run_arguments(made)
+    made.add_argument(
         "--file",
         type=Path,
         metavar="FILE",
         help="scenarios of your own, YAML (docs/scenarios.md); without it, the named stresses",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of shocks that draw at random (default: 0)")
-    return parser
+    made.add_argument("--seed", type=int, default=0, help="of shocks that draw at random (default: 0)")
+    return made
 
 
 def main(args: argparse.Namespace) -> int:
@@ -257,4 +260,4 @@ def print_table(outcomes: Outcomes) -> None:
 
 
 if __name__ == "__main__":
-    run_command(_parser(), main)
+    run_command(parser(), main)

@@ -43,6 +43,8 @@ COMMANDS = [
     "engine.parity",
     "engine.explain",
     "engine.sweep",
+    "engine.scenarios",
+    "engine.perturbed",
     "optimize.jobs",
     "optimize.worker",
     "strategies.new",
