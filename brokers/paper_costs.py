@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from brokers import conditions, matching
 from brokers.conditions import Conditions, Piece
 from brokers.costs import Costs, funding_of, spread_of
 from brokers.margin import Books, affords, margin_call
-from brokers.matching import FLAT, NOTHING, STOP_LIMITS, STOPS, TRAILS, Execution, Holding, Match
+from brokers.matching import FLAT, NOTHING, STOP_LIMITS, STOPS, Execution, Holding, Match
 from brokers.movements import Movement, movements
 from brokers.order_scaling import moved_prices
 from brokers.paper_book import PaperBook
@@ -24,7 +25,7 @@ from brokers.paper_orders import PaperOrder, trail_distance
 from brokers.schedule import Every, Schedule
 from core.errors import VenueFatal
 from core.plain import decode, encode
-from core.types import Bar, EventKind, ExitReason, OrderIntent, OrderStatus, OrderType
+from core.types import SPLIT, Bar, EventKind, ExitReason, Fill, OrderIntent, OrderStatus, OrderType
 
 STOPS_AT_MARKET = STOPS - STOP_LIMITS
 ASKED_FOR = ""
@@ -36,18 +37,17 @@ class CostedBook(PaperBook):
     """A `PaperBook` under `costs`. `super()` does not find its way in a class with slots: the base is named.
 
     market: conditions by symbol. made: how many bars its symbol had when an order came. leaving: cancels on their way,
-    with the symbol's bars and time when they were asked for. marks: close each symbol was last valued at. closing: by
-    symbol the client id of the order that closes it for want of margin. trail_scales: by what splits have divided an
-    order's trailing amount.
+    with the symbol's bars, its time and the number of orders when they were asked for. marks: close each symbol was last valued at. closing: by
+    symbol the client id of the order that closes it for want of margin. scales: by what splits have multiplied an order.
     """
 
     costs: Costs = field(default_factory=Costs)
     market: dict[str, Conditions] = field(default_factory=dict)
     made: dict[str, int] = field(default_factory=dict)
-    leaving: list[tuple[str, int, datetime]] = field(default_factory=list)
+    leaving: list[tuple[str, int, datetime, int]] = field(default_factory=list)
     marks: dict[str, float] = field(default_factory=dict)
     closing: dict[str, str] = field(default_factory=dict)
-    trail_scales: dict[str, float] = field(default_factory=dict)
+    scales: dict[str, float] = field(default_factory=dict)
     _piece: Piece | None = None
     _spreads: dict[str, Schedule | float] = field(default_factory=dict)
     _fundings: dict[str, Schedule | Every | None] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class CostedBook(PaperBook):
             return PaperBook.cancel(self, client_id, bracket=bracket)
         market = self._conditions(order.intent.symbol)
         if not order.status.terminal and market.bar is not None:
-            self.leaving.append((client_id, market.bars, market.bar.time))
+            self.leaving.append((client_id, market.bars, market.bar.time, len(self.orders)))
             self._change(client_id)
         return False
 
@@ -124,23 +124,34 @@ class CostedBook(PaperBook):
         order.limit_offset = order.limit_offset / ratio
         if order.noted_close is not None:
             order.noted_close = order.noted_close / ratio
-        if order.type in TRAILS and ratio != 1.0:
+        if ratio != 1.0:
             client_id = order.intent.client_id
-            self.trail_scales[client_id] = self.trail_scales.get(client_id, 1.0) * ratio
+            self.scales[client_id] = self.scales.get(client_id, 1.0) * ratio
 
     def _distance(self, order: PaperOrder) -> tuple[float | None, float | None]:
         amount, fraction = trail_distance(order.intent)
-        scale = self.trail_scales.get(order.intent.client_id, 1.0)
+        scale = self.scales.get(order.intent.client_id, 1.0)
         return (amount / scale if amount else amount), fraction
 
     def _cancel_arrived(self) -> None:
         leaving, self.leaving = self.leaving, []
-        for client_id, bars, time in leaving:
+        for client_id, bars, time, last in leaving:
             order = self.orders[client_id]
-            if conditions.has_arrived(self.costs, time, bars, self._conditions(order.intent.symbol)):
-                PaperBook.cancel(self, client_id)
-            elif not order.status.terminal:
-                self.leaving.append((client_id, bars, time))
+            if not conditions.has_arrived(self.costs, time, bars, self._conditions(order.intent.symbol)):
+                if not order.status.terminal:
+                    self.leaving.append((client_id, bars, time, last))
+            elif order in self.resting:
+                self._withdraw(order, last)
+
+    def _withdraw(self, order: PaperOrder, last: int) -> None:
+        """Cancel, and with it what had joined its group when that was asked for; later ones stay a group."""
+        leader = self.orders[order.leader]
+        later = [client_id for client_id in leader.group or () if self.orders[client_id].number > last]
+        if later:
+            leader.group = [client_id for client_id in leader.group or () if client_id not in later]
+        PaperBook.cancel(self, order.intent.client_id)
+        if later:
+            leader.group = later
 
     # Fills
 
@@ -210,6 +221,20 @@ class CostedBook(PaperBook):
         done = matching.execute(self.cash, held, traded, price, self.commission, on_credit=True)
         return replace(done, short=refused)
 
+    def _event(
+        self,
+        order: PaperOrder,
+        kind: EventKind,
+        *,
+        fill: Fill | None = None,
+        reason: str = "",
+        trigger: Decimal | None = None,
+        limit: Decimal | None = None,
+    ) -> None:
+        if fill is not None and order.intent.client_id in self.scales:
+            reason = SPLIT
+        PaperBook._event(self, order, kind, fill=fill, reason=reason, trigger=trigger, limit=limit)
+
     # Margin
 
     def _books(self) -> Books:
@@ -269,10 +294,10 @@ class CostedBook(PaperBook):
         return {
             "market": {symbol: encode(market) for symbol, market in self.market.items()},
             "made": {c: bars for c, bars in self.made.items() if c in alive},
-            "leaving": [(c, bars, time.isoformat()) for c, bars, time in self.leaving],
+            "leaving": [(c, bars, time.isoformat(), last) for c, bars, time, last in self.leaving],
             "marks": self.marks,
             "closing": self.closing,
-            "trail_scales": {c: scale for c, scale in self.trail_scales.items() if c in alive},
+            "scales": {c: scale for c, scale in self.scales.items() if c in alive},
         }
 
     def restore(self, kept: Mapping[str, Any]) -> None:
@@ -283,6 +308,6 @@ class CostedBook(PaperBook):
             )
         self.market = {symbol: decode(Conditions, raw) for symbol, raw in kept["market"].items()}
         self.made = dict(kept["made"])
-        self.leaving = [(c, bars, datetime.fromisoformat(time)) for c, bars, time in kept["leaving"]]
+        self.leaving = [(c, n, datetime.fromisoformat(time), last) for c, n, time, last in kept["leaving"]]
         self.marks, self.closing = dict(kept["marks"]), dict(kept["closing"])
-        self.trail_scales = dict(kept["trail_scales"])
+        self.scales = dict(kept["scales"])

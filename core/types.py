@@ -81,6 +81,9 @@ class OrderStatus(StrEnum):
         return self in TERMINAL
 
 
+SPLIT = "a split has changed the size of the order"
+"""The reason a simulated venue gives with fills of an order that is of other units than it was made in."""
+
 TERMINAL = frozenset(
     {OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.MARGIN, OrderStatus.REJECTED}
 )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import backtrader as bt
     import pandas as pd
 
+    from brokers.costs import Costs
     from engine.live_path import StateJournal
     from engine.recording import Recording
     from feeds import Market
@@ -131,6 +132,7 @@ def check_parity(
     *,
     cash: float = 100_000.0,
     commission: float = 0.001,
+    costs: Costs | None = None,
     resample: Sequence[str] = (),
     state: Path | None = None,
     on_bar: Any = None,
@@ -140,7 +142,7 @@ def check_parity(
     journal: an empty journal for the replay. state: file for the paper venue's own state, or None to keep it
     in memory.
     """
-    money = {"cash": cash, "commission": commission}
+    money: dict[str, Any] = {"cash": cash, "commission": commission, "costs": costs}
     reference = run_reference(strategy, params, market, resample=resample, **money)
     replay = _replay(
         strategy, params, market, journal, resample=resample, state=state, on_bar=on_bar, **money
@@ -155,6 +157,7 @@ def check_engines(
     *,
     cash: float = 100_000.0,
     commission: float = 0.001,
+    costs: Costs | None = None,
     resample: Sequence[str] = (),
     engines: Sequence[str] = FAST,
     journal: StateJournal | None = None,
@@ -166,7 +169,7 @@ def check_engines(
     journal: an empty journal, to compare the replay through the live path as well. on_bar: called with the bars
     the replay has seen, the slowest part. Raises whatever the run on stock Cerebro raises.
     """
-    money = {"cash": cash, "commission": commission}
+    money: dict[str, Any] = {"cash": cash, "commission": commission, "costs": costs}
     reference = run_reference(strategy, params, market, resample=resample, **money)
     yield EngineReport(REFERENCE, compare(reference, reference, REFERENCE))
     for engine in engines:
@@ -184,13 +187,18 @@ def run_reference(
     *,
     cash: float,
     commission: float,
+    costs: Costs | None = None,
     resample: Sequence[str] = (),
 ) -> Recording:
-    """One run on stock Cerebro."""
+    """One run on stock Cerebro; under costs with the broker that charges them."""
     from engine.cerebro import assemble, history_feed, run, stock_broker
+    from engine.realistic import realistic
 
+    broker = stock_broker(cash, commission)
+    if costs is not None and costs.active:
+        broker = realistic(broker, costs, market.frames)
     history = {name: history_feed(name, frame) for name, frame in market.frames.items()}
-    return run(assemble(strategy, params, history, stock_broker(cash, commission), resample=resample))
+    return run(assemble(strategy, params, history, broker, resample=resample))
 
 
 def run_fast(
@@ -201,10 +209,16 @@ def run_fast(
     *,
     cash: float,
     commission: float,
+    costs: Costs | None = None,
     resample: Sequence[str] = (),
 ) -> Recording:
     """One run on one of the `FAST` engines. Raises Refused where it cannot keep stock's answer."""
     from engine.cerebro import stock_broker
+    from engine.choose import COSTS
+    from engine.refusal import Refused
+
+    if costs is not None and costs.active:
+        raise Refused(COSTS)
 
     run = importlib.import_module(f"engine.{engine}").run
     recording: Recording = run(
@@ -234,6 +248,7 @@ def _replay(
     *,
     cash: float,
     commission: float,
+    costs: Costs | None,
     resample: Sequence[str],
     state: Path | None,
     on_bar: Any,
@@ -246,7 +261,7 @@ def _replay(
         strategy,
         params,
         replayed(market.frames),
-        lambda: PaperVenue(cash, commission, state=state),
+        lambda: PaperVenue(cash, commission, state=state, costs=costs),
         journal,
         cash,
         commission,
@@ -312,7 +327,7 @@ def parser() -> CommandParser:
 def main(args: argparse.Namespace) -> int:
     """Print one line an engine: `identical` and the counts, the refusal, or the first difference (exit code 1)."""
     import store
-    from engine.command import prepare
+    from engine.command import costs_from, prepare
 
     plan = prepare(args)
     total = sum(map(len, plan.market.frames.values()))
@@ -328,6 +343,7 @@ def main(args: argparse.Namespace) -> int:
             plan.market,
             cash=plan.settings.broker.cash,
             commission=plan.settings.broker.commission,
+            costs=costs_from(plan.settings),
             resample=plan.resample,
             journal=journals.journal("parity"),
             state=Path(folder) / "paper.db",

@@ -61,7 +61,7 @@ class RealisticBroker(MarginBroker):
         self.terms = self.p.costs.margin
         self._market: defaultdict[Any, Conditions] = defaultdict(Conditions)
         self._made: dict[int, tuple[int, datetime]] = {}
-        self._leaving: list[tuple[bt.Order, int, datetime]] = []
+        self._leaving: list[tuple[bt.Order, int, datetime, int]] = []
         self._size = 0.0
         self._spreads: dict[str, Schedule | float] = {}
         self._fundings: dict[str, Schedule | Every | None] = {}
@@ -88,7 +88,7 @@ class RealisticBroker(MarginBroker):
             return bool(super().cancel(order, bracket))
         market = self._market[order.data]
         if order.alive() and market.bar is not None:
-            self._leaving.append((order, market.bars, market.bar.time))
+            self._leaving.append((order, market.bars, market.bar.time, next(reversed(self._made))))
         return False
 
     def next(self) -> None:
@@ -132,12 +132,23 @@ class RealisticBroker(MarginBroker):
 
     def _cancel_arrived(self) -> None:
         leaving, self._leaving = self._leaving, []
-        for order, made, time in leaving:
-            market = self._market[order.data]
-            if conditions.has_arrived(self.p.costs, time, made, market):
-                super().cancel(order)
-            elif order.alive():
-                self._leaving.append((order, made, time))
+        for order, bars, time, last in leaving:
+            if not conditions.has_arrived(self.p.costs, time, bars, self._market[order.data]):
+                if order.alive():
+                    self._leaving.append((order, bars, time, last))
+            elif order in self.pending:
+                self._withdraw(order, last)
+
+    def _withdraw(self, order: bt.Order, last: int) -> None:
+        """Cancel, and with it what had joined its group when that was asked for; later ones stay a group."""
+        leader = self._ocos[self._ocos[order.ref]]
+        members = self._ocol.get(leader, [])
+        later = [ref for ref in members if ref > last]
+        if later:
+            self._ocol[leader] = [ref for ref in members if ref <= last]
+        super().cancel(order)
+        if later:
+            self._ocol[leader] = later
 
     # -- fills
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Context, Decimal
 
 from core.errors import IllegalTransition, InconsistentState
-from core.types import EventKind, OrderEvent, OrderIntent, OrderStatus
+from core.types import SPLIT, EventKind, OrderEvent, OrderIntent, OrderStatus
 
 # Sums of products of two 17-digit numbers stay exact; averages are rounded to as many digits.
 EXACT = Context(prec=60)
@@ -118,7 +118,8 @@ def advance(standing: Standing, event: OrderEvent) -> Standing:
 
     Raises IllegalTransition for a step that does not exist, and InconsistentState when fills and status do
     not add up: a fill of another order, more filled than ordered, FILLED with something left and no reason given
-    (a venue that trades whole lots, or takes its commission off what was bought, gives one).
+    (a venue that trades whole lots, or takes its commission off what was bought, gives one). What a split has made of an
+    order is in other units than its size, and not compared with it.
     """
     allowed = LEGAL.get(standing.status, frozenset())
     unmoved = event.kind is not EventKind.STATUS and event.status is standing.status
@@ -151,7 +152,7 @@ def _filled(standing: Standing, event: OrderEvent) -> Standing:
     if event.status not in _EXECUTED:
         raise _inconsistent(event, f"is reported {event.status} with a fill")
     filled = EXACT.add(standing.filled, fill.size)
-    if fill.size <= 0 or filled > standing.size:
+    if fill.size <= 0 or (filled > standing.size and event.reason != SPLIT):
         raise _inconsistent(event, f"is reported filled with {filled} of {standing.size}")
     return replace(
         standing,

@@ -92,8 +92,8 @@ class RangeBound(Strategy):
         return atr_stop(self.p.atr_stop, float(self.atr[0]))
 
     def target_plan(self, signal: TradingSignal) -> tuple[Target, ...]:
-        """Half of the position is sold at the mean as it stood at the entry."""
-        return (Target(share=0.5, price=signal.target),)
+        """Half of the position is sold at the mean as it stood at the entry; a position nobody planned has none."""
+        return () if signal.target is None else (Target(share=0.5, price=signal.target),)
 
     def forced_exit(self) -> ExitReason | None:
         """A reversion that has not come in time will not come."""

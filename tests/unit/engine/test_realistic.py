@@ -234,6 +234,20 @@ class TestLatency:
         assert list(early.orders["status"]) == ["cancelled"]
         assert early.orders["closed_time"].iloc[0] == early.equity.index[4]
 
+    def test_a_late_cancel_spares_what_joined_its_group_since(self) -> None:
+        """The stop of bar 1 is given up on bar 3 for a sale at the market, which one of the two is to be."""
+
+        def leave(strategy: Any) -> None:
+            strategy.cancel(strategy.stop_order)
+            strategy.sell(size=100, oco=strategy.stop_order)
+
+        def stop(strategy: Any) -> None:
+            strategy.stop_order = strategy.sell(size=100, exectype=bt.Order.Stop, price=5.0)
+
+        result = run({1: stop, 3: leave}, Costs(latency=1))
+        assert list(result.orders["status"]) == ["cancelled", "filled"]
+        assert fills(result) == [(5, -100.0, 17.0)]
+
 
 class TestTheCall:
     def test_no_costs_change_nothing(self) -> None:
