@@ -115,11 +115,16 @@ class Frame:
         for name, style in names:
             self.shapes.append(Line((at, TOP + 7, at + 14, TOP + 7), style, 2.0))
             self.shapes.append(Label(at + 18, TOP + 10, name, style="ink"))
-            at += 30 + 5.6 * len(name)
+            at += key_width(name)
 
     def plot(self, said: str) -> Plot:
         """The drawing."""
         return Plot(self.width, self.height, tuple(self.shapes), said)
+
+
+def key_width(name: str) -> float:
+    """Room that a name takes in the key."""
+    return 30 + 5.6 * len(name)
 
 
 def over_time(
@@ -155,7 +160,7 @@ def over_time(
     for _, at, values, style in drawn:
         frame.line(at, values, style)
     if len(drawn) > 1:
-        frame.key([(name, style) for name, _, _, style in drawn])
+        frame.key([(name, style) for name, _, _, style in drawn[::-1]])
     return frame.plot(said)
 
 
@@ -240,4 +245,4 @@ def _flat(x: FloatArray, y: FloatArray) -> tuple[float, ...]:
     return tuple(0.0 if math.isnan(value) else round(value, 1) for value in flat.tolist())
 
 
-__all__ = ["Area", "Label", "Line", "Plot", "bars", "fan", "over_time", "thinned"]
+__all__ = ["Area", "Label", "Line", "Plot", "bars", "fan", "key_width", "over_time", "thinned"]

@@ -65,7 +65,7 @@ def read_run(folder: Path | str) -> RunResult:
             engine_reason=str(facts["engine_reason"]),
             prices=prices,
             costs=_numbers(facts["costs"]),
-            notes=(*facts["notes"], *notes),
+            notes=tuple(dict.fromkeys((*facts["notes"], *notes))),
             meta=_meta(place, facts),
         )
 

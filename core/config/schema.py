@@ -14,6 +14,7 @@ from core.config.merge import MergeSettings
 from core.config.risk import RiskSettings
 from core.config.section import Section
 from core.errors import UserError
+from core.formats import parse_formats
 from core.recovery import Policy, parse_overrides
 from core.redact import redact_text
 
@@ -28,6 +29,14 @@ Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser())]
 def _known_recoveries(text: str) -> str:
     try:
         Policy(parse_overrides(text))
+    except UserError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+def _known_formats(text: str) -> str:
+    try:
+        parse_formats(text)
     except UserError as error:
         raise ValueError(str(error)) from error
     return text
@@ -148,6 +157,10 @@ class ReportSettings(Section):
     )
     trades_shown: int = Field(
         default=200, ge=0, le=100_000, description="rows of the trades table, newest first"
+    )
+    formats: Annotated[str, AfterValidator(_known_formats)] = Field(
+        default="html,json",
+        description="what a run writes beside its tables: html, pdf, xlsx, or all; result.json always",
     )
 
 

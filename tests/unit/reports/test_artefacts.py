@@ -11,6 +11,7 @@ import pytest
 
 import reports
 import reports.artefacts
+from core.config import ReportSettings
 from core.errors import UserError
 from core.results import FILL_COLUMNS, ORDER_COLUMNS, TRADE_COLUMNS, RunResult
 
@@ -40,6 +41,25 @@ def test_writes_every_file_and_returns_the_page(run: RunResult, tmp_path: Path):
     page = reports.write_run(run, tmp_path / "runs" / "one")
     assert page == tmp_path / "runs" / "one" / "tearsheet.html"
     assert {path.name for path in page.parent.iterdir()} == FILES
+
+
+def test_the_formats_are_those_that_are_asked_for(run: RunResult, tmp_path: Path):
+    tables = FILES - {"tearsheet.html"}
+    page = reports.write_run(run, tmp_path / "all", settings=ReportSettings(formats="all"))
+    assert page.name == "tearsheet.html"
+    assert {path.name for path in page.parent.iterdir()} == FILES | {"report.pdf", "report.xlsx"}
+    page = reports.write_run(run, tmp_path / "pdf", settings=ReportSettings(formats="pdf"))
+    assert page.name == "report.pdf"
+    assert {path.name for path in page.parent.iterdir()} == tables | {"report.pdf"}
+    assert (
+        reports.write_run(run, tmp_path / "none", settings=ReportSettings(formats="json")).name
+        == "result.json"
+    )
+
+
+def test_an_unknown_format_is_refused_with_the_nearest():
+    with pytest.raises(ValueError, match="did you mean xlsx"):
+        ReportSettings(formats="html,xlxs")
 
 
 def test_result_json_describes_the_run_and_writes_undefined_figures_as_null(run: RunResult, tmp_path: Path):
