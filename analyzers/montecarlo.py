@@ -100,6 +100,7 @@ def monte_carlo(
     method: "stationary" draws returns in blocks of random length (Politis and Romano, 1994), "iid" one by one (Efron,
     1979), both with replacement; "trades" puts the run's trades in a random order, each as a fraction of the account at
     its entry, so that totals stay and drawdowns change.
+    A path takes some nanoseconds a step: of a run of very many bars, pass the returns of its days.
     block: mean length of a block in bars; None takes it from the returns (`analyzers.overfitting.block_length`).
     ruin: part of the start, in (0, 1). periods: steps a year; None takes those of the run or of the times of a series,
     and 252 for bare numbers. seed: the same one gives the same answer, whatever the number of threads (None: all cores).
@@ -154,21 +155,19 @@ def _measured(
     """The figures of every path, by name, and the lowest log growth. fan: out."""
     from analyzers import montecarlo_kernels as kernels
 
-    found = np.empty((kernels.FIGURES, paths))
     with np.errstate(divide="ignore"):
         logs = np.maximum(np.log1p(returns), kernels.LOST)
     by_rank = np.argsort(returns, kind="stable").astype(np.int32)
-    state, code, chance = _state(seed), _code(method), _chance(block)
+    found = np.empty((kernels.FIGURES, paths))
+    drawing = (_state(seed), _code(method), _chance(block), periods)
+    given: tuple[Any, ...] = (*drawing, returns, logs, returns[by_rank], by_rank, times, fan, found)
     size = max(1, TOGETHER // returns.size)
     waiting = deque(range(0, paths, size))
 
     def work(number: int) -> None:
         try:
             while (first := _next(waiting)) is not None:
-                last = min(first + size, paths)
-                kernels.measure(
-                    first, last, state, code, chance, periods, returns, logs, by_rank, times, fan, found
-                )
+                kernels.measure(first, min(first + size, paths), *given)
         finally:
             waiting.clear()  # whoever fails or is interrupted ends the others
 

@@ -126,21 +126,21 @@ def moments(counts: Places, values: Floats) -> tuple[float, float]:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def tail(counts: Places, returns: Floats, by_rank: Places) -> tuple[float, float]:
+def tail(counts: Places, ordered: Floats, by_rank: Places) -> tuple[float, float]:
     """Value at risk and the mean loss beyond it, as `analyzers.tails` defines them, of the drawn returns.
 
-    by_rank: (n,) places, the lowest return first.
+    ordered: (n,) returns, the lowest first. by_rank: (n,) the place of each.
     """
-    spot = TAIL * (returns.size - 1)
+    spot = TAIL * (ordered.size - 1)
     last = int(spot)
-    above = min(last + 1, returns.size - 1)
+    above = min(last + 1, ordered.size - 1)
     weight = spot - last
     seen, total, low, high = 0, 0.0, 0.0, 0.0
-    for rank in range(returns.size):
+    for rank in range(ordered.size):
         count = counts[by_rank[rank]]
         if not count:
             continue
-        value = returns[by_rank[rank]]
+        value = ordered[rank]
         if seen <= last:
             total += min(count, last + 1 - seen) * value
             low = value
@@ -162,6 +162,7 @@ def measure(
     periods: float,
     returns: Floats,
     logs: Floats,
+    ordered: Floats,
     by_rank: Places,
     times: NDArray[np.int64],
     fan: Floats,
@@ -169,7 +170,7 @@ def measure(
 ) -> None:
     """Draw and measure the paths `first` to `last` - 1.
 
-    returns, logs, by_rank: (n,), see above. fan: out, (k, times), log growth of the paths below k. figures: out,
+    returns, logs, ordered, by_rank: (n,), see above. fan: out, (k, times), log growth of the paths below k. figures: out,
     (FIGURES, paths).
     """
     n = returns.size
@@ -192,4 +193,4 @@ def measure(
         variance = (squares - total * total / n) / (n - 1)
         moves = variance > max(NOISE * squares / n, ROUNDING * ROUNDING)
         figures[SHARPE, path] = (mean + total / n) / math.sqrt(variance) * root if moves else math.nan
-        figures[VAR, path], figures[CVAR, path] = tail(counts, returns, by_rank)
+        figures[VAR, path], figures[CVAR, path] = tail(counts, ordered, by_rank)

@@ -286,3 +286,19 @@ def test_a_run_without_trades_or_a_lost_account_is_refused(make_run: Any) -> Non
 def test_a_series_without_times_is_daily() -> None:
     given = returns(50)
     assert same(monte_carlo(pd.Series(given), paths=9), monte_carlo(list(given), paths=9, periods=252))
+
+
+def test_a_thread_that_fails_or_is_interrupted_ends_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    from analyzers import montecarlo_kernels
+
+    calls: list[int] = []
+
+    def fails(first: int, *rest: Any) -> None:
+        calls.append(first)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(montecarlo_kernels, "measure", fails)
+    monkeypatch.setattr(montecarlo, "TOGETHER", 50)
+    with pytest.raises(KeyboardInterrupt):
+        monte_carlo(returns(50), paths=500, threads=2)
+    assert len(calls) <= 2
