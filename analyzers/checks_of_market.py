@@ -194,16 +194,16 @@ def holes(facts: Facts) -> Finding | None:
 
 def forced_closings(facts: Facts) -> Finding | None:
     """Margin calls, and positions closed for want of margin."""
-    events = facts.result.meta.get("margin_calls", ())
-    count = len(events) if isinstance(events, (list, tuple)) else int(events or 0)
-    if not count:
+    kinds = [event["kind"] for event in facts.result.meta.get("costs", {}).get("events", ())]
+    calls, closed = kinds.count("margin_call"), kinds.count("liquidation")
+    if not calls and not closed:
         return None
     return Finding(
         "forced_closings",
         "serious",
         "Margin calls",
-        f"The account fell below its maintenance margin {count:,} times.",
-        "The venue closes positions at the worst moment: trade smaller, or keep more cash.",
+        f"The account fell below its maintenance margin {calls:,} times, and positions were closed by force {closed:,} times.",
+        "A venue closes positions at the worst moment: trade smaller, or keep more cash.",
     )
 
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from analyzers.facts import Facts, Finding, money, share
+from analyzers.facts import Facts, Finding, money
 
 FEW_TRADES = 30
 """Below this a mean has an error about as large as itself for most strategies."""
@@ -74,18 +74,16 @@ def one_trade_carries(facts: Facts) -> Finding | None:
 
 
 def costs_eat_the_edge(facts: Facts) -> Finding | None:
-    """Commission takes much of what the trades earn before it."""
-    trades = facts.result.trades
-    gross = float(np.nansum(trades["pnl"].to_numpy(np.float64)))
-    paid = float(np.nansum(trades["commission"].to_numpy(np.float64)))
-    part = share(paid, gross)
-    if math.isnan(part) or part < COSTLY:
+    """Commission, slippage and financing take much of what was earned before them."""
+    part = facts.figure("cost_share")
+    if not part >= COSTLY or part == 1.0:
         return None
+    gross = facts.profit / (1.0 - part)
     return Finding(
         "costs_eat_the_edge",
         "serious" if part >= RUINOUS else "warning",
         "Costs eat the edge",
-        f"The trades earned {money(gross)} before commission and paid {money(paid)} ({part:.0%}).",
+        f"It earned {money(gross)} before costs and paid {money(part * gross)} ({part:.0%}).",
         "Trade less often, work limit orders, or look for a larger move per trade; check your real fee tier.",
     )
 

@@ -173,11 +173,6 @@ def _settled(position: FloatArray, sizes: FloatArray) -> FloatArray:
     return np.where(np.abs(position) <= trace, 0.0, position)
 
 
-def share(part: float, whole: float) -> float:
-    """Part / whole; NaN where there is no whole."""
-    return part / whole if whole > 0 else math.nan
-
-
 def money(value: float) -> str:
     """An amount for a sentence: two decimals, more for small ones."""
     decimals = 2 if abs(value) >= 1 or value == 0 else min(8, 2 - math.floor(math.log10(abs(value))))

@@ -15,6 +15,7 @@ from analyzers.metrics import figures
 from core.results import FILL_COLUMNS, ORDER_COLUMNS, TRADE_COLUMNS, RunResult
 
 BARS, TRADES, HELD = 1000, 60, 8
+FORCED = [{"kind": kind} for kind in ("margin_call", "liquidation", "split", "margin_call")]
 INDEX = pd.date_range("2020-01-01", periods=BARS, freq="B", tz="UTC")
 
 
@@ -204,7 +205,7 @@ CASES: dict[str, tuple[Change, str]] = {
         lambda run: with_trades(run, pnl_net=np.r_[60_000.0, run.trades["pnl_net"].to_numpy()[1:]]),
         "The best trade earned 60,000.00",
     ),
-    "costs_eat_the_edge": (lambda run: with_trades(run, commission=200.0), "paid 12,000.00"),
+    "costs_eat_the_edge": (lambda run: with_fills(run, commission=500.0), "paid 60,000.00 (4"),
     "no_costs": (
         lambda run: replace(with_fills(run, commission=0.0), costs={"cash": 1.0, "commission": 0.0}),
         "120 fills paid no commission",
@@ -265,7 +266,10 @@ CASES: dict[str, tuple[Change, str]] = {
         "40 filled bars in 1,000 bars",
     ),
     "holes": (moved, "3 stretches without bars, the longest of 20"),
-    "forced_closings": (lambda run: replace(run, meta={"margin_calls": [INDEX[3]] * 2}), "2 times"),
+    "forced_closings": (
+        lambda run: replace(run, meta={"costs": {"events": FORCED}}),
+        "margin 2 times, and positions were closed by force 1 times",
+    ),
 }
 
 
