@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from analyzers import intervals, metrics, overfitting
+from analyzers import intervals, metrics, montecarlo, overfitting
 
 PAGE = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
-ROWS = [line for line in PAGE.split("## Beside empyrical")[0].splitlines() if line.startswith("| `")]
+ROWS = [line for line in PAGE.split("## Parts of a run")[0].splitlines() if line.startswith("| `")]
 
 
 def keys_of(row: str) -> list[str]:
@@ -53,3 +53,11 @@ def test_each_public_name_of_metrics_is_defined_once() -> None:
                 places.setdefault(node.name, []).append(path.name)
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
     assert len(places) > 35
+
+
+def test_the_page_names_the_methods_and_figures_of_the_monte_carlo() -> None:
+    """R6"""
+    part = PAGE.split("## Monte Carlo")[1].split("\n## ")[0]
+    methods = [keys_of(line)[0] for line in part.splitlines() if line.startswith("| `")]
+    assert sorted(methods) == sorted(get_args(montecarlo.Method))
+    assert [name for name in montecarlo.FIGURES if f"`{name}`" not in part] == []
