@@ -18,7 +18,19 @@ from core.instruments import BUSINESS, METRICS, PROVIDER, SYSTEM, TRADING, Colle
 from core.resilience import Breaker, Schedule, resilient
 
 ROOT = Path(__file__).parents[3]
-PACKAGES = ["core", "store", "indicators", "feeds", "brokers", "analyzers", "strategies", "reports", "engine", "live", "optimize"]
+PACKAGES = [
+    "core",
+    "store",
+    "indicators",
+    "feeds",
+    "brokers",
+    "analyzers",
+    "strategies",
+    "reports",
+    "engine",
+    "live",
+    "optimize",
+]
 MAKERS = {"counter", "gauge", "histogram", "counted", "timed"}
 
 
