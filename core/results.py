@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -162,3 +162,11 @@ class RunResult(Tabled):
     costs: Mapping[str, float]
     notes: tuple[str, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    # `reports` sets it when it is imported, as whatever makes a run does: this package may import nothing of ours.
+    renderer: ClassVar[Callable[[RunResult], str] | None] = None
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows for the run; None, for its text, where no renderer is known."""
+        renderer = type(self).renderer
+        return None if renderer is None else renderer(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+import reports  # noqa: F401  # so that a notebook shows the run
 from analyzers.metrics import summarize
 from core.results import RunResult
 from engine.recording import Recording

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from core.results import RunResult
+
 if TYPE_CHECKING:
     from reports.artefacts import write_run
     from reports.saved import read_run
@@ -22,3 +24,12 @@ def __getattr__(name: str) -> object:
 
         return read_run
     raise AttributeError(f"module 'reports' has no attribute {name!r}")
+
+
+def _notebook_cell(result: RunResult) -> str:
+    from reports.cell import cell
+
+    return cell(result)
+
+
+RunResult.renderer = staticmethod(_notebook_cell)
