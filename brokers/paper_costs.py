@@ -256,6 +256,7 @@ class CostedBook(PaperBook):
                 self._refuse(order)
                 continue
             books = after
+            self.marks.setdefault(symbol, price)
             self._accept(order)
 
     def _barred(self, order: PaperOrder) -> bool:

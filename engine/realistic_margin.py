@@ -44,6 +44,7 @@ class MarginBroker(bt.brokers.BackBroker):
                 self._refuse(order)
                 continue
             books = after
+            self._marks.setdefault(name, price)
             self.submit_accept(order)
 
     def trade_on_margin(self, order: bt.Order, size: float, price: float, ago: int) -> None:
@@ -79,8 +80,9 @@ class MarginBroker(bt.brokers.BackBroker):
         """After a step: value what is held at its closes, and close positions where equity does not cover them."""
         if self.terms is None:
             return
-        for data in self.positions:
-            self._marks[data._name] = data.close[0]
+        for data in self.cerebro.datas:
+            if len(data):
+                self._marks[data._name] = data.close[0]
         self._closing = {data: order for data, order in self._closing.items() if order.alive()}
         closing = {data._name for data in self._closing}
         call = margin_call(self._books(), self._marks, closing, self.terms)

@@ -32,7 +32,7 @@ def charged(flow: Flow, costs: Costs) -> Outcome:
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 @given(flows())
 def test_no_costs_are_the_stock_broker_bit_for_bit(flow: Flow) -> None:
@@ -76,7 +76,7 @@ costs = st.builds(
 
 
 @settings(
-    max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 @given(flow=flows(), charged_with=costs)
 def test_the_paper_venue_charges_the_same_bit_for_bit(flow: Flow, charged_with: Costs) -> None:
