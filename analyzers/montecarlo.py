@@ -114,11 +114,12 @@ def monte_carlo(
     length = _block(returns, method, block)
     times = np.unique(np.linspace(0, returns.size, FAN_STEPS + 1).round().astype(np.int64))
     fan = np.empty((min(paths, FAN_PATHS), times.size - 1))
-    figures = _measured(returns, method, paths, seed, length, a_year, times[1:], fan, threads)
+    jobs = max(1, threads or os.cpu_count() or 1)
+    figures = _measured(returns, method, paths, seed, length, a_year, times[1:], fan, jobs)
     lowest = figures.pop("lowest")
     return MonteCarlo(
         **figures,
-        fan=_fan(times, fan),
+        fan=_fan(times, fan, min(jobs, times.size - 1)),
         ruin_probability=float(np.mean(lowest < math.log(ruin))),
         method=method,
         paths=paths,
@@ -150,7 +151,7 @@ def _measured(
     periods: float,
     times: NDArray[np.int64],
     fan: Floats,
-    threads: int | None,
+    jobs: int,
 ) -> dict[str, Floats]:
     """The figures of every path, by name, and the lowest log growth. fan: out."""
     from analyzers import montecarlo_kernels as kernels
@@ -171,7 +172,7 @@ def _measured(
         finally:
             waiting.clear()  # whoever fails or is interrupted ends the others
 
-    in_threads(min(max(1, threads or os.cpu_count() or 1), len(waiting)), work)
+    in_threads(min(jobs, len(waiting)), work)
     if method == "trades":  # the order in which logarithms are added up is no figure
         found[kernels.TOTAL], found[kernels.CAGR] = found[kernels.TOTAL, 0], found[kernels.CAGR, 0]
     found[: kernels.LOWEST][~np.isfinite(found[: kernels.LOWEST])] = np.nan
@@ -277,12 +278,18 @@ def _state(seed: int) -> np.uint64:
     return np.uint64(np.random.SeedSequence(abs(seed)).generate_state(1, np.uint64)[0])
 
 
-def _fan(times: NDArray[np.int64], growth: Floats) -> Fan:
+def _fan(times: NDArray[np.int64], growth: Floats, jobs: int) -> Fan:
     """growth: (paths, k - 1), logarithms."""
     levels = np.array(PERCENTILES) / 100
-    values = np.ones((levels.size, times.size))
+    found = np.zeros((levels.size, times.size))
+
+    def work(number: int) -> None:
+        mine = slice(1 + number, None, jobs)
+        found[:, mine] = np.quantile(growth[:, number::jobs], levels, axis=0)
+
+    in_threads(jobs, work)
     with np.errstate(over="ignore"):
-        values[:, 1:] = np.exp(np.quantile(growth, levels, axis=0))
+        values = np.exp(found)
     return Fan(times, levels, np.where(np.isfinite(values), values, np.nan))
 
 
