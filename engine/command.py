@@ -233,31 +233,26 @@ def print_result(result: RunResult, tearsheet: Path, *, next_command: str = "") 
 
 
 def summary_rows(result: RunResult) -> list[tuple[str, str]]:
-    """Label and value of each line of the result table; what a run does not have is a dash."""
+    """Label and value of each line of the result table, as every report shows them; a dash for what is not defined."""
+    from reports.figures import FIGURES, show
+
     metrics = result.metrics
-    start, end = result.equity.iloc[0], result.equity.iloc[-1]
+    start, end = (show(metrics.get(name, math.nan), "money") for name in ("start_value", "end_value"))
+    figures = (
+        ("total return", "total_return"),
+        ("yearly return (CAGR)", "cagr"),
+        ("volatility a year", "volatility"),
+        ("Sharpe", "sharpe"),
+        ("Sortino", "sortino"),
+        ("max drawdown", "max_drawdown"),
+        ("win rate", "win_rate"),
+        ("profit factor", "profit_factor"),
+        ("commission paid", "commission"),
+    )
     return [
         ("engine", f"{result.engine} ({result.engine_reason})"),
         ("bars", f"{len(result.equity):,}"),
         ("orders, fills, trades", f"{len(result.orders):,}, {len(result.fills):,}, {len(result.trades):,}"),
-        ("equity", f"{start:,.2f} to {end:,.2f}"),
-        ("total return", _percent(metrics, "total_return")),
-        ("yearly return (CAGR)", _percent(metrics, "cagr")),
-        ("volatility a year", _percent(metrics, "volatility")),
-        ("Sharpe", _number(metrics, "sharpe")),
-        ("Sortino", _number(metrics, "sortino")),
-        ("max drawdown", _percent(metrics, "max_drawdown")),
-        ("win rate", _percent(metrics, "win_rate")),
-        ("profit factor", _number(metrics, "profit_factor")),
-        ("commission paid", f"{result.fills['commission'].sum():,.2f}"),
+        ("equity", f"{start} to {end}"),
+        *((label, FIGURES[key].text(metrics)) for label, key in figures),
     ]
-
-
-def _percent(metrics: Mapping[str, float], name: str) -> str:
-    value = metrics.get(name, math.nan)
-    return f"{value:.2%}" if math.isfinite(value) else "-"
-
-
-def _number(metrics: Mapping[str, float], name: str) -> str:
-    value = metrics.get(name, math.nan)
-    return f"{value:.2f}" if math.isfinite(value) else "-"

@@ -29,6 +29,7 @@ from engine.command import (
     summary,
     summary_rows,
 )
+from reports.figures import MISSING, show
 
 STRATEGY = """
 import backtrader as bt
@@ -216,13 +217,13 @@ def test_the_path_is_the_last_line_whole(result: RunResult, capsys: Any) -> None
 def test_the_table_is_of_this_run(result: RunResult) -> None:
     rows = dict(summary_rows(result))
     assert rows["commission paid"] == f"{result.trades['commission'].sum():,.2f}"
-    assert rows["total return"] == f"{result.equity.iloc[-1] / 12_345.0 - 1:.2%}"
+    assert rows["total return"] == show(result.equity.iloc[-1] / 12_345.0 - 1, "percent")
     assert rows["bars"] == "30"
 
 
 def test_what_a_run_does_not_have_is_a_dash(make_bars: Any) -> None:
     rows = dict(summary_rows(backtest(bt.Strategy, make_bars(10))))
-    assert rows["win rate"] == rows["Sharpe"] == "-"
+    assert rows["win rate"] == rows["Sharpe"] == MISSING
 
 
 def test_the_summary_is_plain_json(make_bars: Any) -> None:
