@@ -7,17 +7,19 @@ from pathlib import Path
 from core.jsontext import to_json
 from engine.scenarios import COMPARED, Outcomes
 from reports.artefacts import explained, write_text
+from reports.scenario_page import scenario_page
 
 
 def write_outcomes(outcomes: Outcomes, folder: Path) -> Path:
-    """Write scenarios.csv and scenarios.json into `folder`; the path of the table. Raises UserError where it cannot."""
+    """Write scenarios.html, .csv and .json into `folder`; the path of the page. Raises UserError where it cannot."""
     table = outcomes.table()
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "scenarios.json", to_json(document(outcomes), indent=2) + "\n")
-        path = folder / "scenarios.csv"
-        write_text(path, table.to_csv(lineterminator="\n"))
-    return path
+        write_text(folder / "scenarios.csv", table.to_csv(lineterminator="\n"))
+        page = folder / "scenarios.html"
+        write_text(page, scenario_page(outcomes.base, outcomes.runs, table, outcomes.failures))
+    return page
 
 
 def document(outcomes: Outcomes) -> dict[str, object]:

@@ -59,6 +59,16 @@ class Outcomes:
     base: RunResult
     scenarios: tuple[Outcome, ...]
 
+    @property
+    def runs(self) -> dict[str, RunResult]:
+        """The scenarios that ran, by name."""
+        return {each.scenario.name: each.result for each in self.scenarios if each.result is not None}
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Why the others did not, by name."""
+        return {each.scenario.name: each.failure for each in self.scenarios if each.result is None}
+
     def table(self) -> pd.DataFrame:
         """One row a scenario, the undisturbed run first: `COMPARED`, and `NAME_delta` against that run."""
         import pandas as pd
@@ -156,42 +166,6 @@ def _run(
     return backtest(strategy, replace(market, frames=frames), **options)
 
 
-def rows(outcomes: Outcomes) -> list[tuple[str, ...]]:
-    """The table for people: name, return and its change, Sharpe, drawdown and its change, trades."""
-    from reports.figures import MISSING, show
-
-    table = outcomes.table()
-    failed = {outcome.scenario.name: outcome.failure for outcome in outcomes.scenarios if outcome.failure}
-    told = []
-    for name, row in table.iterrows():
-        if name in failed:
-            told.append((str(name), failed[str(name)], *[MISSING] * 5))
-            continue
-        changes = (
-            ("", "")
-            if name == BASE
-            else (_signed(row["total_return_delta"]), _signed(row["max_drawdown_delta"]))
-        )
-        told.append(
-            (
-                str(name),
-                show(row["total_return"], "percent"),
-                changes[0],
-                show(row["sharpe"], "ratio"),
-                show(row["max_drawdown"], "percent"),
-                changes[1],
-                show(row["trades"], "count"),
-            )
-        )
-    return told
-
-
-def _signed(change: float) -> str:
-    from reports.figures import show
-
-    return ("+" if change > 0 else "") + show(change, "percent")
-
-
 def parser() -> CommandParser:
     """The arguments of the command."""
     from engine.command import add_run_arguments
@@ -246,17 +220,22 @@ def main(args: argparse.Namespace) -> int:
 
 
 def print_table(outcomes: Outcomes) -> None:
-    """The rows as a table on the terminal."""
+    """The scenarios as a table on the terminal, as on the page, and why some did not run."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
+    from reports.scenario_page import scenario_grid
+
+    found = scenario_grid(outcomes.table())
     table = Table(box=box.SIMPLE_HEAD)
-    for head in ("scenario", "return", "change", "Sharpe", "drawdown", "change", "trades"):
-        table.add_column(head, justify="left" if head == "scenario" else "right")
-    for row in rows(outcomes):
+    for column in found.columns:
+        table.add_column(column.label, justify="left" if column.kind == "text" else "right")
+    for row in found.texts():
         table.add_row(*row)
     Console(soft_wrap=True).print(table)
+    for name, failure in outcomes.failures.items():
+        print(f"note: {name} could not run: {failure}")
 
 
 if __name__ == "__main__":

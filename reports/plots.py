@@ -136,7 +136,7 @@ def over_time(
     filled: bool = False,
     level: float | None = None,
 ) -> Plot:
-    """Lines over time. lines: name, seconds since 1970, values, style; later ones on top.
+    """Lines over time. lines: name, "" for one the key leaves out, seconds since 1970, values, style; later ones on top.
 
     filled: the first line's area to zero is filled. level: a value that is always shown, with a line.
     """
@@ -160,7 +160,7 @@ def over_time(
     for _, at, values, style in drawn:
         frame.line(at, values, style)
     if len(drawn) > 1:
-        frame.key([(name, style) for name, _, _, style in drawn[::-1]])
+        frame.key([(name, style) for name, _, _, style in drawn[::-1] if name])
     return frame.plot(said)
 
 

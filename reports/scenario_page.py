@@ -53,7 +53,7 @@ def scenario_page(
     worst = table["total_return_delta"].drop(index=table.index[0]).idxmin() if len(runs) else None
     return environment().get_template("scenarios.html").render(
         title=f"{name} on {', '.join(base.data.symbols)}",
-        base=base,
+        kind="Scenarios",
         grid_of_scenarios=scenario_grid(table),
         failures=dict(failures),
         overlay=[svg(overlay(base, runs, None if worst is None else str(worst), size)) for size in SIZES],

@@ -24,10 +24,14 @@ def test_named_stresses_leave_a_table_behind(forked: Any, tmp_path: Path) -> Non
     done = forked(tmp_path, "momentum", *SHORT, module="engine.scenarios")
     assert done.code == 0, done.stderr
     assert done.lines[0].startswith("SCENARIOS momentum(")
-    table = pd.read_csv(tmp_path / done.lines[-1].rpartition("/")[0] / "scenarios.csv", index_col=0)
+    page = tmp_path / done.lines[-1]
+    table = pd.read_csv(page.parent / "scenarios.csv", index_col=0)
     assert table.index[0] == "as it was"
     assert {"spread x 5", "volatility x 3", "the worst 20 bars once more"} <= set(table.index)
     assert table.loc["spread x 5", "end_value_delta"] < 0
+    text = page.read_text()
+    assert all(name in text for name in table.index)
+    assert f"{table.loc['spread x 5', 'total_return']:.2%}" in text
 
 
 def test_a_file_of_scenarios_as_json(forked: Any, tmp_path: Path) -> None:

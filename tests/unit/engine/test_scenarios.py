@@ -12,7 +12,7 @@ import pytest
 
 from core.errors import ConfigError, UnknownNameError
 from engine.scenario_file import read_scenarios
-from engine.scenarios import BASE, COMPARED, Outcomes, Scenario, rows, scenarios, stresses
+from engine.scenarios import BASE, COMPARED, Outcomes, Scenario, scenarios, stresses
 from engine.shocks import Gap, Noise, Outage, Volatility
 from feeds.market import Market, load
 
@@ -76,7 +76,8 @@ def test_what_cannot_run_says_so_beside_the_others(market: Market) -> None:
     assert fine.result is not None
     table = found.table()
     assert math.isnan(table.loc["wrong", "end_value"])
-    assert ("wrong", wrong.failure) == rows(found)[1][:2]
+    assert found.failures == {"wrong": wrong.failure}
+    assert list(found.runs) == ["fine"]
 
 
 def test_the_same_seed_draws_the_same_market(market: Market) -> None:
