@@ -52,9 +52,14 @@ def lost_account(facts: Facts) -> Finding | None:
         "lost_account",
         "serious",
         "It lost more than half on the way",
-        f"The largest drawdown is {deepest:.0%}: it takes {1 / (1 - deepest) - 1:.0%} to come back from there.",
+        f"The largest drawdown is {deepest:.0%}: it takes {_way_back(deepest)} to come back from there.",
         "Few go on through such a fall; trade a fraction of the size, or find out what happened there.",
     )
+
+
+def _way_back(drawdown: float) -> str:
+    """The gain that makes up for a drawdown, which rounding may make a whole."""
+    return f"{1 / (1 - drawdown) - 1:.0%}" if drawdown < 1 else "more than can be told"
 
 
 def short_history(facts: Facts) -> Finding | None:

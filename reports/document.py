@@ -170,7 +170,8 @@ class Report:
         """What the account did, by the state of the market; no rows without a benchmark."""
         if self.benchmark is None or len(self.equity) < 2:
             return tables.regimes(None)
-        return tables.regimes(by_regime(self.equity, self.benchmark))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return tables.regimes(by_regime(self.equity, self.benchmark))
 
     @cached_property
     def outcomes(self) -> Grid:
@@ -235,15 +236,19 @@ def make_report(result: RunResult, *, title: str | None = None, benchmark: pd.Se
     time (Monte Carlo, tables) is worked out when it is first asked for.
     """
     held = benchmark if benchmark is not None else first_symbol(result)
-    known = figures(result, benchmark=held)
+    # Values near the largest float overflow; what comes of that is shown as not defined.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        known = figures(result, benchmark=held)
+        intervals = intervals_of(result)
+        findings = diagnose(result, figures=known)
     name = result.strategy.rpartition(":")[2] or result.strategy
     return Report(
         result=result,
         title=title or f"{name} on {', '.join(result.data.symbols) or 'no data'}",
         figures=known,
-        intervals=intervals_of(result),
+        intervals=intervals,
         benchmark=held,
-        findings=diagnose(result, figures=known),
+        findings=findings,
         equity=finite(result.equity),
     )
 

@@ -25,8 +25,9 @@ def futures(equity: pd.Series, periods: float) -> MonteCarlo | None:
     lost or never changed.
     """
     daily = by_day(equity)
-    returns = simple_returns(daily.to_numpy(dtype=np.float64))
-    if returns.size < FEWEST_BARS or not np.ptp(returns) > 0 or not np.isfinite(returns).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        returns = simple_returns(daily.to_numpy(dtype=np.float64))
+    if returns.size < FEWEST_BARS or not np.isfinite(returns).all() or not np.ptp(returns) > 0:
         return None
     paths = int(min(PATHS, max(100, MOST_STEPS // returns.size)))
     a_year = periods if len(daily) == len(equity) else periods_per_year(daily.index)

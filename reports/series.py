@@ -62,7 +62,8 @@ def rolling(equity: pd.Series, periods: float) -> pd.DataFrame:
     The window is half a year, or a quarter of the run where that is shorter; empty where it would be below
     `FEWEST_BARS` bars. periods: bars a year.
     """
-    returns = pd.Series(simple_returns(equity.to_numpy(dtype=np.float64)), dtype="float64")
+    with np.errstate(over="ignore", invalid="ignore"):
+        returns = pd.Series(simple_returns(equity.to_numpy(dtype=np.float64)), dtype="float64")
     window = int(min(periods / 2, len(returns) / 4)) if math.isfinite(periods) else 0
     if window < FEWEST_BARS:
         return pd.DataFrame(columns=["sharpe", "volatility", "total_return"], dtype="float64")
@@ -74,18 +75,24 @@ def rolling(equity: pd.Series, periods: float) -> pd.DataFrame:
             "volatility": deviation * math.sqrt(periods),
         }
     ).iloc[window - 1 :]
-    table["total_return"] = values[window:] / values[:-window] - 1.0
+    with np.errstate(over="ignore"):
+        table["total_return"] = values[window:] / values[:-window] - 1.0
     table.index = equity.index[window:]
     table.attrs["bars"] = window
     return table
 
 
 def distribution(equity: pd.Series) -> Distribution | None:
-    """How the returns are spread, by day where bars are shorter; None below `FEWEST_BARS` of them."""
+    """How the returns are spread, by day where bars are shorter.
+
+    None below `FEWEST_BARS` returns that are not zero, or where one is beyond measure.
+    """
     daily = by_day(equity)
-    returns = simple_returns(daily.to_numpy(dtype=np.float64))
+    with np.errstate(over="ignore", invalid="ignore"):
+        returns = simple_returns(daily.to_numpy(dtype=np.float64))
     moving = returns[returns != 0]
-    if moving.size < FEWEST_BARS:
+    # Squares are summed: beyond this they are no floats.
+    if moving.size < FEWEST_BARS or not np.abs(returns).max() < 1e100:
         return None
     days = nanoseconds(equity.index)
     within = len(daily) < len(equity) or bool(np.median(np.diff(days)) == DAY_NS)

@@ -77,7 +77,7 @@ def test_no_configuration_at_all(momentum: tuple[Path, Any]) -> None:
     table = pd.read_csv(run_folder(folder) / "fills.csv")
     assert len(fills) == len(table) > 10
     assert all(line.endswith(("signal", "trailing_stop")) for line in fills if "  sell " in line)
-    assert any(re.match(r"  total return +-?\d+\.\d\d%", line) for line in done.lines)
+    assert any(re.match(r"  total return +\u2212?\d+\.\d\d%", line) for line in done.lines)
     assert done.lines[-2] == "next: python -m engine.parity momentum"
     assert (folder / done.lines[-1]).name == "tearsheet.html"
     assert (folder / done.lines[-1]).stat().st_size > 10_000
