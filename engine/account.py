@@ -19,6 +19,7 @@ import backtrader as bt
 from core.errors import UserError
 
 if TYPE_CHECKING:
+    from brokers.costs import Costs
     from engine.recording import Recording
 
 Account = bt.brokers.BackBroker
@@ -55,20 +56,17 @@ def costs_of(broker: bt.brokers.BackBroker) -> dict[str, float]:
     return costs | {name: value for name, value in slippage.items() if value}
 
 
-def charges_of(recording: Recording) -> tuple[dict[str, float], dict[str, Any], tuple[str, ...]]:
-    """What a run under `brokers.costs.Costs` was charged: figures for `costs`, events for `meta`, and notes.
-
-    Nothing where its broker charges none.
-    """
+def charges_of(
+    recording: Recording, costs: Costs | None
+) -> tuple[dict[str, float], dict[str, Any], tuple[str, ...]]:
+    """What a run under `costs` was charged: figures for `costs`, events for `meta`, and notes; nothing for None."""
+    if costs is None or not costs.active:
+        return {}, {}, ()
     from brokers.movements import events, notes, totals
 
-    broker = getattr(recording.strategy, "broker", None)
-    told = getattr(broker, "movements", None)
-    if broker is None or told is None:
-        return {}, {}, ()
-    costs = broker.p.costs
-    meta = {"costs": {"text": costs.text(), "events": events(told)}}
+    told = recording.strategy.broker.movements if recording.strategy is not None else []
     fees = {"fees_paid": float(recording.fills["commission"].sum())}
+    meta = {"costs": {"text": costs.text(), "events": events(told)}}
     return {**costs.figures(), **totals(told), **fees}, meta, notes(told)
 
 

@@ -87,12 +87,11 @@ def backtest(
     if market is data:  # what `load` gives is sound
         preflight.check_frames(market.frames)
     preflight.check_names(market.frames, resample)
-    charging = costs is not None and costs.active
-    if costs is not None and charging:
+    if costs is not None and costs.active:
         account = _under(account, costs, market.frames, cheat_on_open)
     task = Task(cls, resolved, market.frames, account, tuple(resample), sizer, cheat_on_open, on_bar)
     outcome = execute(task, engine)
-    charged, happened, told = charges_of(outcome.recording) if charging else ({}, {}, ())
+    charged, happened, told = charges_of(outcome.recording, costs)
     return run_result(
         "backtest",
         _name_of(cls),
@@ -142,27 +141,28 @@ def _name_of(cls: type[bt.Strategy]) -> str:
     return cls.__qualname__ if "<locals>" in cls.__qualname__ else registry.reference(cls)
 
 
-def _parser() -> CommandParser:
+def parser() -> CommandParser:
+    """The command line of `python -m engine.backtest`."""
     from engine.command import add_run_arguments
 
-    parser = CommandParser(
+    command = CommandParser(
         prog="python -m engine.backtest",
         description="Run a strategy over history and write a report.",
         example=EXAMPLE,
     )
-    add_run_arguments(parser)
-    parser.add_argument(
+    add_run_arguments(command)
+    command.add_argument(
         "--engine",
         default="auto",
         metavar="ENGINE",
         help="auto, compiled, lean or cerebro (default: auto, the fastest that keeps stock Backtrader's answer)",
     )
-    parser.add_argument(
+    command.add_argument(
         "--profile",
         action="store_true",
         help="run under Python's profiler; profile.pstats and profile.txt go into the run's folder",
     )
-    return parser
+    return command
 
 
 def main(args: argparse.Namespace) -> int:
@@ -216,4 +216,4 @@ def _write(result: RunResult, folder: Path, settings: ReportSettings) -> Path:
 
 
 if __name__ == "__main__":
-    run_command(_parser(), main)
+    run_command(parser(), main)

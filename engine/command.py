@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 
 HASH_LENGTH = 6
 LONGEST_NAME = 40
+CHARGED = {
+    "slippage_paid": "spread and slippage paid",
+    "borrow_paid": "borrowing paid",
+    "funding_paid": "funding paid",
+    "dividends_received": "dividends received",
+}
+"""What a run under costs shows beside its commission, where it is not 0; see `brokers.movements`."""
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -255,4 +262,5 @@ def summary_rows(result: RunResult) -> list[tuple[str, str]]:
         ("orders, fills, trades", f"{len(result.orders):,}, {len(result.fills):,}, {len(result.trades):,}"),
         ("equity", f"{start} to {end}"),
         *((label, FIGURES[key].text(metrics)) for label, key in figures),
+        *((label, show(paid, "money")) for key, label in CHARGED.items() if (paid := result.costs.get(key))),
     ]

@@ -15,6 +15,7 @@ from core.config.catalogue import dotted
 from core.errors import ConfigError
 from core.types import to_decimal
 from engine import preflight
+from engine.command import costs_from
 from engine.plan import recorded_settings
 from engine.probe import probe
 from feeds.spacing import parse_timeframe
@@ -83,6 +84,11 @@ def make_live_plan(
     """Load and check strategy, parameters and what is traded; a UserError says what cannot be used."""
     preflight.check_money(settings.broker.cash, settings.broker.commission)
     entries_of(settings)
+    if costs_from(settings) is not None:
+        raise ConfigError(
+            "broker.costs are charged on paper alone; a venue charges its own",
+            hint="leave them out of the configuration of this session",
+        )
     sources_of(settings)
     symbols = tuple(name.strip() for name in (settings.data.symbols or "").split(",") if name.strip())
     if not symbols:

@@ -18,13 +18,15 @@ from brokers.ibkr import IBKRVenue
 from brokers.paper import PaperVenue
 from brokers.risk import Rule
 from brokers.working import Attempts, WorkingVenue
-from core.errors import UserError, VenueFatal, VenueTransient
+from core.errors import ConfigError, UserError, VenueFatal, VenueTransient
 from core.telemetry import get_logger
 from core.types import Bar, DataInfo, to_decimal
-from engine.command import bars_of
+from engine.account import charges_of
+from engine.command import bars_of, costs_from
 from engine.live_feeds import venue_feeds
 from engine.live_path import Feeds, LivePath
 from engine.plan import Plan, fingerprint
+from engine.realistic import check_symbols
 from engine.replay import replayed
 from engine.result import run_result
 from feeds.live.binance import StreamSettings
@@ -39,6 +41,7 @@ from live.tape import Tape
 from live.watch import Watch, watch_of
 
 if TYPE_CHECKING:
+    from brokers.costs import Costs
     from core.results import RunResult
     from engine.recording import Recording
     from store import RunRecord
@@ -118,6 +121,7 @@ class ReplayWork:
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         self._plan, self._folder = plan, folder
+        self._costs = paper_costs(plan)
         self.begins = plan.market.info.start
         self.total: int | None = bars_of(plan.market.frames)
         self.data = plan.settings.data.source
@@ -143,7 +147,12 @@ class ReplayWork:
         broker = self._plan.settings.broker
         state = self._folder / VENUE_FILE
         return PaperVenue(
-            broker.cash, broker.commission, state=state, currency=broker.currency, on_step=on_step
+            broker.cash,
+            broker.commission,
+            state=state,
+            currency=broker.currency,
+            on_step=on_step,
+            costs=self._costs,
         )
 
     def open(self, path: LivePath) -> None:
@@ -156,7 +165,7 @@ class ReplayWork:
     def result(self, run: RunRecord, recording: Recording, meta: Mapping[str, Any]) -> RunResult:
         """See `Work`."""
         reason = "the live path, on the paper venue"
-        return _result(self._plan, self._plan.market, run, recording, "paper", reason, meta)
+        return _result(self._plan, self._plan.market, run, recording, "paper", reason, meta, self._costs)
 
 
 class LiveWork:
@@ -296,6 +305,24 @@ class LiveWork:
         return _result(plan, Market(frames, info, QualityReport()), run, recording, kind, reason, meta)
 
 
+def paper_costs(plan: Plan) -> Costs | None:
+    """What the paper venue of a session charges beside the commission.
+
+    Raises ConfigError for splits and for dividends put back: the database's books of a session know no other units.
+    """
+    costs = costs_from(plan.settings)
+    if costs is None:
+        return None
+    check_symbols(costs, plan.market.frames)
+    splits = any(action.ratio != 1.0 for each in costs.actions.values() for action in each)
+    if splits or (costs.actions and costs.dividends == "reinvest"):
+        raise ConfigError(
+            "a session on paper knows no splits, and no dividends put back",
+            hint="trade adjusted prices here; engine.backtest takes raw ones with broker.costs.actions",
+        )
+    return costs
+
+
 def check_funds(plan: LivePlan, balances: Mapping[str, Decimal]) -> None:
     """Refuse to begin with more cash than a spot account holds; a margin account may lend it. Raises UserError."""
     if plan.connection.venue != "binance":
@@ -318,9 +345,10 @@ def _result(
     kind: str,
     reason: str,
     meta: Mapping[str, Any],
+    costs: Costs | None = None,
 ) -> RunResult:
     broker = plan.settings.broker
-    costs: Mapping[str, Any] = {"cash": broker.cash, "commission": broker.commission}
+    charged, happened, told = charges_of(recording, costs)
     return run_result(
         kind,
         plan.reference,
@@ -329,7 +357,8 @@ def _result(
         recording,
         engine="cerebro",
         reason=reason,
-        costs=costs,
+        costs={"cash": broker.cash, "commission": broker.commission, **charged},
         resample=plan.resample,
-        meta={"run": run.run_id, "bot": run.bot, "config": plan.settings.public(), **meta},
+        notes=told,
+        meta={"run": run.run_id, "bot": run.bot, "config": plan.settings.public(), **happened, **meta},
     )
