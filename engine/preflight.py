@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from core.errors import ConfigError, DataError, UnknownNameError, UserError
+
+if TYPE_CHECKING:
+    from core.config import CostSettings
 
 ENGINES: Mapping[str, str] = {
     "auto": "the fastest of the three that keeps stock Backtrader's answer",
@@ -35,6 +39,15 @@ def check_money(cash: float, commission: float) -> None:
         raise ConfigError(
             f"commission is {commission:g}",
             hint="give a fraction of the traded value from 0 up to 1, such as 0.001 for 0.1%",
+        )
+
+
+def check_uncharged(costs: CostSettings, what: str) -> None:
+    """ConfigError where `broker.costs` asks for anything; what: the command that would not charge it."""
+    if costs != type(costs)():
+        raise ConfigError(
+            f"{what} charges the commission alone, and broker.costs asks for more",
+            hint="leave broker.costs out here, and charge them in engine.backtest or engine.scenarios",
         )
 
 

@@ -246,13 +246,14 @@ def _parser() -> CommandParser:
 
 def main(args: argparse.Namespace) -> int:
     """Check everything, run, print the ranking."""
-    from engine import command
+    from engine import command, preflight
 
     space = parse_space(args.space)
     count = len(combinations_of(space))
     if args.top < 1:
         raise ConfigError(f"--top is {args.top}", hint="show at least 1")
     plan = command.prepare(args)
+    preflight.check_uncharged(plan.settings.broker.costs, "a sweep")
     grid = {name: [value] for name, value in plan.settings.strategy.params.items()} | space
     with progress("combinations", count, enabled=not args.json) as done:
         result = sweep(

@@ -83,6 +83,7 @@ def make_plan(args: argparse.Namespace, configuration: Configuration) -> tuple[P
 
     money = configuration.broker
     preflight.check_money(money.cash, money.commission)
+    preflight.check_uncharged(money.costs, "an optimisation")
     if args.resample:
         raise ConfigError("--resample cannot be searched yet", hint="give the strategy bars of one timeframe")
     cls = registry.load(args.strategy)

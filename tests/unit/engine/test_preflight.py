@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from core.config import CostSettings
 from core.errors import ConfigError, DataError, UnknownNameError, UserError
-from engine.preflight import check_engine, check_frames, check_money, check_names
+from engine.preflight import check_engine, check_frames, check_money, check_names, check_uncharged
 
 
 @pytest.mark.parametrize("name", ["auto", "compiled", "lean", "cerebro"])
@@ -85,3 +88,14 @@ def test_two_datas_of_one_name(make_bars: Any, names: list[str], resample: list[
 
 def test_names_that_differ(make_bars: Any) -> None:
     check_names({"A": make_bars(3), "B": make_bars(3)}, ["1W", "1M"])
+
+
+def test_a_sweep_refuses_costs_that_it_would_not_charge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_uncharged(CostSettings(), "a sweep")
+    given = ["momentum", "--space", "fast=5:6", "--set", "broker.costs.margin.enabled=true"]
+    command = importlib.import_module("engine.sweep")  # the package's `sweep` is the function
+    with pytest.raises(ConfigError, match="a sweep charges the commission alone"):
+        command.main(command._parser().parse_args(given))
