@@ -6,7 +6,9 @@ their thresholds written down, not tests of significance: those are in `analyzer
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analyzers.checks_of_equity import CHECKS as OF_EQUITY
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS", "Finding", "diagnose"]
 
+MINUS = re.compile(r"(?<![\w-])-(?=\d)")
 Check = Callable[[Facts], Finding | None]
 
 
@@ -32,5 +35,8 @@ def diagnose(result: RunResult, *, figures: Mapping[str, float] | None = None) -
     raises for a run that has no trades, no bars or values that are not finite: that is a finding.
     """
     facts = Facts(result, result.metrics if figures is None else figures)
-    found = [finding for check in CHECKS.values() if (finding := check(facts)) is not None]
+    answers = (check(facts) for check in CHECKS.values())
+    found = [
+        replace(each, evidence=MINUS.sub("\u2212", each.evidence)) for each in answers if each is not None
+    ]
     return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))

@@ -175,7 +175,7 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "lost_account": (
         lambda run: with_equity(run, run.equity - np.r_[np.zeros(900), np.full(100, 2e5)]),
-        "fell to -",
+        "fell to \u2212",
     ),
     "short_history": (lambda run: up_to(run, 150), "150 bars over"),
     "flat_equity": (
