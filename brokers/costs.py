@@ -119,6 +119,10 @@ class Costs:
         """Whether even a market order may have to wait for its fill."""
         return self.delays or self.volume_share is not None
 
+    def carries(self, symbol: str) -> bool:
+        """Whether holding the symbol, or an order in it, brings anything from bar to bar."""
+        return bool(self.borrow or symbol in self.actions) or not _is_nothing(self.funding)
+
     def symbols(self) -> set[str]:
         """Symbols that anything is given for by name."""
         given: tuple[Any, ...] = (self.spread, self.borrow, self.funding)
@@ -129,8 +133,11 @@ class Costs:
         found = {}
         for each in fields(self):
             value = getattr(self, each.name)
-            off = value is None or (isinstance(value, (int, float, Mapping)) and not value)
-            if not off and each.name not in ("funding_hours", "dividends", "beyond_bar"):
+            if (
+                value is not None
+                and not _is_nothing(value)
+                and each.name not in ("funding_hours", "dividends", "beyond_bar")
+            ):
                 found[each.name] = value
         return found
 
@@ -153,6 +160,10 @@ class Costs:
         """What is charged, in a line for a report; "no costs beside the commission" for nothing."""
         said = [_words(name, value, self) for name, value in self.changed().items()]
         return "; ".join(part for part in said if part) or "no costs beside the commission"
+
+
+def _is_nothing(given: Any) -> bool:
+    return isinstance(given, (int, float, Mapping)) and not given
 
 
 def spread_of(costs: Costs, symbol: str) -> Schedule | float:

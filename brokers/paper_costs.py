@@ -25,7 +25,7 @@ from brokers.paper_orders import PaperOrder, trail_distance
 from brokers.schedule import Every, Schedule
 from core.errors import VenueFatal
 from core.plain import decode, encode
-from core.types import SPLIT, Bar, EventKind, ExitReason, Fill, OrderIntent, OrderStatus, OrderType
+from core.types import SPLIT, Bar, EventKind, ExitReason, Fill, OrderIntent, OrderType
 
 STOPS_AT_MARKET = STOPS - STOP_LIMITS
 ASKED_FOR = ""
@@ -93,7 +93,7 @@ class CostedBook(PaperBook):
 
     def _charge(self, symbol: str, bar: Bar) -> None:
         before = self._conditions(symbol).bar
-        if before is None:
+        if before is None or not self.costs.carries(symbol):
             return
         if symbol not in self._fundings:
             self._fundings[symbol] = funding_of(self.costs, symbol)
@@ -291,7 +291,7 @@ class CostedBook(PaperBook):
 
     def kept(self) -> dict[str, Any]:
         """As plain JSON."""
-        alive = {c for c in self.made if self.orders[c].status is not OrderStatus.FILLED}
+        alive = {c for c in self.made if not self.orders[c].status.terminal}
         return {
             "market": {symbol: encode(market) for symbol, market in self.market.items()},
             "made": {c: bars for c, bars in self.made.items() if c in alive},

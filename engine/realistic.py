@@ -65,6 +65,7 @@ class RealisticBroker(MarginBroker):
         self._size = 0.0
         self._spreads: dict[str, Schedule | float] = {}
         self._fundings: dict[str, Schedule | Every | None] = {}
+        self._carries: dict[str, bool] = {}
 
     def start(self) -> None:
         """Take over how much fills."""
@@ -74,6 +75,7 @@ class RealisticBroker(MarginBroker):
         for data in self.cerebro.datas:
             self._spreads[data._name] = spread_of(self.p.costs, data._name)
             self._fundings[data._name] = funding_of(self.p.costs, data._name)
+            self._carries[data._name] = self.p.costs.carries(data._name)
 
     # -- Backtrader calls these
 
@@ -106,7 +108,7 @@ class RealisticBroker(MarginBroker):
     def _take_bar(self, data: Any) -> None:
         costs, name, before = self.p.costs, data._name, self._market[data].bar
         bar = _bar_of(data)
-        if before is not None:
+        if before is not None and self._carries[name]:
             size, funding = self.positions[data].size, self._fundings[name]
             for movement in movements(costs, funding, name, size, before.close, before.time, bar.time):
                 self._apply(data, movement)
