@@ -19,6 +19,7 @@ from core.errors import ConfigError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analyzers.facts import Finding
     from brokers.costs import Costs
     from core.config import Settings
     from core.results import RunResult
@@ -207,6 +208,7 @@ def summary(result: RunResult, folder: Path, tearsheet: Path) -> dict[str, Any]:
             "fills": len(result.fills),
             "trades": len(result.trades),
             "notes": result.notes,
+            "findings": [asdict(finding) for finding in _findings(result)],
             "meta": {key: value for key, value in result.meta.items() if key != "config"},
             "folder": folder,
             "tearsheet": tearsheet,
@@ -216,7 +218,7 @@ def summary(result: RunResult, folder: Path, tearsheet: Path) -> dict[str, Any]:
 
 
 def print_result(result: RunResult, tearsheet: Path, *, next_command: str = "") -> None:
-    """The run's figures as a table for people; the last line is the tearsheet's path, whole.
+    """The run's figures as a table for people and what may be wrong with it; the last line is the tearsheet's path, whole.
 
     next_command: what to try next, on the line above it.
     """
@@ -232,11 +234,26 @@ def print_result(result: RunResult, tearsheet: Path, *, next_command: str = "") 
     for label, value in summary_rows(result):
         table.add_row(label, value)
     Console(soft_wrap=True).print(table)
+    for finding in _findings(result):
+        if finding.severity != "note":
+            print(f"{finding.severity}: {finding.title}. {finding.evidence}")
     for note in result.notes:
         print(f"note: {note}")
     if next_command:
         print(f"next: {next_command}")
     print(tearsheet)
+
+
+def _findings(result: RunResult) -> tuple[Finding, ...]:
+    """The diagnosis that the report shows."""
+    import numpy as np
+
+    from analyzers.diagnosis import diagnose
+    from analyzers.metrics import figures
+    from reports.document import first_symbol
+
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return diagnose(result, figures=figures(result, benchmark=first_symbol(result)))
 
 
 def summary_rows(result: RunResult) -> list[tuple[str, str]]:

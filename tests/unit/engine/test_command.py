@@ -212,6 +212,8 @@ def test_the_path_is_the_last_line_whole(result: RunResult, capsys: Any) -> None
     assert lines[-2] == "next: python -m engine.parity x"
     assert any("12,345.00 to" in line for line in lines)
     assert any("2, 2, 1" in line for line in lines)
+    assert any(line.startswith("serious: Few trades. 1 closed trades") for line in lines)
+    assert not any(line.startswith("note: Nothing here is out of sample") for line in lines)
 
 
 def test_the_table_is_of_this_run(result: RunResult) -> None:
@@ -233,6 +235,7 @@ def test_the_summary_is_plain_json(make_bars: Any) -> None:
     assert document["metrics"]["win_rate"] is None
     assert (document["orders"], document["folder"]) == (0, "runs/x")
     assert document["data"]["start"] == "2020-01-01T00:00:00+00:00"
+    assert {"no_trades", "short_history"} <= {finding["check"] for finding in document["findings"]}
 
 
 def test_bars_are_counted_once_over_all_datas(make_bars: Any) -> None:
