@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from benchmarks.measure import Row
 
 BASELINE_FILE = Path(__file__).with_name("baseline.json")
-SECTIONS = ("run", "loops", "sweep", "cold", "live", "montecarlo", "optimise", "corpus", "long", "day")
+SECTIONS = ("run", "loops", "sweep", "cold", "live", "montecarlo", "reports", "optimise", "corpus", "long", "day")
 
 
 def sections(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
     """What is measured, by name, the quickest first."""
-    from benchmarks import day, live_latency, optimisation, resampling
+    from benchmarks import day, live_latency, optimisation, reporting, resampling
     from benchmarks import sections as measured
     from benchmarks.corpus import corpus
 
@@ -39,6 +39,9 @@ def sections(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], list[
     yield "live", lambda: measured.live_path(args.live_bars, repeat)
     yield "live", lambda: live_latency.latency(300, 5.0)
     yield "montecarlo", lambda: resampling.paths(10_000, 2_520, repeat)
+    yield "reports", lambda: reporting.reports(short, repeat, daily=True)
+    if not args.quick:
+        yield "reports", lambda: reporting.reports(args.long_bars, 1, daily=False)
     yield "optimise", lambda: optimisation.workers(4_000, 96)
     yield "optimise", lambda: optimisation.overhead((100, 1_000) if args.quick else (100, 1_000, 10_000))
     yield "optimise", lambda: optimisation.walk(10, 1_000)
