@@ -45,6 +45,8 @@ COMMANDS = [
     "engine.sweep",
     "engine.scenarios",
     "engine.perturbed",
+    "reports.tearsheet",
+    "reports.compare",
     "optimize.jobs",
     "optimize.worker",
     "strategies.new",
