@@ -9,26 +9,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from brokers.actions import Action
     from brokers.base import Venue
     from brokers.binance import BinanceVenue
     from brokers.binance_link import BinanceSettings
     from brokers.bridge import VenueBroker
+    from brokers.costs import Costs
     from brokers.ibkr import IBKRVenue
     from brokers.ibkr_link import IBKRSettings
+    from brokers.margin import Margin
     from brokers.paper import PaperVenue
     from brokers.plain import BinanceBroker, IBKRBroker, PaperBroker
     from brokers.risk import Limits
     from brokers.working import Entries
 
 __all__ = [
+    "Action",
     "BinanceBroker",
     "BinanceSettings",
     "BinanceVenue",
+    "Costs",
     "Entries",
     "IBKRBroker",
     "IBKRSettings",
     "IBKRVenue",
     "Limits",
+    "Margin",
     "PaperBroker",
     "PaperVenue",
     "Venue",
@@ -36,6 +42,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Action": "brokers.actions",
+    "Costs": "brokers.costs",
+    "Margin": "brokers.margin",
     "BinanceBroker": "brokers.plain",
     "IBKRBroker": "brokers.plain",
     "Entries": "brokers.working",

@@ -96,7 +96,9 @@ class _ScriptBroker(VenueBroker):
 
 
 class PaperBroker(_ScriptBroker):
-    """Paper trading. Without a file nothing outlives the script."""
+    """Paper trading. Without a file nothing outlives the script. costs: a `brokers.Costs`; None charges commission alone."""
+
+    params: Any = (("costs", None),)
 
     def stop(self) -> None:
         """As every broker; what was kept for the run alone goes."""
@@ -118,7 +120,7 @@ class PaperBroker(_ScriptBroker):
                 "the paper venue charges a fraction of the value traded",
                 hint="use broker.setcommission(commission=0.001), without margin or commtype",
             )
-        return PaperVenue(self.p.cash, scheme.p.commission, state=state)
+        return PaperVenue(self.p.cash, scheme.p.commission, state=state, costs=self.p.costs)
 
 
 class BinanceBroker(_ScriptBroker):

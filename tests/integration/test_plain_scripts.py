@@ -17,6 +17,7 @@ import analyzers
 import brokers
 import feeds
 from core.errors import StrategyError
+from engine.realistic import RealisticBroker
 from strategies.sizers import PercentSizer
 
 ROOT = Path(__file__).parents[2]
@@ -112,6 +113,16 @@ def test_paper_broker_equals_the_stock_broker(
 ) -> None:
     """B29: to the last bit, preloaded and vectorised or bar by bar."""
     assert outcome(brokers.PaperBroker(cash=50_000), history(bars), **how) == stock
+
+
+def test_paper_broker_charges_what_a_backtest_is_charged(bars: pd.DataFrame, stock: tuple[Any, ...]) -> None:
+    """B14, B29: `RealisticBroker` and `PaperBroker` in a plain script, under the same costs."""
+    costs = brokers.Costs(spread=0.001, volume_share=0.00002, latency=1, borrow=0.05)
+    backtested = RealisticBroker(costs=costs)
+    backtested.setcash(50_000)
+    charged = outcome(backtested, history(bars))
+    assert charged != stock
+    assert outcome(brokers.PaperBroker(cash=50_000, costs=costs), history(bars)) == charged
 
 
 def test_live_data_equals_history(bars: pd.DataFrame, stock: tuple[Any, ...]) -> None:
