@@ -4,8 +4,12 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const library = window.LightweightCharts;
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  const plain = (digits) => new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  const money = plain(0), percent = plain(1), size = new Intl.NumberFormat("en-US", { maximumFractionDigits: 8 });
+  const written = (options) => {
+    const numbers = new Intl.NumberFormat("en-US", options);
+    return { format: (value) => numbers.format(value).replace("-", "\u2212") };
+  };
+  const plain = (digits) => written({ minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const money = plain(0), percent = plain(1), size = written({ maximumFractionDigits: 8 });
   const panes = [];
   let current = 0;
 

@@ -12,9 +12,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
 
+import reports.html
 from analyzers.diagnosis import diagnose
 from analyzers.metrics import figures
 from core.results import RunResult
+from reports.quantstats_page import QuantStatsPart
+from tests.unit.reports.conftest import make
 
 WIDTHS = {"desk": (1280, 900), "phone": (390, 844)}
 SERIES_COLOURS = {"price": ["rise", "fall"], "equity": ["accent"], "drawdown": ["loss"]}
@@ -252,3 +255,26 @@ def test_paper_gets_pictures_of_the_charts_on_white(open_page: OpenPage):
     assert page.locator("canvas.printed").count() == 0
     page.emulate_media(media="screen", color_scheme="dark")
     assert page.evaluate(BACKGROUND) == DARK
+
+
+def test_a_page_of_half_a_million_bars_opens_and_draws(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """R11"""
+    monkeypatch.setattr(
+        reports.html, "quantstats_part", lambda *given, **options: QuantStatsPart(missing="not now")
+    )
+    bars = 500_000
+    walk = list(1e5 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 1e-4, bars))))
+    fills = [(bar, "AAA", 1.0 if bar % 500 else -1.0, 50.0, 0.0, bar + 1) for bar in range(0, bars, 250)]
+    path = tmp_path / "long.html"
+    path.write_text(reports.html.tearsheet(make(walk, freq="min", fills=fills)), encoding="utf-8")
+    assert path.stat().st_size < 2_000_000
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    for chart in ("price", "equity", "drawdown"):
+        assert drawn(page, chart) > DRAWN
+    assert page.evaluate("tearsheet.panes[0].series.markers().length") == len(fills)
+    expect(page.locator("main")).to_contain_text("stands for 125 bars")
+    context.close()

@@ -186,6 +186,17 @@ def test_with_quantstats_the_page_still_points_nowhere_and_is_small(make_run):
     assert len(text.encode()) < 2_500_000
 
 
+def test_ten_years_of_days_with_quantstats_make_a_page_below_two_megabytes(make_run):
+    """R11"""
+    walk = 1000 * np.cumprod(1 + np.random.default_rng(5).normal(0.0004, 0.011, 2520))
+    bars = range(0, 2500, 10)
+    trades = [("AAA", bar, bar + 4, 1.0, 50.0, 50.5, 0.5, 0.4, 0.1, "signal", 4) for bar in bars]
+    fills = [(bar + step, "AAA", 1.0 - step / 2, 50.0, 0.05, bar + 1) for bar in bars for step in (0, 4)]
+    page = tearsheet(make_run(list(walk), trades=trades, fills=fills))
+    assert "Key Performance Metrics" in page
+    assert len(page.encode()) < 2_000_000
+
+
 def test_the_chart_library_is_the_installed_one_and_cannot_end_its_element():
     assert "TradingView Lightweight Charts" in chart_library()
     assert "</script" not in chart_library()
