@@ -186,7 +186,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_bars: Any) -> Pat
 def command(*args: str) -> int:
     main = importlib.import_module("engine.backtest")
     with pytest.raises(SystemExit) as left:
-        run_command(main._parser(), main.main, list(args))
+        run_command(main.parser(), main.main, list(args))
     return int(left.value.code or 0)
 
 
@@ -325,5 +325,5 @@ def test_an_interrupted_report_leaves_no_run(tmp_path: Path, monkeypatch: pytest
     module = importlib.import_module("engine.backtest")
     arguments = ["momentum", "--start", "2005-01-01", "--end", "2005-12-31", "--json"]
     with pytest.raises(KeyboardInterrupt):
-        module.main(module._parser().parse_args(arguments))
+        module.main(module.parser().parse_args(arguments))
     assert list((tmp_path / "runs").iterdir()) == []
