@@ -25,7 +25,7 @@ from reports.futures import futures
 from reports.grid import Grid
 from reports.remarks import remarks
 from reports.series import Distribution, distribution, finite, rolling
-from reports.words import KINDS, cost, day, quality, words
+from reports.words import KINDS, costs, day, quality
 
 if TYPE_CHECKING:
     from core.results import RunResult
@@ -206,11 +206,17 @@ class Report:
     @property
     def costs(self) -> tuple[tuple[str, str], ...]:
         """What the account began with, what it was charged, and what that came to."""
-        asked = ((words(key), cost(key, value)) for key, value in self.result.costs.items())
+        told = self.result.meta.get("costs") or {}
+        model = [("Charged", redact_text(str(told["text"])))] if told.get("text") else []
         paid = [
             (row.figure.label, row.text) for row in (self.row(key) for key in ("commission", "cost_share"))
         ]
-        return (*asked, *paid)
+        return (*costs(self.result.costs), *model, *paid)
+
+    @property
+    def events(self) -> Grid:
+        """What happened to the account beside its fills: splits, dividends, margin calls, liquidations."""
+        return tables.events((self.result.meta.get("costs") or {}).get("events", ()))
 
     @property
     def quality(self) -> tuple[tuple[str, str], ...]:

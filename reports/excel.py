@@ -305,6 +305,7 @@ def _breakdowns(book: _Book, sheet: Any, report: Report) -> None:
         ("By what ended the trades", report.exit_reasons),
         ("By the state of the market", report.regimes),
         ("What could have been (Monte Carlo)", report.outcomes),
+        *((("What happened beside the fills", report.events),) if len(report.events) else ()),
     )
     for title, grid in parts:
         sheet.write_string(top, 0, title, book.title)

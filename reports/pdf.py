@@ -232,6 +232,7 @@ def _breakdowns(report: Report) -> Iterator[Flowable]:
         ("By what ended the trades", report.exit_reasons, "No trade was closed."),
         ("By the state of the market", report.regimes, "There is no market to judge by."),
         ("What could have been (Monte Carlo)", report.outcomes, "The run is too short for this."),
+        *((("What happened beside the fills", report.events, ""),) if len(report.events) else ()),
     )
     for title, grid, nothing in parts:
         rest = WIDTH * 0.78 / (len(grid.columns) - 1)

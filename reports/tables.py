@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -59,6 +59,14 @@ REGIMES = (
     Column("volatility", "Volatility", "percent"),
     Column("sharpe", "Sharpe", "ratio"),
 )
+EVENTS = (
+    Column("time", "Time", "time"),
+    Column("symbol", "Symbol", "text"),
+    Column("kind", "What", "text"),
+    Column("units", "Units", "number"),
+    Column("amount", "Amount", "money"),
+    Column("ratio", "Ratio", "ratio"),
+)
 PERCENTILES = ("p5", "p25", "p50", "p75", "p95")
 
 
@@ -109,6 +117,23 @@ def exit_reasons(closed: pd.DataFrame) -> Grid:
     return grid_of(table, EXIT_REASONS)
 
 
+def events(told: Sequence[Mapping[str, Any]]) -> Grid:
+    """Splits, dividends, margin calls and liquidations, in their order; a value that is not told is not defined."""
+    rows = tuple(
+        (
+            pd.Timestamp(each["time"]),
+            str(each.get("symbol") or ""),
+            str(each["kind"]).replace("_", " "),
+            *(
+                math.nan if each.get(key) is None else float(each[key])
+                for key in ("units", "amount", "ratio")
+            ),
+        )
+        for each in told
+    )
+    return Grid(EVENTS, rows)
+
+
 def regimes(table: pd.DataFrame | None) -> Grid:
     """table: of `by_regime`; None where there is no market to judge by. Regimes without a bar are left out."""
     if table is None:
@@ -131,4 +156,14 @@ def outcomes(found: MonteCarlo | None) -> Grid:
     return Grid(columns, tuple(rows))
 
 
-__all__ = ["MONTHS", "PERCENTILES", "drawdowns", "exit_reasons", "months", "outcomes", "regimes", "trades"]
+__all__ = [
+    "MONTHS",
+    "PERCENTILES",
+    "drawdowns",
+    "events",
+    "exit_reasons",
+    "months",
+    "outcomes",
+    "regimes",
+    "trades",
+]

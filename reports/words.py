@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.figures import MISSING, number, signed
+from reports.figures import MISSING, number, show, signed
 
 KINDS: Mapping[str, tuple[str, str]] = {
     "backtest": ("Backtest", "Simulated over history. No orders left this machine."),
@@ -18,15 +18,41 @@ KINDS: Mapping[str, tuple[str, str]] = {
     ),
     "live": ("Live", "Traded at a real venue."),
 }
-RATES = ("commission", "slippage")
+RATES: Mapping[str, str] = {
+    "commission": "of the value traded",
+    "slippage": "of the price",
+    "spread": "of the price",
+    "volume_share": "of the volume of a bar",
+    "borrow": "a year",
+    "funding": "of the position",
+}
+CHARGES: Mapping[str, str] = {
+    "slippage_paid": "Spread and slippage paid",
+    "borrow_paid": "Borrowing paid",
+    "funding_paid": "Funding paid",
+    "dividends_received": "Dividends received",
+}
+
+
+def costs(charged: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a run began with and was charged, as label and text: rates as percent, sums as money unless zero.
+
+    The commission that came to is a figure of the run, and not repeated.
+    """
+    for key, value in charged.items():
+        if key in CHARGES:
+            if value:
+                yield CHARGES[key], show(float(value), "money")
+        elif key != "fees_paid":
+            yield words(key), cost(key, value)
 
 
 def cost(key: str, value: Any) -> str:
-    """Rates as percent of the traded value, amounts as they are."""
+    """A rate as percent of what it is taken of, an amount as it is."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     if key in RATES and abs(value) < 1:
-        return signed(f"{value:.4%}".rstrip("0%").rstrip(".") + "%") + " of the value traded"
+        return signed(f"{value:.4%}".rstrip("0%").rstrip(".") + "%") + f" {RATES[key]}"
     return number(value)
 
 
@@ -62,4 +88,4 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
-__all__ = ["KINDS", "cost", "day", "moment", "plural", "quality", "words"]
+__all__ = ["KINDS", "cost", "costs", "day", "moment", "plural", "quality", "words"]

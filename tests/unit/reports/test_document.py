@@ -80,6 +80,22 @@ def test_costs_say_what_was_asked_and_what_it_came_to(run: RunResult):
     assert costs["Commission paid"] == FIGURES["commission"].text(run.metrics)
 
 
+def test_what_was_charged_beside_the_commission_is_told_as_money(make_run):
+    charged = {
+        "cash": 1000.0,
+        "spread": 0.0005,
+        "slippage_paid": 12.345,
+        "borrow_paid": 0.0,
+        "fees_paid": 3.0,
+    }
+    run = make_run([1000.0, 990.0], costs=charged, meta={"costs": {"text": "half of a spread", "events": []}})
+    costs = dict(make_report(run).costs)
+    assert costs["Spread"] == "0.05% of the price"
+    assert costs["Spread and slippage paid"] == "12.35"
+    assert costs["Charged"] == "half of a spread"
+    assert not {"Borrowing paid", "Fees paid"} & set(costs)
+
+
 def test_breakdowns_add_up(run: RunResult):
     report = make_report(run)
     (reason,) = report.exit_reasons.records()

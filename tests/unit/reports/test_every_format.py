@@ -138,6 +138,30 @@ def test_intervals_are_the_same_in_json_excel_pdf_and_page(tmp_path: Path):
         assert between in page
 
 
+def test_margin_calls_and_dividends_are_told_in_every_format(tmp_path: Path):
+    """B15, B17"""
+    events = [
+        {"kind": "margin_call", "symbol": "AAA", "time": "2024-01-10T00:00:00+00:00", "amount": None, "ratio": None, "units": 7.0},
+        {"kind": "dividend", "symbol": "AAA", "time": "2024-01-11T00:00:00+00:00", "amount": 12.5, "ratio": None, "units": 50.0},
+    ]  # fmt: skip
+    run = make(
+        [1000.0 + bar for bar in range(40)], meta={"costs": {"text": "told in words", "events": events}}
+    )
+    write_run(run, tmp_path, settings=ALL)
+    document = pypdfium2.PdfDocument(tmp_path / "report.pdf")
+    paper = " ".join(" ".join(page.get_textpage().get_text_bounded().split()) for page in document)
+    page = Page((tmp_path / "tearsheet.html").read_text()).text
+    for text in (paper, page):
+        assert "2024-01-10 AAA margin call 7" in text
+        assert "2024-01-11 AAA dividend 50" in text
+        assert "12.50" in text
+        assert "told in words" in text
+    rows = list(openpyxl.load_workbook(tmp_path / "report.xlsx")["Breakdowns"].iter_rows(values_only=True))
+    assert any(row[2:5] == ("dividend", 50, 12.5) for row in rows)
+    assert json.loads((tmp_path / "result.json").read_text())["meta"]["costs"]["events"] == events
+    assert read_run(tmp_path).meta["costs"]["events"] == events
+
+
 def prices_with_eight_decimals() -> RunResult:
     fills = [(1, "AAA", 1e7, 0.00001234, 0.123, 1), (5, "AAA", -1e7, 0.00001239, 0.124, 2)]
     trades = [("AAA", 1, 5, 1e7, 0.00001234, 0.00001239, 0.5, 0.25, 0.247, "signal", 4)]
