@@ -28,6 +28,7 @@ from engine.replay import replayed
 from feeds.market import Market
 from strategies import registry
 from tests.parity.markets import frames as synthetic
+from tests.parity.test_live_path import plain, random_market
 
 RUNS = count(1)
 EXECUTION = Costs(spread=0.001, slippage=VolumeShare(), volume_share=0.02, latency=1)
@@ -135,6 +136,19 @@ def test_the_sample_market(name: str, journals: store.Store) -> None:
     costs = Costs(spread=0.0005, slippage=0.0005, volume_share=0.00002, latency=1, margin=Margin())
     journal = journals.journal(f"run {next(RUNS)}")
     report = check_parity(cls, params, feeds.load("sample:goog"), journal, costs=costs)
+    assert report.identical, str(report)
+    assert report.fills > 10
+
+
+@pytest.mark.parametrize(
+    ("name", "resample"), [("Weekly", ("1W",)), ("Brackets", ()), ("Targets", ()), ("Signals", ())]
+)
+@pytest.mark.parametrize("charged", ["execution", "holding"])
+def test_plain_strategies(name: str, resample: tuple[str, ...], charged: str, journals: store.Store) -> None:
+    """B14, B15: classes that know nothing of this project."""
+    market = market_of({"S0": random_market(1, 260, 0.02, 0.01, 0.1, 0.02, "B")})
+    given = {"cash": 50_000.0, "costs": COSTS[charged], "resample": resample}
+    report = check_parity(plain(name), {}, market, journals.journal(f"run {next(RUNS)}"), **given)
     assert report.identical, str(report)
     assert report.fills > 10
 
