@@ -53,9 +53,7 @@ def describe(report: Report) -> dict[str, Any]:
             "remarks": list(report.remarks),
             "counts": {
                 "bars": len(result.equity),
-                "orders": len(result.orders),
-                "fills": len(result.fills),
-                "trades": len(result.trades),
+                **{name: len(getattr(result, name)) for name in ("orders", "fills", "trades")},
             },
             "versions": versions(),
             "meta": {key: value for key, value in result.meta.items() if key not in APART},

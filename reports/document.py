@@ -62,43 +62,24 @@ class Report:
     instead, prices or an account by time, named; None where there is none. findings: of `analyzers.diagnosis`, the
     most serious first. equity: the account at the bars that have a finite value. title, parameters and notes are
     without secrets.
+    name: the strategy's, without where it is kept. kind: what kind of run it is, for a heading; promise: what that
+    means for orders, may be empty. facts: when, how many bars, of what, by which engine. level: the confidence of the
+    intervals, as in "95%", nothing where there are none. open_trades: how many were still open at the end.
     """
 
     result: RunResult
     title: str
+    name: str
+    kind: str
+    promise: str
+    facts: tuple[str, ...]
+    level: str
+    open_trades: int
     figures: Mapping[str, float]
     intervals: Mapping[str, Interval]
     benchmark: pd.Series | None
     findings: tuple[Finding, ...]
     equity: pd.Series
-
-    @property
-    def name(self) -> str:
-        """The strategy's, without where it is kept."""
-        return self.result.strategy.rpartition(":")[2] or self.result.strategy
-
-    @property
-    def kind(self) -> str:
-        """What kind of run it is, for a heading."""
-        return KINDS.get(self.result.kind, (self.result.kind.capitalize(), ""))[0]
-
-    @property
-    def promise(self) -> str:
-        """What that means for orders; may be empty."""
-        return KINDS.get(self.result.kind, ("", ""))[1]
-
-    @property
-    def facts(self) -> tuple[str, ...]:
-        """When, how many bars, of what, by which engine."""
-        result, data = self.result, self.result.data
-        of = f" of {data.timeframe}" if data.timeframe else ""
-        reason = f" ({result.engine_reason})" if result.engine_reason else ""
-        return (
-            f"{day(data.start)} to {day(data.end)}",
-            f"{len(result.equity):,} bars{of}",
-            f"data: {data.source}",
-            f"engine: {result.engine}{reason}",
-        )
 
     @cached_property
     def rows(self) -> tuple[FigureRow, ...]:
@@ -112,11 +93,6 @@ class Report:
     def row(self, key: str) -> FigureRow:
         """The row of one figure."""
         return next(row for row in self.rows if row.figure.key == key)
-
-    @property
-    def level(self) -> str:
-        """The confidence of the intervals, as in "95%"; nothing where there are none."""
-        return next((f"{interval.level:.0%}" for interval in self.intervals.values()), "")
 
     @cached_property
     def remarks(self) -> tuple[str, ...]:
@@ -193,11 +169,6 @@ class Report:
         )
 
     @property
-    def open_trades(self) -> int:
-        """How many were still open at the end."""
-        return int(self.result.meta.get("open_trades", 0))
-
-    @property
     def parameters(self) -> tuple[tuple[str, str], ...]:
         """Strategy and parameters, as label and text."""
         own = redact(dict(self.result.params)).items()
@@ -248,14 +219,33 @@ def make_report(result: RunResult, *, title: str | None = None, benchmark: pd.Se
         intervals = intervals_of(result)
         findings = diagnose(result, figures=known)
     name = result.strategy.rpartition(":")[2] or result.strategy
+    kind, promise = KINDS.get(result.kind, (result.kind.capitalize(), ""))
     return Report(
         result=result,
         title=title or f"{name} on {', '.join(result.data.symbols) or 'no data'}",
+        name=name,
+        kind=kind,
+        promise=promise,
+        facts=_facts(result),
+        level=next((f"{interval.level:.0%}" for interval in intervals.values()), ""),
+        open_trades=int(result.meta.get("open_trades", 0)),
         figures=known,
         intervals=intervals,
         benchmark=held,
         findings=findings,
         equity=finite(result.equity),
+    )
+
+
+def _facts(result: RunResult) -> tuple[str, ...]:
+    data = result.data
+    of = f" of {data.timeframe}" if data.timeframe else ""
+    reason = f" ({result.engine_reason})" if result.engine_reason else ""
+    return (
+        f"{day(data.start)} to {day(data.end)}",
+        f"{len(result.equity):,} bars{of}",
+        f"data: {data.source}",
+        f"engine: {result.engine}{reason}",
     )
 
 
