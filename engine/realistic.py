@@ -277,6 +277,11 @@ def check_symbols(costs: Costs, frames: Mapping[str, pd.DataFrame]) -> None:
 
 
 def _check_broker(broker: bt.brokers.BackBroker, costs: Costs) -> None:
+    if type(broker) is not bt.brokers.BackBroker:
+        raise ConfigError(
+            f"costs are charged by a broker of their own, and a {type(broker).__name__} is given too",
+            hint="give an ordinary backtrader.brokers.BackBroker, or leave costs out",
+        )
     given = [name for name in ("slip_perc", "slip_fixed", "filler", "coc", "coo") if getattr(broker.p, name)]
     if given:
         raise ConfigError(

@@ -277,6 +277,13 @@ class TestTheCall:
         with pytest.raises(ConfigError, match="cheat_on_open"):
             run({1: buy()}, Costs(spread=0.01), cheat_on_open=True)
 
+    def test_a_broker_of_another_kind_is_refused(self) -> None:
+        class Own(bt.brokers.BackBroker):
+            pass
+
+        with pytest.raises(ConfigError, match="a Own is given too"):
+            run({1: buy()}, Costs(spread=0.01), broker=Own())
+
     def test_a_brokers_schemes_count(self) -> None:
         broker = bt.brokers.BackBroker()
         broker.setcash(5_000.0)
