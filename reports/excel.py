@@ -18,7 +18,7 @@ from reports.grid import Column, Grid, Kind
 if TYPE_CHECKING:
     from reports.document import Report
 
-MOST_BARS, MOST_TRADES = 50_000, 100_000
+MOST_BARS, MOST_TRADES = 25_000, 100_000
 """Rows of the longest sheets. Excel holds 1,048,576, but draws no chart over so many at ease."""
 LONGEST_TEXT = 32_000
 """Characters of a cell; Excel holds 32,767."""
@@ -273,7 +273,11 @@ def _charts(book: _Book, sheet: Any, report: Report, place: str) -> None:
         chart.add_series(series)
         chart.set_title({"name": name, "name_font": {"size": 12}})
         chart.set_legend({"none": True})
-        chart.set_x_axis({"date_axis": not _within_days(report), "num_format": DATE, "label_position": "low"})
+        # A drawdown hangs down from the top, where Excel would put the dates too.
+        labels = "low" if column == 1 else "high"
+        chart.set_x_axis(
+            {"date_axis": not _within_days(report), "num_format": DATE, "label_position": labels}
+        )
         axis: dict[str, Any] = {"num_format": "#,##0" if column == 1 else "0%", "major_gridlines": {"visible": True, "line": {"color": "#dfe3e8"}}}  # fmt: skip
         chart.set_y_axis(axis | ({"reverse": True} if column == 3 else {}))
         chart.set_size({"width": 760, "height": 300})
