@@ -81,7 +81,8 @@ def months(returns: pd.DataFrame) -> Grid:
     for year, known in returns.iterrows():
         values = known.to_numpy(dtype=np.float64)
         there = values[~np.isnan(values)]
-        whole = float(np.prod(1.0 + there)) - 1.0 if there.size else math.nan
+        with np.errstate(over="ignore", invalid="ignore"):
+            whole = float(np.prod(1.0 + there)) - 1.0 if there.size else math.nan
         rows.append((str(year), *values.tolist(), whole))
     return Grid(columns, tuple(rows))
 
