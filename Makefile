@@ -51,12 +51,9 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The picture in the README: the tearsheet of a run, as a browser shows it.
-CHROMIUM ?= chromium
-picture: $(VENV)/.base
-	page=$$($(BIN)/python -m live.run momentum | tail -n 1) && \
-	  $(CHROMIUM) --headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=3000 \
-	  --window-size=1280,1010 --screenshot=docs/tearsheet.png "file://$(CURDIR)/$$page"
+# The pictures in the README and in docs/report.md, as a browser and a reader of PDF show them.
+picture: $(VENV)/.dev
+	PICTURES=docs $(BIN)/python -m pytest tests/browser/test_pictures.py
 
 clean:
 	rm -rf $(VENV) $(INSYNC) .mypy_cache .ruff_cache .pytest_cache .hypothesis

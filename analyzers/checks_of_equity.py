@@ -175,7 +175,7 @@ def fades(facts: Facts) -> Finding | None:
 def could_be_chance(facts: Facts) -> Finding | None:
     """The Sharpe ratio is not surely above zero."""
     probability = facts.figure("psr")
-    if not math.isfinite(probability) or probability >= SURE or not len(facts.result.fills):
+    if not probability < SURE or not facts.figure("sharpe") > 0 or not len(facts.result.fills):
         return None
     return Finding(
         "could_be_chance",
@@ -184,6 +184,19 @@ def could_be_chance(facts: Facts) -> Finding | None:
         f"The probability that the true Sharpe ratio is above zero is {probability:.0%}, "
         f"for returns of this length and shape.",
         "Take it as unproven: a longer history is the only cure, not more parameters.",
+    )
+
+
+def lost_money(facts: Facts) -> Finding | None:
+    """It ended with less than it began with."""
+    if not facts.profit < 0 or not len(facts.result.fills):
+        return None
+    return Finding(
+        "lost_money",
+        "warning",
+        "It lost money",
+        f"It began with {money(float(facts.finite[0]))} and ended with {money(float(facts.finite[-1]))}.",
+        "See first whether it earns before costs; then which trades, exits and markets lose.",
     )
 
 
@@ -259,6 +272,7 @@ CHECKS = (
     one_year_carries,
     fades,
     could_be_chance,
+    lost_money,
     too_good,
     in_sample_only,
     loses_to_holding,

@@ -152,6 +152,11 @@ def rises_and_falls() -> np.ndarray:
     return 100_000 * np.exp(np.cumsum(np.r_[np.full(500, 0.001), np.full(500, -0.0008)] + wobble))
 
 
+def barely() -> np.ndarray:
+    """A sliver of a drift under much noise."""
+    return 100_000 * np.exp(np.cumsum(np.random.default_rng(4).normal(0.0, 0.01, BARS) + 0.0002))
+
+
 def doubling() -> np.ndarray:
     """Sizes that double after every loss and go back to ten after a win."""
     return np.where(np.arange(TRADES) % 3 == 1, 20.0, np.where(np.arange(TRADES) % 3 == 2, 10.0, 10.0))
@@ -189,7 +194,8 @@ CASES: dict[str, tuple[Change, str]] = {
     "few_bars_carry": (lambda run: with_equity(run, best_bars_only(run)), "5 best bars"),
     "one_year_carries": (lambda run: with_equity(run, one_good_year(run)), "2021 earned"),
     "fades": (lambda run: with_equity(run, rises_and_falls()), "second"),
-    "could_be_chance": (lambda run: with_equity(run, run.equity[::-1].to_numpy()), "above zero is 0%"),
+    "could_be_chance": (lambda run: with_equity(run, barely()), "above zero is "),
+    "lost_money": (lambda run: with_equity(run, run.equity[::-1].to_numpy()), "and ended with"),
     "too_good": (
         lambda run: with_equity(
             run, 1e5 * np.exp(np.arange(BARS) * 0.001 + 1e-5 * np.sin(np.arange(BARS) ** 2))
