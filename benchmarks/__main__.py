@@ -20,7 +20,19 @@ if TYPE_CHECKING:
     from benchmarks.measure import Row
 
 BASELINE_FILE = Path(__file__).with_name("baseline.json")
-SECTIONS = ("run", "loops", "sweep", "cold", "live", "montecarlo", "reports", "optimise", "corpus", "long", "day")
+SECTIONS = (
+    "run",
+    "loops",
+    "sweep",
+    "cold",
+    "live",
+    "montecarlo",
+    "reports",
+    "optimise",
+    "corpus",
+    "long",
+    "day",
+)
 
 
 def sections(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
