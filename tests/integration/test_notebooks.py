@@ -10,6 +10,7 @@ import nbformat
 import pytest
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import run_sync
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
@@ -39,7 +40,11 @@ def test_a_notebook_runs_and_shows_runs(path: Path, tmp_path: Path, monkeypatch:
     client = nbclient.NotebookClient(
         notebook, km=manager, timeout=120, resources={"metadata": {"path": str(tmp_path)}}
     )
-    client.execute()
+    try:
+        client.execute()
+    finally:  # a manager that is given is left running
+        run_sync(manager.shutdown_kernel)(now=True)
+    assert not run_sync(manager.is_alive)()
     shown = [
         output.data.get("text/html", "")
         for cell in notebook.cells
