@@ -87,10 +87,21 @@ class Persistent(bt.Strategy):
         self.live = status == data.LIVE
 
     def next(self) -> None:
-        if self.live and (self.bid is None or self.bid.status == bt.Order.Rejected):
+        if self.live and (self.bid is None or self.ended_empty(self.bid)):
             self.bid = self.buy(size=1, exectype=bt.Order.Limit, price=50.0)
-        elif self.out is not None and (self.again is None or self.again.status == bt.Order.Rejected):
+        elif self.out is not None and (self.again is None or self.ended_empty(self.again)):
             self.again = self.buy(size=1)
+
+    @staticmethod
+    def ended_empty(order: Any) -> bool:
+        """Refused, or given up by a session that was held up for a while."""
+        return not order.alive() and order.status != bt.Order.Completed
+
+    def __repr__(self) -> str:
+        orders = {name: getattr(self, name) for name in ("bid", "more", "out", "again")}
+        return f"live={self.live}, " + ", ".join(
+            f"{name}={order and order.getstatusname()}" for name, order in orders.items()
+        )
 
     def notify_order(self, order: bt.Order) -> None:
         if self.bid is not None and order.ref == self.bid.ref and order.status == bt.Order.Completed:
@@ -100,10 +111,10 @@ class Persistent(bt.Strategy):
             self.env.runstop()
 
 
-def until(done: Callable[[], Any]) -> None:
+def until(done: Callable[[], Any], told: object = "") -> None:
     end = time.monotonic() + SECONDS
     while not done():
-        assert time.monotonic() < end
+        assert time.monotonic() < end, told
         time.sleep(0.02)
 
 
@@ -123,12 +134,12 @@ def test_bars_that_do_not_come_block_entries_and_no_exit(place: Place, tmp_path:
     def stand_still_and_go_on() -> None:
         try:
             with passing_time(place.sim, place.native):
-                until(resting)
-            until(lambda: watch.blocked(place.symbol))
+                until(resting, seen)
+            until(lambda: watch.blocked(place.symbol), seen)
             place.sim.control.price(place.native, 49)
-            until(lambda: seen[0].out is not None and seen[0].out.status == bt.Order.Completed)
+            until(lambda: seen[0].out is not None and seen[0].out.status == bt.Order.Completed, seen)
             with passing_time(place.sim, place.native):
-                until(lambda: seen[0].again is not None and seen[0].again.status == bt.Order.Completed)
+                until(lambda: seen[0].again is not None and seen[0].again.status == bt.Order.Completed, seen)
         finally:
             path.request_stop()
 
