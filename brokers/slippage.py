@@ -14,7 +14,6 @@ Prices and offsets are in quote currency a unit, sizes in units, shares and spre
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -103,13 +102,6 @@ class Fraction:
 
 
 Slippage = Fraction | PerUnit | VolumeShare | SquareRoot | Volatility
-MODELS: Mapping[str, type[Slippage]] = {
-    "per_unit": PerUnit,
-    "volume_share": VolumeShare,
-    "square_root": SquareRoot,
-    "volatility": Volatility,
-}
-"""The models by the name the configuration has for them."""
 
 
 def check_slippage(model: Slippage) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from core.cli import CommandParser, print_json, progress, run_command
 from core.errors import ConfigError, UserError
+from engine.scenarios import check_seed
 
 if TYPE_CHECKING:
     import backtrader as bt
@@ -100,7 +101,7 @@ def perturbed(
     from brokers.costs import Costs
     from engine.backtest import backtest
 
-    check(what, runs, share)
+    check(what, runs, share, seed)
     charged = costs or Costs()
     base = backtest(strategy, market, params, costs=charged, **options)
     on_run(1)
@@ -113,8 +114,9 @@ def perturbed(
     return Perturbed(what, share, seed, base, table, len(failures), failures[0] if failures else "")
 
 
-def check(what: str, runs: int, share: float) -> None:
+def check(what: str, runs: int, share: float, seed: int) -> None:
     """ConfigError for what cannot be drawn."""
+    check_seed(seed)
     if what not in KINDS:
         raise ConfigError(f"cannot perturb {what!r}", hint=f"one of {', '.join(KINDS)}")
     if runs < 1 or not 0 < share <= 10:
@@ -198,8 +200,18 @@ def _draws(
             given = _moved(given, share, space, constraint, random)
         else:
             late, slipped = int(random.integers(0, 3)), 0.01 * share * float(random.random())
-            charged = replace(costs, latency=costs.latency + late, slippage=slipped)
+            charged = _worse(costs, late, slipped)
         yield Draw(frames, given, charged)
+
+
+def _worse(costs: Costs, late: int, slipped: float) -> Costs:
+    """Later by so many bars, and dearer by a fraction of the price: as slippage, or as spread beside a model of it."""
+    later = replace(costs, latency=costs.latency + late)
+    if isinstance(costs.slippage, (int, float)):
+        return replace(later, slippage=costs.slippage + slipped)
+    if isinstance(costs.spread, (int, float)):
+        return replace(later, spread=costs.spread + 2 * slipped)
+    return later
 
 
 def _moved(
@@ -266,7 +278,7 @@ def main(args: argparse.Namespace) -> int:
     """Check everything, run, print the distribution."""
     from engine import command
 
-    check(args.what, args.runs, args.share)
+    check(args.what, args.runs, args.share, args.seed)
     plan = command.prepare(args)
     if not args.json:
         print(command.headline("PERTURBED", plan), flush=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.cli import CommandParser, print_json, progress, run_command
+from core.errors import ConfigError
 
 if TYPE_CHECKING:
     import backtrader as bt
@@ -83,6 +84,12 @@ class Outcomes:
         return table.join(deltas.add_suffix("_delta")).rename_axis("scenario")
 
 
+def check_seed(seed: int) -> None:
+    """ConfigError for a seed that nothing can be drawn from."""
+    if seed < 0:
+        raise ConfigError(f"the seed is {seed}", hint="give a whole number, 0 or more")
+
+
 def stresses() -> tuple[Scenario, ...]:
     """The named stresses: what every strategy should be asked about."""
     from engine.shocks import Crash, Delay, Drift, Gap, Liquidity, Outage, Spread, Volatility
@@ -124,6 +131,7 @@ def scenarios(
     from engine.backtest import backtest
 
     given = {"params": params, "costs": costs, **options}
+    check_seed(seed)
     base = backtest(strategy, market, **given)
     on_run(1)
     invested = Facts(base, base.metrics).invested
@@ -192,6 +200,7 @@ def main(args: argparse.Namespace) -> int:
     from engine.scenario_file import read_scenarios
     from engine.scenario_output import document, write_outcomes
 
+    check_seed(args.seed)
     listed = read_scenarios(args.file) if args.file else stresses()
     plan = command.prepare(args)
     folder = command.new_run_folder(plan.settings.reports.directory, f"{plan.reference}-scenarios", plan.seed)

@@ -73,7 +73,7 @@ class Gap(_Bars):
     at: At = "position"
 
     def __post_init__(self) -> None:
-        _check("gap", "size", self.size, -1.0, math.inf)
+        _check("gap", "size", self.size, -1.0, 100.0)
         _check_at("gap", self.at)
 
     def bars(self, frames: Frames, setting: Setting) -> dict[str, pd.DataFrame]:
@@ -129,8 +129,7 @@ class Crash(_Bars):
     at: At = "position"
 
     def __post_init__(self) -> None:
-        if self.length < 1:
-            raise ConfigError(f"crash: length is {self.length}", hint="give bars, such as 20")
+        _check_bars("crash", "length", self.length, 1)
         _check_at("crash", self.at)
 
     def bars(self, frames: Frames, setting: Setting) -> dict[str, pd.DataFrame]:
@@ -167,8 +166,7 @@ class Outage(_Bars):
     at: At = "position"
 
     def __post_init__(self) -> None:
-        if self.length < 1:
-            raise ConfigError(f"outage: length is {self.length}", hint="give bars, such as 5")
+        _check_bars("outage", "length", self.length, 1)
         _check_at("outage", self.at)
 
     def bars(self, frames: Frames, setting: Setting) -> dict[str, pd.DataFrame]:
@@ -225,8 +223,7 @@ class Delay(_Costs):
     bars_later: int = 1
 
     def __post_init__(self) -> None:
-        if self.bars_later < 0:
-            raise ConfigError(f"delay: bars_later is {self.bars_later}", hint="give whole bars, such as 1")
+        _check_bars("delay", "bars_later", self.bars_later, 0)
 
     def costs(self, costs: Costs) -> Costs:
         """With the later orders."""
@@ -296,10 +293,16 @@ def _place(at: At, bars: int, setting: Setting) -> int:
 
 
 def _check(shock: str, name: str, value: float, low: float, high: float) -> None:
-    if not low < value < high and not (name in ("times", "share") and value in (low, high)):
+    """Above low, up to high."""
+    if not low < value <= high:
         raise ConfigError(
-            f"{shock}: {name} is {value:g}", hint=f"give a number above {low:g} and below {high:g}"
+            f"{shock}: {name} is {value:g}", hint=f"give a number above {low:g} and up to {high:g}"
         )
+
+
+def _check_bars(shock: str, name: str, bars: int, least: int) -> None:
+    if not isinstance(bars, int) or bars < least:
+        raise ConfigError(f"{shock}: {name} is {bars}", hint=f"give whole bars, {least} or more")
 
 
 def _check_at(shock: str, at: At) -> None:

@@ -40,7 +40,6 @@ SHOWN = (
     "psr", "exposure", "trades", "win_rate", "profit_factor", "expectancy", "cost_share", "turnover",
 )  # fmt: skip
 STYLES = ("accent", "closes", "gain", "loss", "warn", "ink", "muted")
-SIZES = ((1100.0, 330.0), (350.0, 220.0))
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,7 @@ def comparison_page(found: Comparison) -> str:
         runs=[(name, report, next(styles)) for name, report in found.reports.items()],
         rows=list(found.rows()),
         level=next((report.level for report in found.reports.values() if report.level), ""),
-        overlay=[svg(overlay(found, size)) for size in SIZES],
+        overlay=[svg(overlay(found, size)) for size in plots.PAGE_SIZES],
         pairs=[(one, other, verdict(test)) for one, other, test in found.pairs],
         data="null",
         script="",

@@ -111,6 +111,19 @@ GROUPS: Mapping[str, tuple[Figure, ...]] = {
 FIGURES: Mapping[str, Figure] = {figure.key: figure for group in GROUPS.values() for figure in group}
 
 
+CARDS = (
+    "total_return",
+    "cagr",
+    "sharpe",
+    "max_drawdown",
+    "sortino",
+    "volatility",
+    "win_rate",
+    "profit_factor",
+)
+"""The figures that stand first and large."""
+
+
 def show(value: float, unit: Unit) -> str:
     """A number for a person: percent from a fraction, thousands separated, a true minus, dash for NaN."""
     if not math.isfinite(value):

@@ -19,7 +19,7 @@ from core.errors import ConfigError
 from reports import pictures
 from reports.charts import chart_data
 from reports.document import FigureRow, Report, make_report
-from reports.figures import number, show
+from reports.figures import CARDS, number, show
 from reports.grid import Grid, text_of
 from reports.plots import Plot
 from reports.quantstats_page import quantstats_part
@@ -31,16 +31,6 @@ if TYPE_CHECKING:
     from core.results import RunResult
 
 TRADES_SHOWN = 200
-CARDS = (
-    "total_return",
-    "cagr",
-    "sharpe",
-    "max_drawdown",
-    "sortino",
-    "volatility",
-    "win_rate",
-    "profit_factor",
-)
 WIDE, NARROW = (550.0, 210.0), (350.0, 190.0)
 """Sizes of the drawn charts, of which a page shows one."""
 SIGNED = ("total_return", "cagr")

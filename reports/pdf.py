@@ -25,7 +25,7 @@ from reportlab.platypus import (
 )
 
 from reports import pictures
-from reports.figures import MISSING
+from reports.figures import CARDS, MISSING
 from reports.grid import Grid
 from reports.pdf_drawing import BOLD, SANS, SMALL, colour, drawing, heat, register_fonts
 from reports.plots import Plot
@@ -37,16 +37,6 @@ MARGIN = 16 * mm
 WIDTH = A4[0] - 2 * MARGIN
 TRADES_SHOWN = 200
 """Rows of the table of trades: some four pages."""
-CARDS = (
-    "total_return",
-    "cagr",
-    "sharpe",
-    "max_drawdown",
-    "sortino",
-    "volatility",
-    "win_rate",
-    "profit_factor",
-)
 SEVERITIES = {"serious": "loss", "warning": "warn", "note": "muted"}
 LONGEST_TEXT = 600
 """Characters of a cell: a parameter may be a whole table, and a row has to fit a page."""

@@ -18,6 +18,8 @@ from reports.axes import Tick, time_ticks, value_ticks
 FloatArray = npt.NDArray[np.float64]
 Anchor = Literal["start", "middle", "end"]
 MOST_POINTS = 900
+PAGE_SIZES = ((1100.0, 330.0), (350.0, 220.0))
+"""Width and height of a drawing over a whole page: of a screen, and of a telephone."""
 LEFT, RIGHT, TOP, BOTTOM = 58.0, 12.0, 8.0, 22.0
 TICK_WIDTH, NUMBER_WIDTH = 74.0, 46.0
 """Room that the labels of a moment and of a number take."""

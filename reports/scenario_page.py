@@ -28,7 +28,6 @@ COLUMNS = (
     Column("max_drawdown_delta", "Change", "percent"),
     Column("trades", "Trades", "count"),
 )
-SIZES = ((1100.0, 330.0), (350.0, 220.0))
 
 
 def scenario_grid(table: pd.DataFrame) -> Grid:
@@ -56,7 +55,7 @@ def scenario_page(
         kind="Scenarios",
         grid_of_scenarios=scenario_grid(table),
         failures=dict(failures),
-        overlay=[svg(overlay(base, runs, None if worst is None else str(worst), size)) for size in SIZES],
+        overlay=[svg(overlay(base, runs, None if worst is None else str(worst), size)) for size in plots.PAGE_SIZES],
         data="null",
         script="",
         style=Markup(template_text("tearsheet.css")),

@@ -25,6 +25,7 @@ LIST_HINT = "python -m core.config list shows them all"
 COMMAND_LINE = "command line"
 ENVIRONMENT = "environment"
 DEFAULT = "default"
+OWN_CHECK = "Value error, "
 _NOTHING = frozenset({"", "none", "null"})
 
 
@@ -302,11 +303,14 @@ def _none_if_said(key: str, value: Any) -> Any:
 def _invalid(key: str, given: Given | None, message: str) -> ConfigError:
     entry = entries().get(key)
     if entry is None or given is None:
-        return ConfigError(message.removeprefix("Value error, "), hint="change one of the two", key=key)
-    shown = HIDDEN if is_secret_name(key) else safe_text(given.value)
+        return ConfigError(message.removeprefix(OWN_CHECK), hint="change one of the two", key=key)
+    secret = is_secret_name(key)
+    shown = HIDDEN if secret else safe_text(given.value)
+    # Checks of our own say what is wrong and what is known; pydantic's say less than the entry does.
+    own = message.startswith(OWN_CHECK) and not secret
     return ConfigError(
         f"{given.spelled} = {shown or repr('')} {_place(given)} is not allowed",
-        hint=f"give {entry.allowed}",
+        hint=message.removeprefix(OWN_CHECK) if own else f"give {entry.allowed}",
         key=key,
         value=shown,
         source=given.source,

@@ -55,6 +55,8 @@ def test_mistakes_are_one_line(forked: Any, tmp_path: Path) -> None:
     for module, given, said in (
         ("engine.scenarios", ("--file", "mine.yaml"), "did you mean gap?"),
         ("engine.scenarios", ("--file", "none.yaml"), "cannot read none.yaml"),
+        ("engine.scenarios", ("--seed", "-1"), "the seed is -1"),
+        ("engine.perturbed", ("--seed", "-1"), "the seed is -1"),
         ("engine.perturbed", ("--runs", "0"), "give one run or more"),
         ("engine.perturbed", ("--what", "luck"), "invalid choice: 'luck'"),
     ):

@@ -354,3 +354,10 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "False"
+
+
+def test_a_check_of_our_own_says_what_is_known() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(cli={"reports.formats": "doc"}, env={}, dotenv=None)
+    assert "unknown format 'doc'" in str(caught.value.hint)
+    assert "xlsx" in str(caught.value.hint)

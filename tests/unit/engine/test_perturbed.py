@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from brokers.costs import Costs
+from brokers.slippage import PerUnit
 from core.errors import ConfigError
 from core.space import Int
 from engine.perturbed import FIGURES, Perturbed, perturbed
@@ -84,6 +85,14 @@ def test_fills_are_up_to_two_bars_late_and_slip_by_up_to_a_percent(market: Marke
     assert len(set(paid.round(6))) > 20
 
 
+def test_a_run_s_own_slippage_only_grows(market: Market) -> None:
+    """A number, or a model of it beside which the spread widens."""
+    for costs in (Costs(slippage=0.004), Costs(slippage=PerUnit(0.2))):
+        found = perturbed(Plain, market, "execution", runs=12, share=0.5, costs=costs, commission=0.0)
+        on_time = perturbed(Plain, market, "execution", runs=12, share=1e-9, costs=costs, commission=0.0)
+        assert (found.runs["total_return"] < on_time.runs["total_return"]).all()
+
+
 def test_parameters_stay_near_in_the_space_and_allowed(
     market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +131,7 @@ def test_runs_that_cannot_be_are_counted(market: Market) -> None:
         ({"what": "price"}, "cannot perturb 'price'"),
         ({"runs": 0}, "0 runs"),
         ({"share": 0.0}, "a share of 0"),
+        ({"seed": -1}, "the seed is -1"),
         ({"share": math.nan}, "a share of nan"),
         ({"what": "parameters"}, "Plain has no numeric parameter"),
     ],
